@@ -1,0 +1,1 @@
+"""Prefect flows, their parameters, the cluster they run on, and the command over them."""

@@ -1,0 +1,116 @@
+"""The Dask cluster that a flow runs on: made here, or one that exists."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dask
+import torch
+import yaml
+from dask.distributed import Client, LocalCluster
+
+from flows.parameters import Compute
+from tasks.errors import CoreframeError, UsageError
+
+CONNECT_TIMEOUT_S = 30
+
+SETTINGS = {
+    # A job whose worker died is tried on two more; then it is the job's fault.
+    "distributed.scheduler.allowed-failures": 2,
+    # Workers hold what they run and no queue: a dying one takes no innocent job with it.
+    "distributed.scheduler.worker-saturation": 1.0,
+    "distributed.logging.distributed": "error",
+}
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A running cluster."""
+
+    address: str
+    threads: int
+    """Decoding threads for each worker: its share of the cores."""
+
+
+@contextmanager
+def open_cluster(compute: Compute) -> Iterator[Cluster]:
+    """Connect to the cluster that the parameters name, or make a local one for the flow's time.
+
+    Raises:
+        UsageError: the cluster file cannot be used.
+        CoreframeError: the scheduler does not answer.
+    """
+    with dask.config.set(SETTINGS):
+        if compute.cluster is not None:
+            yield _existing(compute.cluster)
+            return
+        gpus = torch.cuda.device_count() if compute.device != "cpu" else 0
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        workers = compute.workers or gpus or cores
+        threads = max(1, cores // workers)
+        with dask.config.set(_threads_environment(threads)):
+            with _local(workers, gpus) as cluster:
+                yield Cluster(cluster.scheduler_address, threads)
+
+
+def _local(workers: int, gpus: int) -> LocalCluster:
+    common: dict[str, Any] = dict(
+        threads_per_worker=1,
+        host="127.0.0.1",
+        dashboard_address=None,
+        silence_logs="ERROR",
+    )
+    if gpus:
+        cuda_cluster = _cuda_cluster_type()
+        if cuda_cluster is not None:
+            visible = list(range(min(workers, gpus)))
+            return cuda_cluster(CUDA_VISIBLE_DEVICES=visible, n_workers=len(visible), **common)
+    return LocalCluster(n_workers=workers, processes=True, **common)
+
+
+def _cuda_cluster_type() -> Any:
+    """dask-cuda's cluster, or None where it is not installed or there is no NVML to ask.
+
+    Any other fault of a GPU is not hidden behind a slow run on the CPU.
+    """
+    try:
+        import pynvml
+        from dask_cuda import LocalCUDACluster
+    except ImportError:
+        return None
+    try:
+        pynvml.nvmlInit()
+    except (pynvml.NVMLError_LibraryNotFound, pynvml.NVMLError_DriverNotLoaded):
+        return None
+    return LocalCUDACluster
+
+
+def _threads_environment(threads: int) -> dict[str, Any]:
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    return {f"distributed.nanny.pre-spawn-environ.{name}": threads for name in names}
+
+
+def _existing(named: str) -> Cluster:
+    """A scheduler's address, given as such or in a YAML file with an ``address`` in it."""
+    address, threads = named, 1
+    if "://" not in named:
+        try:
+            content = yaml.safe_load(Path(named).read_text())
+            address, threads = str(content["address"]), int(content.get("threads_per_worker", 1))
+        except OSError as error:
+            raise UsageError(f"cannot read the cluster file {named}: {error.strerror}.") from error
+        except (yaml.YAMLError, TypeError, KeyError, ValueError) as error:
+            raise UsageError(
+                f"the cluster file {named} names no scheduler: it needs a line `address: tcp://HOST:PORT`."
+            ) from error
+    try:
+        with Client(address, timeout=CONNECT_TIMEOUT_S):
+            return Cluster(address, threads)
+    except (OSError, ValueError) as error:
+        raise CoreframeError(
+            f"no Dask scheduler answers at {address} within {CONNECT_TIMEOUT_S} s. Start it, or leave "
+            "--cluster out to work on this machine."
+        ) from error

@@ -1,0 +1,44 @@
+"""The ``curate`` flow: from videos to their most diverse frames, and the proof."""
+
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+
+from flows.cluster import open_cluster
+from flows.ingest import check_broken, check_corpus, ingest_stages, open_store
+from flows.parameters import Compute, Corpus, Ingestion, Picture, Selecting, writable_folder
+from flows.selection import selection_stages
+
+
+@flow(name="curate", flow_run_name="curate-into-{out}")
+def curate(
+    store: str,
+    out: str,
+    corpus: Corpus,
+    ingestion: Ingestion = Ingestion(),  # noqa: B008 - Prefect shows the default in its form
+    selecting: Selecting = Selecting(),  # noqa: B008
+    picture: Picture = Picture(),  # noqa: B008
+    compute: Compute = Compute(),  # noqa: B008
+) -> dict[str, Any]:
+    """Index, embed, select, export, metrics, report. Only what the store lacks is embedded."""
+    files = check_corpus(corpus, [Path(store).absolute(), Path(out).absolute()])
+    folder = writable_folder(out, "the output folder")
+    opened = open_store(store, ingestion, compute)
+    parameters = {
+        "store": store,
+        "out": out,
+        "corpus": corpus.model_dump(),
+        "ingestion": ingestion.model_dump(),
+        "selecting": selecting.model_dump(),
+        "picture": picture.model_dump(),
+        "compute": compute.model_dump(),
+    }
+    timings: dict[str, float] = {}
+    with open_cluster(compute) as cluster:
+        ingested = ingest_stages(opened, files, ingestion, compute, cluster, timings)
+        result = selection_stages(
+            opened, folder, ingested, selecting, picture, compute, cluster, timings, parameters
+        )
+    check_broken(ingested.videos, corpus.corrupt_threshold)
+    return result

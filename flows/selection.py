@@ -1,0 +1,101 @@
+"""The ``select`` flow: choose frames from a store, write them, and compare the methods.
+
+Not called ``select.py``: Prefect puts this folder first on the import path when it loads a
+deployment, and a module of that name would hide the standard library's.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+
+from flows.cluster import Cluster, open_cluster
+from flows.ingest import Ingested
+from flows.parameters import Compute, Picture, Selecting, writable_folder
+from flows.record import timed, versions
+from tasks.export import export_frames, raise_on_failures
+from tasks.measure import measure_selection
+from tasks.report import write_outputs
+from tasks.select import select_frames
+from tasks.store.store import Store
+from tasks.video.pixels import Crop
+
+
+@flow(name="select", flow_run_name="select-from-{store}")
+def select(
+    store: str,
+    out: str,
+    selecting: Selecting = Selecting(),  # noqa: B008 - Prefect shows the default in its form
+    picture: Picture = Picture(),  # noqa: B008
+    compute: Compute = Compute(),  # noqa: B008
+) -> dict[str, Any]:
+    """Select from an existing store; nothing is decoded but the chosen frames."""
+    opened = Store.open(store)
+    folder = writable_folder(out, "the output folder")
+    parameters = {
+        "store": store,
+        "out": out,
+        "selecting": selecting.model_dump(),
+        "picture": picture.model_dump(),
+        "compute": compute.model_dump(),
+    }
+    timings: dict[str, float] = {}
+    with open_cluster(compute) as cluster:
+        ingested = Ingested(opened.read_catalogue().videos)
+        return selection_stages(
+            opened, folder, ingested, selecting, picture, compute, cluster, timings, parameters
+        )
+
+
+def selection_stages(
+    store: Store,
+    out: Path,
+    ingested: Ingested,
+    selecting: Selecting,
+    picture: Picture,
+    compute: Compute,
+    cluster: Cluster,
+    timings: dict[str, float],
+    parameters: dict[str, Any],
+) -> dict[str, Any]:
+    """Select, export, metrics, report.
+
+    Returns:
+        What ``run.json`` and ``metrics.json`` hold, under ``run`` and ``metrics``.
+    """
+    choice = selecting.choice()
+    crop = Crop.parse(store.settings.crop) if store.settings.crop else None
+    device, address = compute.device, cluster.address
+    with timed(timings, "select"):
+        selection = select_frames(store, choice, device, address)
+    with timed(timings, "export"):
+        table, exported = export_frames(
+            store, selection, out, picture.settings(crop), cluster.threads, address
+        )
+    with timed(timings, "metrics"):
+        measured = measure_selection(
+            store, selection, choice.method, choice.seed, exported, device, address
+        )
+    videos = store.read_catalogue().videos
+    metrics = {"methods": measured.methods, "selected": choice.method, "storage": measured.storage}
+    run = {
+        "parameters": parameters,
+        "versions": versions(),
+        "timings_s": timings,
+        "counts": ingested.counts()
+        | {
+            "decodable_frames": selection.decodable,
+            "undecodable_frames": sum(video.undecodable for video in videos if video.active),
+            "exact_duplicates": selection.duplicates,
+            "eligible_frames": len(selection.eligible),
+            "wanted_frames": selection.wanted,
+            "selected_frames": len(selection.frames),
+            "stopped_by": selection.stopped_by,
+            "selection_passes": selection.passes,
+            "written_files": exported.files,
+        },
+        "failures": exported.failures,
+    }
+    write_outputs(out, table, metrics, run, ingested.videos)
+    raise_on_failures(exported)
+    return {"run": run, "metrics": metrics}

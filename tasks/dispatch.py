@@ -1,0 +1,61 @@
+"""Running block-sized jobs on a Dask cluster, a bounded number at a time."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+from dask.distributed import Client, KilledWorker, as_completed
+
+from tasks.errors import CoreframeError
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+JOBS_PER_WORKER = 3
+"""One running, two waiting: enough that no worker idles, few enough to cost the driver nothing."""
+
+
+def workers(client: Client) -> int:
+    """Threads that the cluster has now; at least 1, for clusters that grow when work comes."""
+    return max(1, sum(client.nthreads().values()))
+
+
+def run_jobs(
+    client: Client, function: Callable[[Job], Result], jobs: Iterable[Job], describe: Callable[[Job], str]
+) -> Iterator[tuple[Job, Result]]:
+    """Yield (job, result) as results come, keeping a window of jobs in flight.
+
+    Dask runs a job again when its worker dies. Results are released as they are consumed.
+
+    Raises:
+        CoreframeError: a job killed its workers again and again; ``describe`` names it.
+    """
+    pending = iter(jobs)
+    window = JOBS_PER_WORKER * workers(client)
+    running = as_completed(with_results=False)
+    job_of = {}
+
+    def submit() -> None:
+        job = next(pending, None)
+        if job is not None:
+            future = client.submit(function, job, pure=False)
+            job_of[future] = job
+            running.add(future)
+
+    for _ in range(window):
+        submit()
+    try:
+        for future in running:
+            job = job_of.pop(future)
+            try:
+                result = future.result()
+            except KilledWorker as error:
+                raise CoreframeError(
+                    f"{describe(job)} killed {error.allowed_failures + 1} workers (out of memory, or a "
+                    "crash in a decoder). Give workers more memory, or exclude the file."
+                ) from error
+            future.release()
+            submit()
+            yield job, result
+    finally:
+        for future in job_of:
+            future.cancel()

@@ -1,0 +1,173 @@
+"""Stage 2, embed: decode and embed every planned row that is not committed yet."""
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from dask.distributed import Client
+
+from tasks.dispatch import run_jobs
+from tasks.embedding.block import BlockJob, BlockReport, embed_block, plan_segments
+from tasks.embedding.embedder import EmbedderSpec
+from tasks.errors import BrokenVideoError, SourceChangedError
+from tasks.progress import stage_bar
+from tasks.stage import stage
+from tasks.store.catalogue import Catalogue, Video
+from tasks.store.frames import OK
+from tasks.store.store import Store
+from tasks.video.index import take_census
+from tasks.video.pixels import Crop
+from tasks.video.sampling import Sampling
+
+
+@dataclass
+class EmbedCounts:
+    """What the stage did."""
+
+    blocks: int = 0
+    frames: int = 0
+    censuses: int = 0
+
+
+@dataclass(frozen=True)
+class CensusJob:
+    """A video to be decoded from beginning to end, to learn what can be decoded."""
+
+    store: str
+    video: int
+    source: str
+    fingerprint: str
+
+
+@stage("embed")
+def embed_frames(
+    store: Store,
+    sampling: Sampling,
+    crop: Crop | None,
+    embedder: EmbedderSpec,
+    threads: int,
+    cluster: str,
+) -> EmbedCounts:
+    """Embed what is missing, in two rounds: the second after a census of damaged videos.
+
+    The catalogue's counts are brought up to date at the end, and before the second round, so that
+    an interrupted run finds the damaged videos incomplete and continues with them.
+    """
+    catalogue = store.read_catalogue()
+    counts = EmbedCounts()
+    with Client(cluster) as client:
+
+        def jobs(videos: Sequence[Video]) -> Iterator[BlockJob]:
+            rows = [video for video in catalogue.videos if video.rows]
+            starts = [video.first_row for video in rows]
+            blocks = {
+                block
+                for video in videos
+                for block in store.blocks_of(video.first_row, video.first_row + video.rows)
+            }
+            for block in sorted(blocks):
+                start = block * store.block_rows
+                stop = min(start + store.block_rows, catalogue.rows)
+                near = rows[bisect_right(starts, start) - 1 : bisect_right(starts, stop - 1)]
+                segments = plan_segments((v for v in near if v.state != "retired"), start, stop)
+                yield BlockJob(
+                    str(store.path), block, stop - start, segments, sampling, crop, embedder, threads
+                )
+
+        def embed(videos: Sequence[Video]) -> dict[int, str]:
+            damaged: dict[int, str] = {}
+            unreadable: dict[int, str] = {}
+            held: dict[int, dict[int, tuple[int, int]]] = {}
+            missing = sum(video.rows - video.decoded - video.undecodable for video in videos)
+            with stage_bar("embed", missing, "frames") as advance:
+                for _, report in run_jobs(client, embed_block, jobs(videos), _describe):
+                    _note(report, counts, held, damaged, unreadable)
+                    advance(report.embedded)
+            _count(store, catalogue, held, {**damaged, **unreadable})
+            store.write_catalogue(catalogue)
+            return damaged
+
+        damaged = embed([video for video in catalogue.videos if video.active and not video.complete])
+        if damaged:
+            wanted = [catalogue.videos[number] for number in sorted(damaged)]
+            surveyed = []
+            for job, trouble in run_jobs(client, survey, _census_jobs(store, wanted), _describe_census):
+                counts.censuses += 1
+                if trouble.startswith("!"):
+                    catalogue.update(job.video, reason=trouble[1:])
+                    continue
+                note = trouble or damaged[job.video]
+                catalogue.update(job.video, decoded=0, undecodable=0, state="pending", note=note)
+                surveyed.append(job.video)
+            store.write_catalogue(catalogue)
+            embed([catalogue.videos[number] for number in sorted(surveyed)])
+    return counts
+
+
+def survey(job: CensusJob) -> str:
+    """Take a video's census and keep it as its index.
+
+    Returns:
+        The first decoding error ("" when there was none); after a ``!``, why there is no census.
+    """
+    store = Store.open(job.store)
+    try:
+        index, trouble = take_census(job.source, store.read_index(job.fingerprint))
+    except (BrokenVideoError, SourceChangedError, OSError) as error:
+        return f"!{error}"
+    store.write_index(job.fingerprint, index)
+    return trouble
+
+
+def _note(
+    report: BlockReport,
+    counts: EmbedCounts,
+    held: dict[int, dict[int, tuple[int, int]]],
+    damaged: dict[int, str],
+    unreadable: dict[int, str],
+) -> None:
+    counts.blocks += 1
+    counts.frames += report.embedded
+    damaged.update(report.damaged)
+    unreadable.update(report.unreadable)
+    for video, pair in report.counts.items():
+        held.setdefault(video, {})[report.block] = pair
+
+
+def _count(
+    store: Store,
+    catalogue: Catalogue,
+    held: dict[int, dict[int, tuple[int, int]]],
+    reasons: dict[int, str],
+) -> None:
+    """Enter how many rows of each touched video are committed, over all of its blocks."""
+    for number, by_block in held.items():
+        video = catalogue.videos[number]
+        for block in store.blocks_of(video.first_row, video.first_row + video.rows):
+            if block not in by_block:
+                by_block[block] = _committed(store, block, number)
+        decoded, undecodable = map(sum, zip(*by_block.values(), strict=True))
+        catalogue.counted(number, decoded, undecodable, reasons.get(number, ""))
+
+
+def _committed(store: Store, block: int, video: int) -> tuple[int, int]:
+    table = store.committed(block)
+    if table is None:
+        return 0, 0
+    own = table.to_pandas().query("video == @video")
+    decoded = int((own["state"] == OK).sum())
+    return decoded, len(own) - decoded
+
+
+def _census_jobs(store: Store, videos: Sequence[Video]) -> Iterator[CensusJob]:
+    for video in videos:
+        yield CensusJob(str(store.path), video.video, video.source, video.fingerprint)
+
+
+def _describe(job: BlockJob) -> str:
+    names = ", ".join(sorted({segment.source for segment in job.segments})[:3])
+    return f"Embedding block {job.block} ({names})"
+
+
+def _describe_census(job: CensusJob) -> str:
+    return f"Surveying {job.source}"

@@ -1,0 +1,1 @@
+"""Embedders: functions from small pictures to unit vectors."""

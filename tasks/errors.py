@@ -1,0 +1,28 @@
+"""What can go wrong, by who can mend it. Every message names the file, the value and the next step."""
+
+
+class CoreframeError(RuntimeError):
+    """A run could not do what was asked; the message is meant for the person who asked."""
+
+
+class UsageError(ValueError):
+    """The command or flow was asked for something impossible. The command exits with status 2."""
+
+
+class NotAVideoError(ValueError):
+    """The file holds no moving picture (audio, a still image, text, ...). It is skipped."""
+
+
+class BrokenVideoError(RuntimeError):
+    """The file should be a video, but no frame of it can be read."""
+
+
+class DamagedVideoError(RuntimeError):
+    """Decoding did not give what the index promised. The video needs a census.
+
+    See :func:`tasks.video.index.take_census`.
+    """
+
+
+class SourceChangedError(RuntimeError):
+    """The file's frames are no longer those that were indexed or embedded."""

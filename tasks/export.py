@@ -1,0 +1,192 @@
+"""Stage 4, export: decode the chosen frames again, check them, and write them as images."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from dask.distributed import Client
+from PIL import Image
+
+from tasks.dispatch import run_jobs
+from tasks.errors import CoreframeError, DamagedVideoError, SourceChangedError, UsageError
+from tasks.progress import stage_bar
+from tasks.select import Selection, read_corpus
+from tasks.stage import stage
+from tasks.store.catalogue import Video
+from tasks.store.store import Store
+from tasks.video.decode import decode_frames
+from tasks.video.pictures import PictureSettings, encode, file_stems
+from tasks.video.pixels import frame_digest, upright_rgb
+
+FRAMES_PER_JOB = 32
+
+SIZE_SAMPLE = 32
+"""Frames encoded as full-resolution PNG and JPEG to estimate what exploding the corpus would
+cost. Encoding them takes seconds; encoding all of them would take longer than the run."""
+
+
+@dataclass(frozen=True)
+class ExportJob:
+    """Some frames of one video."""
+
+    store: str
+    source: str
+    fingerprint: str
+    frame_index: tuple[int, ...]
+    """Ascending."""
+    digest: tuple[int, ...]
+    """What each frame's pixels must hash to."""
+    targets: tuple[str, ...]
+    """Where each goes, an absolute path; empty for a frame that is only measured."""
+    measure: tuple[bool, ...]
+    """Whether to find the frame's size as full-resolution PNG and JPEG."""
+    picture: PictureSettings
+    threads: int
+
+
+@dataclass
+class Exported:
+    """What was written."""
+
+    files: int = 0
+    kept_bytes: int = 0
+    sample: list[tuple[int, int]] = field(default_factory=list)
+    """(PNG bytes, JPEG bytes) of each measured frame at full resolution."""
+    failures: list[str] = field(default_factory=list)
+    """One sentence for each frame that could not be written."""
+
+
+@stage("export")
+def export_frames(
+    store: Store, selection: Selection, out: Path, picture: PictureSettings, threads: int, cluster: str
+) -> tuple[pd.DataFrame, Exported]:
+    """Write the chosen frames to ``out/frames`` and say where each went.
+
+    Every frame is decoded anew from its video and must have the digest that was recorded when it
+    was embedded.
+
+    Returns:
+        The table of ``selection.parquet``, and what was written.
+    """
+    videos = {video.video: video for video in store.read_catalogue().videos if video.active}
+    stems = file_stems({number: video.path for number, video in videos.items()})
+    chosen = selection.frames.copy()
+    chosen["file"] = [
+        f"frames/{stems[video]}_{frame_index:06d}.{picture.format}"
+        for video, frame_index in zip(chosen["video"], chosen["frame_index"], strict=True)
+    ]
+    measured = size_sample(read_corpus(store))
+    wanted = pd.concat([chosen, measured]).drop_duplicates("row", keep="first")
+    wanted["measure"] = wanted["row"].isin(measured["row"])
+
+    (out / "frames").mkdir(parents=True, exist_ok=True)
+    result = Exported()
+    jobs = list(_jobs(store, wanted, videos, out, picture, threads))
+    with Client(cluster) as client, stage_bar("export", len(chosen), "frames") as advance:
+        for _, one in run_jobs(client, export_job, jobs, _describe):
+            result.files += one.files
+            result.kept_bytes += one.kept_bytes
+            result.sample += one.sample
+            result.failures += one.failures
+            advance(one.files)
+    table = chosen[["rank", "row", "video", "frame_index", "pts", "time_s", "distance", "file"]]
+    return table.assign(video=[videos[number].path for number in table["video"]]), result
+
+
+def size_sample(corpus: pd.DataFrame) -> pd.DataFrame:
+    """Frames at an even stride over the corpus, or all of a small one."""
+    count = min(SIZE_SAMPLE, len(corpus))
+    places = (2 * np.arange(count) + 1) * len(corpus) // (2 * count)
+    return corpus.iloc[places]
+
+
+def _jobs(
+    store: Store,
+    wanted: pd.DataFrame,
+    videos: Mapping[int, Video],
+    out: Path,
+    picture: PictureSettings,
+    threads: int,
+) -> Iterator[ExportJob]:
+    for number, frames in wanted.groupby("video", sort=True):
+        video = videos[int(number)]  # type: ignore[call-overload]
+        ordered = frames.sort_values("frame_index")
+        for start in range(0, len(ordered), FRAMES_PER_JOB):
+            some = ordered.iloc[start : start + FRAMES_PER_JOB]
+            yield ExportJob(
+                store=str(store.path),
+                source=video.source,
+                fingerprint=video.fingerprint,
+                frame_index=tuple(some["frame_index"].tolist()),
+                digest=tuple(some["digest"].tolist()),
+                targets=tuple(
+                    str(out / file) if isinstance(file, str) else "" for file in some["file"]
+                ),
+                measure=tuple(some["measure"].tolist()),
+                picture=picture,
+                threads=threads,
+            )
+
+
+def export_job(job: ExportJob) -> Exported:
+    """Decode one job's frames, check their digests, write and measure them."""
+    index = Store.open(job.store).read_index(job.fingerprint)
+    place_of = {int(i): place for place, i in enumerate(index.frame_index.tolist()) if i >= 0}
+    positions = np.array([place_of[i] for i in job.frame_index], np.int64)
+    due = dict(zip(positions.tolist(), range(len(positions)), strict=True))
+    result = Exported()
+    trouble = "it cannot be decoded"
+    try:
+        for position, frame in decode_frames(job.source, index, positions, threads=job.threads):
+            which = due[position]
+            if frame_digest(frame) != job.digest[which]:
+                raise SourceChangedError("its pixels are not those that were embedded")
+            if job.targets[which]:
+                data = job.picture.encode(upright_rgb(frame, job.picture.crop))
+                Path(job.targets[which]).write_bytes(data)
+                result.files += 1
+                result.kept_bytes += len(data)
+            if job.measure[which]:
+                whole = Image.fromarray(np.ascontiguousarray(upright_rgb(frame)))
+                result.sample.append((len(encode(whole, "png")), len(encode(whole, "jpg"))))
+            del due[position]
+    except (DamagedVideoError, SourceChangedError, UsageError) as error:
+        trouble = str(error)
+    result.failures = [
+        f"frame {job.frame_index[which]} of {job.source} was not written: {trouble}"
+        for which in due.values()
+        if job.targets[which]
+    ]
+    return result
+
+
+def _describe(job: ExportJob) -> str:
+    return f"Exporting {len(job.frame_index)} frames of {job.source}"
+
+
+def remove_stale(out: Path, before: Iterable[str], now: Iterable[str]) -> None:
+    """Delete images that an earlier selection wrote to this folder and this one did not.
+
+    Only files that the earlier ``selection.parquet`` lists, and only under ``out/frames``.
+    """
+    frames = (out / "frames").resolve()
+    for file in set(before) - set(now):
+        path = (out / file).resolve()
+        if path.parent == frames:
+            path.unlink(missing_ok=True)
+
+
+def raise_on_failures(exported: Exported) -> None:
+    """End the run in an error when an image is missing.
+
+    Raises:
+        CoreframeError: naming the first and counting the rest.
+    """
+    if exported.failures:
+        more = f" ({len(exported.failures) - 1} more like it)" if len(exported.failures) > 1 else ""
+        raise CoreframeError(
+            f"{exported.failures[0]}{more}. The frame counts in the outputs are of what was chosen; "
+            "restore the video, or ingest it again, and select again."
+        )

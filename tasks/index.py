@@ -1,0 +1,168 @@
+"""Stage 1, index: bring the catalogue up to date with the files."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dask.distributed import Client
+
+from tasks.dispatch import run_jobs
+from tasks.errors import BrokenVideoError, NotAVideoError
+from tasks.progress import stage_bar
+from tasks.stage import stage
+from tasks.store.catalogue import Catalogue, Video, unique_name
+from tasks.store.fingerprint import fingerprint
+from tasks.store.store import Store
+from tasks.video.discover import SourceFile
+from tasks.video.index import index_video
+from tasks.video.pixels import Crop
+from tasks.video.sampling import Sampling
+
+FILES_PER_JOB = 16
+
+
+@dataclass(frozen=True)
+class IndexJob:
+    """Some files to look at."""
+
+    store: str
+    first: int
+    """Place of the first among all files of the run."""
+    files: tuple[SourceFile, ...]
+    known: frozenset[str]
+    """Fingerprints that need no indexing."""
+    sampling: Sampling
+    crop: Crop | None
+
+
+@stage("index")
+def index_files(
+    store: Store, files: Sequence[SourceFile], sampling: Sampling, crop: Crop | None, cluster: str
+) -> list[int]:
+    """Index new and changed files, plan their rows, and write the catalogue.
+
+    A file whose content is known keeps its entry, also under another name. New content under a
+    known name retires the old entry.
+
+    Returns:
+        The catalogue numbers of the given files, in their order.
+    """
+    catalogue = store.read_catalogue()
+    known = frozenset(video.fingerprint for video in catalogue.videos)
+    jobs = [
+        IndexJob(
+            str(store.path), first, tuple(files[first : first + FILES_PER_JOB]), known, sampling, crop
+        )
+        for first in range(0, len(files), FILES_PER_JOB)
+    ]
+    looked_at: dict[int, list[Video]] = {}
+    with Client(cluster) as client, stage_bar("index", len(files), "files") as advance:
+        for job, result in run_jobs(client, look_at_files, jobs, _describe):
+            looked_at[job.first] = result
+            advance(len(result))
+    numbers = _merge(catalogue, (entry for job in jobs for entry in looked_at[job.first]))
+    store.plan_rows(catalogue.rows)
+    store.write_catalogue(catalogue)
+    return numbers
+
+
+def look_at_files(job: IndexJob) -> list[Video]:
+    """Fingerprint some files, and write the index of those that are not known.
+
+    Returns:
+        One catalogue entry a file, not yet numbered; with nothing but its fingerprint and size
+        where its content is known.
+    """
+    store = Store.open(job.store)
+    return [_look_at(file, job, store) for file in job.files]
+
+
+def _look_at(file: SourceFile, job: IndexJob, store: Store) -> Video:
+    entry = Video(-1, file.name, str(file.path), "", 0, "broken")
+    try:
+        entry = replace(
+            entry, fingerprint=fingerprint(file.path), size_bytes=file.path.stat().st_size
+        )
+    except OSError as error:
+        return replace(entry, reason=f"cannot be read: {error.strerror}")
+    if entry.fingerprint in job.known:
+        return entry
+    try:
+        facts, index = index_video(file.path)
+    except NotAVideoError as error:
+        return replace(entry, state="skipped", reason=str(error))
+    except (BrokenVideoError, OSError) as error:
+        return replace(entry, reason=str(error))
+    if job.crop is not None and not job.crop.fits(facts.width, facts.height):
+        reason = f"its {facts.width}x{facts.height} pixels do not hold the crop {job.crop}"
+        return replace(entry, reason=reason)
+    store.write_index(entry.fingerprint, index)
+    return replace(
+        entry,
+        state="pending",
+        note=facts.note,
+        container=facts.container,
+        codec=facts.codec,
+        width=facts.width,
+        height=facts.height,
+        pixel_format=facts.pixel_format,
+        rotation=facts.rotation,
+        time_base_num=index.time_base.numerator,
+        time_base_den=index.time_base.denominator,
+        duration_s=facts.duration_s,
+        frame_count=len(index),
+        rows=len(job.sampling.positions(index)),
+    )
+
+
+def _merge(catalogue: Catalogue, looked_at: Iterator[Video]) -> list[int]:
+    """Enter what was found into the catalogue, in the order of the files."""
+    current = [video for video in catalogue.videos if video.state != "retired"]
+    by_source = {video.source: video.video for video in current}
+    taken = {video.path for video in current}
+    by_content: dict[str, list[int]] = {}
+    for video in catalogue.videos:
+        by_content.setdefault(video.fingerprint, []).append(video.video)
+    next_row = catalogue.rows
+    numbers = []
+    for entry in looked_at:
+        own = by_source.get(entry.source)
+        same = by_content.get(entry.fingerprint, []) if entry.fingerprint else []
+        if own is not None and (own in same or not entry.fingerprint):
+            numbers.append(own)
+            continue
+        if own is not None:
+            catalogue.update(own, state="retired", reason="its file now holds another content")
+            taken.discard(catalogue.videos[own].path)
+        moved = [number for number in same if _moved_away(catalogue.videos[number])]
+        if moved:
+            number = moved[0]
+            taken.discard(catalogue.videos[number].path)
+            name = unique_name(entry.path, entry.source, taken)
+            catalogue.update(number, path=name, source=entry.source)
+        else:
+            number = len(catalogue)
+            if same:  # one more copy of a known file: the same frames, with rows of their own
+                entry = _copy_of(catalogue.videos[same[0]], entry)
+            name = unique_name(entry.path, entry.source, taken)
+            first_row = next_row if entry.rows else -1
+            next_row += entry.rows
+            catalogue.videos.append(replace(entry, video=number, path=name, first_row=first_row))
+            by_content.setdefault(entry.fingerprint, []).append(number)
+        taken.add(name)
+        by_source[entry.source] = number
+        numbers.append(number)
+    return numbers
+
+
+def _moved_away(video: Video) -> bool:
+    return video.state != "retired" and not Path(video.source).exists()
+
+
+def _copy_of(twin: Video, entry: Video) -> Video:
+    copy = replace(twin, path=entry.path, source=entry.source, decoded=0, undecodable=0)
+    return replace(copy, state="pending", reason="") if twin.rows else copy
+
+
+def _describe(job: IndexJob) -> str:
+    return f"Indexing {job.files[0].path} and the {len(job.files) - 1} files after it"

@@ -1,0 +1,76 @@
+"""Stage 6, report: write what people and programs read, and show the table in Prefect."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from prefect.artifacts import create_table_artifact
+
+from tasks.export import remove_stale
+from tasks.reporting.markdown import report_markdown, verdict
+from tasks.reporting.tables import comparison
+from tasks.stage import stage
+from tasks.store.catalogue import Video
+
+SELECTION_SCHEMA = pa.schema(
+    {
+        "rank": pa.int64(),
+        "row": pa.int64(),
+        "video": pa.string(),
+        "frame_index": pa.int32(),
+        "pts": pa.int64(),
+        "time_s": pa.float64(),
+        "distance": pa.float64(),
+        "file": pa.string(),
+    }
+)
+
+
+@stage("report")
+def write_outputs(
+    out: Path,
+    selection: pd.DataFrame,
+    metrics: Mapping[str, Any],
+    run: Mapping[str, Any],
+    videos: Sequence[Video],
+) -> None:
+    """Write ``selection.parquet``, ``metrics.json``, ``report.md`` and, last, ``run.json``.
+
+    Args:
+        out: the output folder.
+        selection: the columns of SELECTION_SCHEMA.
+        metrics: what ``metrics.json`` holds.
+        run: what ``run.json`` holds.
+        videos: the catalogue's entries that the run is about.
+    """
+    path = out / "selection.parquet"
+    before = pq.read_table(path, columns=["file"])["file"].to_pylist() if path.exists() else []
+    table = pa.Table.from_pandas(selection, schema=SELECTION_SCHEMA, preserve_index=False)
+    with_nan = table["distance"].combine_chunks().fill_null(float("nan"))
+    table = table.set_column(table.schema.get_field_index("distance"), "distance", with_nan)
+    _replace(path, lambda temporary: pq.write_table(table, temporary))
+    remove_stale(out, before, selection["file"])
+    write_text(out / "metrics.json", json.dumps(metrics, indent=2) + "\n")
+    write_text(out / "report.md", report_markdown(run, metrics, videos))
+    create_table_artifact(
+        key="coreframe-comparison",
+        table=comparison(metrics["methods"], metrics["selected"]),
+        description=verdict(metrics),
+    )
+    write_text(out / "run.json", json.dumps(run, indent=2) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file so that readers see the old one or the new one."""
+    _replace(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def _replace(path: Path, write) -> None:  # type: ignore[no-untyped-def]
+    temporary = path.with_name(f".{path.name}.tmp")
+    write(temporary)
+    os.replace(temporary, path)

@@ -1,0 +1,71 @@
+"""The comparison and storage tables, as rows of text for any renderer."""
+
+from collections.abc import Mapping
+from typing import Any
+
+COLUMNS = {
+    "n": "frames",
+    "l2_mean": "mean L2",
+    "l2_min": "min L2",
+    "l2_max": "max L2",
+    "l2_p10": "10th pct.",
+    "l2_p90": "90th pct.",
+    "coverage_radius": "coverage radius",
+    "coverage_mean": "coverage mean",
+}
+NAMES = {
+    "original": "original",
+    "fixed_rate": "fixed rate",
+    "random": "random",
+    "coreset": "coreset",
+}
+
+
+def comparison(methods: Mapping[str, Mapping[str, Any]], selected: str) -> list[dict[str, str]]:
+    """One row a method, every value as people read it; the selected one's name is marked."""
+    rows = []
+    for key, name in NAMES.items():
+        measured = methods[key]
+        row = {"method": f"{name} (selected)" if key == selected.replace("-", "_") else name}
+        for column, title in COLUMNS.items():
+            row[title] = _number(measured[column])
+        if not measured["exact"]:
+            row["method"] += " *"
+        rows.append(row)
+    return rows
+
+
+def storage_table(storage: Mapping[str, Any], picture_format: str) -> list[dict[str, str]]:
+    """What is stored now, what exploding the corpus would store, and what was kept."""
+    about = "" if storage["all_frames_exact"] else "about "
+    return [
+        {"what": "source videos", "size": size(storage["source_videos_bytes"])},
+        {
+            "what": f"all {storage['all_frames']:,} sampled frames as PNG",
+            "size": about + size(storage["all_frames_png_bytes"]),
+        },
+        {
+            "what": f"all {storage['all_frames']:,} sampled frames as JPEG",
+            "size": about + size(storage["all_frames_jpg_bytes"]),
+        },
+        {
+            "what": f"kept: {storage['kept_frames']:,} frames as {picture_format.upper()}",
+            "size": size(storage["kept_frames_bytes"]),
+        },
+    ]
+
+
+def size(count: float) -> str:
+    """Bytes in decimal units with three significant digits: ``6.40 MB``."""
+    units = ("B", "kB", "MB", "GB", "TB", "PB")
+    unit = 0
+    while count >= 999.5 and unit < len(units) - 1:
+        count, unit = count / 1000, unit + 1
+    digits = 0 if unit == 0 or count >= 99.95 else 1 if count >= 9.995 else 2
+    return f"{count:.{digits}f} {units[unit]}"
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.3f}"

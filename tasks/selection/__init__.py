@@ -1,0 +1,1 @@
+"""Choosing frames: exact greedy k-center, baselines and budgets."""

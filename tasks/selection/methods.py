@@ -1,0 +1,114 @@
+"""Budgets, and the two ways of choosing that people use today: at a fixed rate and at random."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tasks.errors import UsageError
+from tasks.lattice import squared_threshold, to_l2
+
+METHODS = ("coreset", "random", "fixed-rate")
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How many frames to select. What is given combines: whichever stops first."""
+
+    n_samples: int | None = None
+    proportion: float | None = None
+    """Of the corpus's decodable frames."""
+    min_distance: float = 0.0
+    """L2 on the unit scale that every two selected frames are apart at least; 0 for no limit."""
+
+    def __post_init__(self) -> None:
+        if self.n_samples is not None and self.n_samples < 1:
+            raise UsageError(f"n-samples {self.n_samples} is not at least 1: ask for one frame or more.")
+        if self.proportion is not None and not 0 < self.proportion <= 1:
+            raise UsageError(f"proportion {self.proportion} is not above 0 and at most 1.")
+        if not 0 <= self.min_distance <= 2:
+            raise UsageError(
+                f"min-distance {self.min_distance} is not from 0 to 2, the range of distances "
+                "between unit vectors."
+            )
+
+    def frames(self, decodable: int) -> int:
+        """Frames to select from a corpus of so many decodable ones, before ``min_distance``.
+
+        A proportion rounds down, but to no less than one frame.
+        """
+        limits = [decodable]
+        if self.n_samples is not None:
+            limits.append(self.n_samples)
+        if self.proportion is not None:
+            limits.append(max(1, int(self.proportion * decodable)))
+        return min(limits)
+
+    @property
+    def squared_min_distance(self) -> int:
+        """In squared lattice units."""
+        return squared_threshold(self.min_distance)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How to choose."""
+
+    method: str = "coreset"
+    budget: Budget = field(default_factory=Budget)
+    seed: int = 0
+    keep_exact_duplicates: bool = False
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise UsageError(f"unknown method {self.method!r}: use {', '.join(METHODS)}.")
+
+
+def random_rows(eligible: np.ndarray, n: int, seed: int) -> np.ndarray:
+    """``n`` of the eligible rows at random, in order of drawing; a larger n extends a smaller."""
+    return np.random.default_rng(seed).permutation(eligible)[:n]
+
+
+def fixed_rate_rows(eligible: np.ndarray, n: int) -> np.ndarray:
+    """``n`` of the eligible rows at an even stride over the corpus, each in its stride's middle."""
+    places = (2 * np.arange(n, dtype=np.int64) + 1) * len(eligible) // (2 * max(1, n))
+    return eligible[places]
+
+
+def nearest_earlier(vectors: np.ndarray) -> np.ndarray:
+    """(n,) int64 squared distance of each vector to the nearest one before it; -1 for the first.
+
+    Args:
+        vectors: (n, dim) int16 lattice.
+    """
+    wide = vectors.astype(np.float32)
+    norms = np.einsum("ij,ij->i", wide, wide).astype(np.int64)
+    nearest = np.full(len(wide), -1, np.int64)
+    tile = max(1, 4 * 1024 * 1024 // max(1, len(wide)))
+    for start in range(0, len(wide), tile):
+        stop = min(start + tile, len(wide))
+        dots = (wide[start:stop] @ wide[:stop].T).astype(np.int64)
+        squared = norms[start:stop, None] + norms[None, :stop] - 2 * dots
+        later = np.arange(stop)[None, :] >= np.arange(start, stop)[:, None]
+        squared[later] = np.iinfo(np.int64).max
+        nearest[start:stop] = squared.min(axis=1)
+    nearest[:1] = -1
+    return nearest
+
+
+def keep_apart(vectors: np.ndarray, squared_min_distance: int) -> np.ndarray:
+    """(n,) bool: keep each vector that is at least this far from every kept one before it."""
+    wide = vectors.astype(np.float32)
+    norms = np.einsum("ij,ij->i", wide, wide).astype(np.int64)
+    kept = np.zeros(len(wide), bool)
+    for place in range(len(wide)):
+        dots = (wide[kept] @ wide[place]).astype(np.int64)
+        squared = norms[kept] + norms[place] - 2 * dots
+        kept[place] = not np.any(squared < squared_min_distance)
+    return kept
+
+
+def distances_in_order(vectors: np.ndarray) -> np.ndarray:
+    """(n,) float64 L2 to the nearest earlier vector, NaN for the first."""
+    squared = nearest_earlier(vectors).astype(np.float64)
+    squared[:1] = np.nan
+    return to_l2(squared)

@@ -1,0 +1,152 @@
+"""The part of the corpus that one worker holds, and the three things it does with it.
+
+Everything is a pure function of lattice integers, so any split of the corpus into partitions, on
+any device, gives the same answers to the bit.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from tasks.lattice import squared_distances, squared_norms
+
+FAR = 2**31 - 1
+"""Distance of a row before there is any center: farther than anything."""
+
+TILE_VALUES = 4 * 1024 * 1024
+"""Distances formed at a time: 16 MiB of int32, whatever the numbers of rows and centers."""
+
+
+@dataclass(frozen=True)
+class Partition:
+    """Rows of the corpus and their distance to the nearest center.
+
+    Attributes:
+        rows: (n,) int64, ascending.
+        vectors: (n, dim) int16 lattice.
+        norms: (n,) int32 squared lengths.
+        eligible: (n,) bool, may still be picked.
+        distance: (n,) int32 squared distance to the nearest center; FAR before the first.
+    """
+
+    rows: torch.Tensor
+    vectors: torch.Tensor
+    norms: torch.Tensor
+    eligible: torch.Tensor
+    distance: torch.Tensor
+
+    @classmethod
+    def of(
+        cls, rows: np.ndarray, vectors: np.ndarray, eligible: np.ndarray, device: torch.device
+    ) -> "Partition":
+        """Put rows on a device; the shapes are those of the attributes."""
+        held = torch.from_numpy(np.ascontiguousarray(vectors)).to(device)
+        return cls(
+            rows=torch.from_numpy(np.ascontiguousarray(rows)).to(device),
+            vectors=held,
+            norms=squared_norms(held),
+            eligible=torch.from_numpy(np.array(eligible, bool)).to(device),
+            distance=torch.full((len(rows),), FAR, dtype=torch.int32, device=device),
+        )
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The farthest eligible rows of a partition, farthest first, ties by ascending row.
+
+    Attributes:
+        rows: (m,) int64.
+        distance: (m,) int32 squared.
+        vectors: (m, dim) int16 lattice.
+        bar: (distance, row) of the farthest eligible row *not* among them, None if there is none.
+    """
+
+    rows: np.ndarray
+    distance: np.ndarray
+    vectors: np.ndarray
+    bar: tuple[int, int] | None
+
+
+def vector_sum(part: Partition) -> tuple[int, np.ndarray]:
+    """Number of eligible rows and the (dim,) int64 sum of their vectors."""
+    chosen = part.vectors[part.eligible]
+    return len(chosen), chosen.sum(dim=0, dtype=torch.int64).cpu().numpy()
+
+
+def most_central(part: Partition, count: int, total: np.ndarray) -> tuple[int, int] | None:
+    """(score, row) of the eligible row nearest to the mean ``total / count``; lower is nearer.
+
+    The score, count * |x|^2 - 2 x.total, is an exact integer: in float64 up to 5 * 10^8 rows.
+    """
+    here = torch.nonzero(part.eligible).flatten()
+    if len(here) == 0:
+        return None
+    mean = torch.from_numpy(total.astype(np.float64)).to(part.vectors.device)
+    dots = torch.cat([tile.double() @ mean for tile in part.vectors[here].split(65_536)])
+    scores = (count * part.norms[here].double() - 2 * dots).long()
+    best = int(torch.nonzero(scores == scores.min())[0, 0])
+    return int(scores[best]), int(part.rows[here[best]])
+
+
+def assign(part: Partition, rows: np.ndarray, vectors: np.ndarray) -> Partition:
+    """Take new centers into account; the given partition is left as it is.
+
+    Args:
+        part: the partition.
+        rows: (m,) int64 rows of the new centers, in this partition or not.
+        vectors: (m, dim) int16 lattice.
+    """
+    device = part.vectors.device
+    centers = torch.from_numpy(np.ascontiguousarray(vectors)).to(device)
+    center_norms = squared_norms(centers)
+    wide = centers.float()
+    distance = part.distance.clone()
+    tile = max(1, TILE_VALUES // max(1, len(centers)))
+    for start in range(0, len(part), tile):
+        here = slice(start, start + tile)
+        found = squared_distances(part.vectors[here].float(), part.norms[here], wide, center_norms)
+        distance[here] = torch.minimum(distance[here], found.amin(dim=1))
+    picked = torch.isin(part.rows, torch.from_numpy(np.asarray(rows, np.int64)).to(device))
+    return replace(part, distance=distance, eligible=part.eligible & ~picked)
+
+
+def candidates(part: Partition, count: int) -> Candidates:
+    """The ``count`` farthest eligible rows; see :class:`Candidates`."""
+    # One key orders by distance, then by place; rows ascend, so the lower row has the higher key.
+    place = torch.arange(len(part), device=part.rows.device)
+    key = (part.distance.long() << 32) + (2**32 - 1 - place)
+    key = torch.where(part.eligible, key, -1)
+    best = torch.topk(key, min(count + 1, len(part))).indices
+    best = best[key[best] >= 0]
+    top = best[:count]
+    bar = None
+    if len(best) > count:
+        bar = int(part.distance[best[count]]), int(part.rows[best[count]])
+    return Candidates(
+        rows=part.rows[top].cpu().numpy(),
+        distance=part.distance[top].cpu().numpy(),
+        vectors=part.vectors[top].cpu().numpy(),
+        bar=bar,
+    )
+
+
+def coverage(part: Partition, subset: np.ndarray) -> tuple[int, float, int]:
+    """How well a subset covers the partition's rows.
+
+    Args:
+        part: the partition.
+        subset: (m, dim) int16 lattice.
+
+    Returns:
+        The largest squared distance of a row to its nearest subset vector, the sum of the
+        (unsquared) lattice distances, and the number of rows.
+    """
+    if len(part) == 0:
+        return 0, 0.0, 0
+    fresh = replace(part, distance=torch.full_like(part.distance, FAR))
+    nearest = assign(fresh, np.empty(0, np.int64), subset).distance
+    return int(nearest.max()), float(nearest.double().sqrt().sum()), len(part)

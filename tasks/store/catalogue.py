@@ -1,0 +1,125 @@
+"""The catalogue: one entry for every file the store has ever been given."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, fields, replace
+from fractions import Fraction
+
+import pyarrow as pa
+
+STATES = ("pending", "ok", "damaged", "broken", "skipped", "retired")
+"""What can be said of a file.
+
+``pending``: rows are planned, not all are committed. ``ok``: every planned frame is embedded.
+``damaged``: some frames cannot be decoded, the others are embedded. ``broken``: it should be a
+video, but no frame can be had. ``skipped``: it holds no moving picture. ``retired``: another
+content has taken its place; its rows stay in the store but out of every selection.
+"""
+
+
+@dataclass(frozen=True)
+class Video:
+    """One file of the corpus."""
+
+    video: int
+    """Its number in the catalogue, never reused."""
+    path: str
+    """What people see: its path relative to the input folder, unique among those not retired."""
+    source: str
+    """Where it was last found: an absolute path."""
+    fingerprint: str
+    """Of its content; see :func:`tasks.store.fingerprint.fingerprint`."""
+    size_bytes: int
+    state: str
+    reason: str = ""
+    """Why it is in this state, for people; empty when all is well."""
+    note: str = ""
+    """What is odd about the file without doing harm; empty when nothing is."""
+    container: str = ""
+    codec: str = ""
+    width: int = 0
+    """Pixels, upright."""
+    height: int = 0
+    pixel_format: str = ""
+    rotation: int = 0
+    time_base_num: int = 0
+    time_base_den: int = 1
+    duration_s: float = 0.0
+    frame_count: int = 0
+    """Frames in the file, decodable or not."""
+    first_row: int = -1
+    """Its rows are ``first_row`` to ``first_row + rows``; -1 when it has none."""
+    rows: int = 0
+    decoded: int = 0
+    """Rows committed with an embedding."""
+    undecodable: int = 0
+    """Rows committed without one."""
+
+    @property
+    def complete(self) -> bool:
+        """Every planned row is committed, one way or the other."""
+        return self.decoded + self.undecodable == self.rows
+
+    @property
+    def active(self) -> bool:
+        """Its rows belong to the corpus."""
+        return self.rows > 0 and self.state != "retired"
+
+    @property
+    def time_base(self) -> Fraction:
+        return Fraction(self.time_base_num, self.time_base_den)
+
+
+_TYPES = {int: pa.int64(), float: pa.float64(), str: pa.string()}
+SCHEMA = pa.schema([pa.field(item.name, _TYPES[item.type]) for item in fields(Video)])  # type: ignore[index]
+
+
+@dataclass
+class Catalogue:
+    """The videos, in the order in which the store met them: ``videos[i].video == i``."""
+
+    videos: list[Video] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.videos)
+
+    @property
+    def rows(self) -> int:
+        """Rows planned so far."""
+        return sum(video.rows for video in self.videos)
+
+    def update(self, video: int, **changes: object) -> None:
+        """Replace fields of one entry."""
+        self.videos[video] = replace(self.videos[video], **changes)  # type: ignore[arg-type]
+
+    def counted(self, video: int, decoded: int, undecodable: int, reason: str = "") -> None:
+        """Set how many of a video's rows are committed, and the state that follows from it."""
+        before = self.videos[video]
+        after = replace(before, decoded=decoded, undecodable=undecodable)
+        if not after.complete:
+            self.videos[video] = replace(after, state="pending", reason=reason)
+        elif undecodable == 0:
+            self.videos[video] = replace(after, state="ok", reason="")
+        else:
+            why = f"{undecodable} of {before.rows} sampled frames cannot be decoded"
+            why += f" ({before.note})" if before.note else ""
+            self.videos[video] = replace(after, state="damaged" if decoded else "broken", reason=why)
+
+    def to_table(self) -> pa.Table:
+        return pa.Table.from_pylist([asdict(video) for video in self.videos], schema=SCHEMA)
+
+    @classmethod
+    def from_table(cls, table: pa.Table) -> "Catalogue":
+        return cls([Video(**entry) for entry in table.to_pylist()])
+
+
+def unique_name(name: str, source: str, taken: Iterable[str]) -> str:
+    """A name that no other video bears: as given, else with as many parent folders as needed."""
+    names = set(taken)
+    if name not in names:
+        return name
+    parts = source.strip("/").split("/")
+    for count in range(name.count("/") + 2, len(parts) + 1):
+        longer = "/".join(parts[-count:])
+        if longer not in names:
+            return longer
+    return source

@@ -1,0 +1,296 @@
+"""A store on disk: where everything is, and how it is written so that nothing is half there."""
+
+import json
+import os
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import zarr
+from zarr.codecs import ZstdCodec
+from zarr.codecs.numcodecs import FixedScaleOffset
+
+from tasks.errors import CoreframeError, UsageError
+from tasks.lattice import SCALE, from_floats
+from tasks.store import frames as frames_schema
+from tasks.store.catalogue import Catalogue
+from tasks.video.index import VideoIndex
+
+FORMAT_VERSION = 1
+EMBEDDINGS, CATALOGUE = "embeddings.zarr", "catalogue.parquet"
+
+
+@dataclass(frozen=True)
+class StoreSettings:
+    """What made a store. A store never mixes two of these."""
+
+    embedder: str
+    fingerprint: str
+    """Of the embedder's function and weights."""
+    dim: int
+    input_px: int
+    sampling: str
+    crop: str
+    """``W:H:X:Y`` or empty."""
+    block_rows: int = 1024
+    format_version: int = FORMAT_VERSION
+
+
+class Store:
+    """A block store. All arrays in and out are lattice integers; see `tasks.lattice`.
+
+    Blocks are `block_rows` consecutive rows. A block's Parquet file lists the rows that are
+    committed; it is written after their embeddings, to a temporary name and then renamed, so
+    its rows are in the store wholly or not at all. Growing a block writes the same embeddings
+    of the rows it already had, so no moment exists at which a committed row is missing.
+    """
+
+    def __init__(self, path: str | Path, settings: StoreSettings) -> None:
+        self.path = Path(path)
+        self.settings = settings
+
+    @classmethod
+    def open(cls, path: str | Path) -> "Store":
+        """Open an existing store.
+
+        Raises:
+            UsageError: there is none, or it is of a newer format.
+        """
+        if not (Path(path) / EMBEDDINGS / "zarr.json").is_file():
+            raise UsageError(f"no store at {path}: make one with `coreframe ingest VIDEOS --store {path}`.")
+        with _understandably(path):
+            written = dict(zarr.open_group(Path(path) / EMBEDDINGS, mode="r").attrs)["coreframe"]
+            if written["format_version"] != FORMAT_VERSION:  # type: ignore[index, call-overload]
+                raise UsageError(
+                    f"the store {path} has format {written['format_version']}, "  # type: ignore[index, call-overload]
+                    f"this version reads {FORMAT_VERSION}: use the version that made it."
+                )
+            return cls(path, StoreSettings(**written))  # type: ignore[arg-type]
+
+    @classmethod
+    def open_or_create(
+        cls, path: str | Path, settings: StoreSettings, block_rows: int | None = None
+    ) -> "Store":
+        """Open the store for adding to it, or make it.
+
+        Args:
+            path: its folder.
+            settings: what it must have been made with, its ``block_rows`` aside.
+            block_rows: of a new store; an existing one must have it too, if given.
+
+        Raises:
+            UsageError: it was made with other settings, or the folder cannot be written.
+        """
+        path = Path(path)
+        if (path / EMBEDDINGS / "zarr.json").is_file():
+            store = cls.open(path)
+            store._refuse_other(replace(settings, block_rows=block_rows or store.block_rows))
+            return store
+        settings = replace(settings, block_rows=block_rows or settings.block_rows)
+        if path.exists() and (not path.is_dir() or any(path.iterdir())) and not (path / EMBEDDINGS).exists():
+            raise UsageError(f"{path} is not a store and not empty: name a new or empty folder.")
+        try:
+            for folder in (path, path / "frames", path / "index"):
+                folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"cannot write the store {path}: {error.strerror}.") from error
+        group = zarr.open_group(path / EMBEDDINGS, mode="w")
+        with _quiet_codec():
+            group.create_array(
+                "embedding",
+                shape=(0, settings.dim),
+                chunks=(settings.block_rows, settings.dim),
+                dtype="float32",
+                fill_value=0.0,
+                filters=[FixedScaleOffset(offset=0, scale=SCALE, dtype="f4", astype="i2")],
+                compressors=[ZstdCodec(level=3)],
+            )
+        group.attrs["coreframe"] = asdict(settings)
+        return cls(path, settings)
+
+    def _refuse_other(self, wanted: StoreSettings) -> None:
+        for name, ours in asdict(self.settings).items():
+            theirs = getattr(wanted, name)
+            if ours != theirs:
+                raise UsageError(
+                    f"the store {self.path} was made with {name.replace('_', '-')} {ours or 'none'}, "
+                    f"not {theirs or 'none'}: ask for that, or name another store."
+                )
+
+    # --- catalogue and indexes -------------------------------------------------------------
+
+    def read_catalogue(self) -> Catalogue:
+        path = self.path / CATALOGUE
+        if not path.exists():
+            return Catalogue()
+        with _understandably(path):
+            return Catalogue.from_table(pq.read_table(path))
+
+    def write_catalogue(self, catalogue: Catalogue) -> None:
+        _write_parquet(catalogue.to_table(), self.path / CATALOGUE)
+
+    def write_index(self, fingerprint: str, index: VideoIndex) -> None:
+        """Keep a video's index under its content's fingerprint: copies share it."""
+        _write_parquet(_index_to_table(index), self._index_path(fingerprint))
+
+    def read_index(self, fingerprint: str) -> VideoIndex:
+        with _understandably(self._index_path(fingerprint)):
+            return _index_from_table(pq.read_table(self._index_path(fingerprint)))
+
+    def _index_path(self, fingerprint: str) -> Path:
+        return self.path / "index" / f"{fingerprint}.parquet"
+
+    # --- rows ------------------------------------------------------------------------------
+
+    @property
+    def block_rows(self) -> int:
+        return self.settings.block_rows
+
+    def blocks_of(self, start_row: int, stop_row: int) -> range:
+        """The blocks that hold the rows ``start_row`` to ``stop_row`` (half-open)."""
+        return range(start_row // self.block_rows, -(-stop_row // self.block_rows))
+
+    def rows_planned(self) -> int:
+        """Rows of the embedding array, committed or not."""
+        return int(self._array("r").shape[0])
+
+    def plan_rows(self, rows: int) -> None:
+        """Make room for this many rows in all. Called by one process, before any is embedded."""
+        if rows > self.rows_planned():
+            self._array("r+").resize((rows, self.settings.dim))
+
+    def commit_block(self, block: int, vectors: np.ndarray, table: pa.Table) -> None:
+        """Write a block's rows, then the table that makes them count.
+
+        Args:
+            block: the block's number.
+            vectors: (rows of the block that are planned, dim) int16 lattice; zeros where a row
+                has no frame.
+            table: the committed rows, see :data:`tasks.store.frames.SCHEMA`.
+        """
+        start = block * self.block_rows
+        self._array("r+")[start : start + len(vectors)] = vectors.astype(np.float32) / np.float32(SCALE)
+        _write_parquet(table, self._frames_path(block))
+
+    def committed(self, block: int) -> pa.Table | None:
+        """A block's committed rows, or None when there are none yet."""
+        path = self._frames_path(block)
+        if not path.exists():
+            return None
+        with _understandably(path):
+            return pq.read_table(path, schema=frames_schema.SCHEMA)
+
+    def read_block(self, block: int) -> np.ndarray:
+        """(rows, dim) int16 lattice of one block."""
+        start = block * self.block_rows
+        return self._read(slice(start, start + self.block_rows))
+
+    def read_rows(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
+        """(len(rows), dim) int16 lattice of any rows, in the order asked, a block at a time."""
+        wanted = np.asarray(rows, np.int64)
+        vectors = np.zeros((len(wanted), self.settings.dim), np.int16)
+        blocks = wanted // self.block_rows
+        for block in np.unique(blocks):
+            here = np.flatnonzero(blocks == block)
+            vectors[here] = self.read_block(int(block))[wanted[here] - block * self.block_rows]
+        return vectors
+
+    def frames(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """All committed rows in row order. Reads every block's table.
+
+        Args:
+            columns: of :data:`tasks.store.frames.SCHEMA`; all of them by default.
+        """
+        names = list(columns) if columns else frames_schema.SCHEMA.names
+        schema = pa.schema([frames_schema.SCHEMA.field(name) for name in names])
+        tables = []
+        for path in sorted((self.path / "frames").glob("block-*.parquet")):
+            with _understandably(path):
+                tables.append(pq.read_table(path, columns=names))
+        return (pa.concat_tables(tables) if tables else schema.empty_table()).to_pandas()
+
+    def _read(self, rows: slice) -> np.ndarray:
+        with _understandably(self.path / EMBEDDINGS):
+            return from_floats(np.asarray(self._array("r")[rows]))
+
+    def _frames_path(self, block: int) -> Path:
+        return self.path / "frames" / f"block-{block:08d}.parquet"
+
+    def _array(self, mode: str) -> zarr.Array:
+        with _quiet_codec():
+            array = zarr.open_array(self.path / EMBEDDINGS / "embedding", mode=mode)  # type: ignore[arg-type]
+        return array
+
+
+def corpus_frames(frames: pd.DataFrame, videos: Iterable[int]) -> pd.DataFrame:
+    """The decodable frames of the given videos: the corpus, in row order."""
+    kept = (frames["state"] == frames_schema.OK) & frames["video"].isin(list(videos))
+    return frames[kept].reset_index(drop=True)
+
+
+def _write_parquet(table: pa.Table, path: Path) -> None:
+    """Write beside the target and rename: readers see the old file or the new one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        pq.write_table(table, temporary, compression="zstd")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _index_to_table(index: VideoIndex) -> pa.Table:
+    columns = {
+        "pts": pa.array(index.pts),
+        "dts": pa.array(index.dts),
+        "key": pa.array(index.key),
+        "frame_index": pa.array(index.frame_index),
+    }
+    if index.digest is not None:
+        columns["digest"] = pa.array(index.digest)
+    meta = {
+        "time_base": str(index.time_base),
+        "end_pts": index.end_pts,
+        "origin_pts": index.origin_pts,
+        "seekable": index.seekable,
+    }
+    return pa.table(columns).replace_schema_metadata({"coreframe": json.dumps(meta)})
+
+
+def _index_from_table(table: pa.Table) -> VideoIndex:
+    meta = json.loads(table.schema.metadata[b"coreframe"])
+    return VideoIndex(
+        **{name: table[name].to_numpy() for name in ("pts", "dts", "key", "frame_index")},
+        digest=table["digest"].to_numpy() if "digest" in table.column_names else None,
+        time_base=Fraction(meta["time_base"]),
+        end_pts=meta["end_pts"],
+        origin_pts=meta["origin_pts"],
+        seekable=meta["seekable"],
+    )
+
+
+@contextmanager
+def _understandably(path: str | Path) -> Iterator[None]:
+    """Name the file in whatever error its unreadable content gives rise to."""
+    try:
+        yield
+    except (UsageError, CoreframeError):
+        raise
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, pa.ArrowException) as error:
+        raise CoreframeError(
+            f"{path} cannot be read ({error}). Restore it, or delete the store and ingest again."
+        ) from error
+
+
+@contextmanager
+def _quiet_codec() -> Iterator[None]:
+    """Zarr warns that this codec is not in the v3 specification; plain zarr reads it all the same."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Numcodecs codecs are not in the Zarr version 3")
+        yield

@@ -1,0 +1,1 @@
+"""Reading videos: which files, which frames, and their pixels."""

@@ -1,0 +1,67 @@
+"""Opening video files with PyAV, the same way for indexing, decoding and export."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from tasks.errors import BrokenVideoError, NotAVideoError
+
+STILL_FORMATS = {"image2", "image2pipe", "tty", "ico", "webp", "apng"}
+"""Formats in which FFmpeg sees a "video stream" but people see a picture or a text file."""
+
+VIDEO_SUFFIXES = frozenset(
+    ".264 .265 .3g2 .3gp .asf .avi .dv .f4v .flv .h264 .h265 .hevc .ivf .m1v .m2t .m2ts .m2v .m4v "
+    ".mjpeg .mjpg .mk3d .mkv .mov .mp4 .mpeg .mpg .mts .mxf .nut .obu .ogm .ogv .rm .rmvb .ts .vob "
+    ".webm .wmv .y4m .yuv".split()
+)
+"""A file with one of these endings that cannot be opened is a broken video, not "no video"."""
+
+
+@contextmanager
+def open_video(path: str | Path, *, threads: int = 1) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open a file and its best video stream, as the ``ffmpeg`` command would choose it.
+
+    Args:
+        path: the file; only local files are read, playlists cannot lead elsewhere.
+        threads: decoding threads.
+
+    Raises:
+        NotAVideoError: no moving picture in it.
+        BrokenVideoError: it looks like a video but cannot be opened.
+        OSError: it cannot be read at all.
+    """
+    path = Path(path).absolute()  # absolute, so that no part of a name reads as a protocol
+    try:
+        container = av.open(
+            str(path), metadata_errors="ignore", container_options={"protocol_whitelist": "file"}
+        )
+    except av.FFmpegError as error:
+        if isinstance(error, OSError) and not path.is_file():
+            raise
+        reason = f"cannot be opened: {error.strerror or error}"
+        if path.suffix.lower() in VIDEO_SUFFIXES:
+            raise BrokenVideoError(reason) from error
+        raise NotAVideoError(reason) from error
+    with container:
+        yield container, _video_stream(container, threads)
+
+
+def _video_stream(container: InputContainer, threads: int) -> VideoStream:
+    kind = container.format.name
+    if kind in STILL_FORMATS or kind.endswith("_pipe"):
+        raise NotAVideoError(f"a still image or text ({kind})")
+    stream = container.streams.best("video")
+    if not isinstance(stream, VideoStream):
+        held = sorted({other.type for other in container.streams}) or ["no stream"]
+        raise NotAVideoError(f"no video stream in it ({', '.join(held)})")
+    if stream.disposition & av.stream.Disposition.attached_pic:
+        raise NotAVideoError("its only picture is a cover")
+    if stream.codec_context is None:
+        raise BrokenVideoError(f"no decoder for its codec (stream {stream.index})")
+    stream.codec_context.thread_count = threads
+    stream.thread_type = "AUTO"
+    return stream

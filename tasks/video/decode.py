@@ -1,0 +1,242 @@
+"""Decode chosen frames of a video, starting at keyframes, never guessing.
+
+A frame is known by its presentation time (after a census: also by its digest). Whatever way a
+video is cut into calls, the frames equal those of one sequential decode.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from queue import Full, Queue
+from typing import TypeVar
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from tasks.errors import BrokenVideoError, DamagedVideoError, NotAVideoError, SourceChangedError
+from tasks.video.container import open_video
+from tasks.video.index import VideoIndex, decode_tolerantly
+from tasks.video.pixels import frame_digest
+
+T = TypeVar("T")
+
+SEEK_GAP_FRAMES = 12
+"""Seek ahead to a wanted frame's keyframe only over at least this many unwanted frames: a seek
+empties the decoder's pipeline, which costs about as much as decoding a few frames."""
+
+
+def decode_frames(
+    path: str | Path, index: VideoIndex, positions: np.ndarray, *, threads: int = 1
+) -> Iterator[tuple[int, VideoFrame]]:
+    """Yield (position in the index, frame) for the wanted positions, in presentation order.
+
+    GOPs without a wanted frame are not decoded. Frames that a census found undecodable are left
+    out silently: the index says which.
+
+    Args:
+        path: the file.
+        index: its index.
+        positions: (n,) ascending positions in the index.
+        threads: decoding threads; one is used after a census, as the census did, for error
+            concealment may depend on it.
+
+    Raises:
+        DamagedVideoError: the file does not decode as its demuxed index promised; take a census.
+        SourceChangedError: the file is gone, or its frames are not those of the census.
+    """
+    wanted = positions[index.frame_index[positions] >= 0]
+    try:
+        if not index.surveyed:
+            yield from _decode_promised(path, index, wanted, threads)
+        elif index.seekable:
+            yield from _decode_verified(path, index, wanted)
+        else:
+            yield from _decode_counted(path, index, wanted)
+    except (OSError, NotAVideoError, BrokenVideoError) as error:
+        if isinstance(error, av.FFmpegError):
+            raise DamagedVideoError(f"decoding stopped: {error.strerror or error}") from error
+        raise SourceChangedError(f"{path} can no longer be read: {error}") from error
+    except av.FFmpegError as error:
+        raise DamagedVideoError(f"decoding stopped: {error.strerror or error}") from error
+
+
+def _decode_promised(
+    path: str | Path, index: VideoIndex, wanted: np.ndarray, threads: int
+) -> Iterator[tuple[int, VideoFrame]]:
+    """Trust the demuxed index, and raise at the first thing that is not as it says."""
+    keys = np.flatnonzero(index.key)
+    done = 0
+    with open_video(path, threads=threads) as (container, stream):
+        at_start = True
+        while done < len(wanted):
+            key = keys[np.searchsorted(keys, wanted[done], side="right") - 1]
+            if key > 0 and at_start:
+                _prime(container, stream)
+            if key > 0 or not at_start:
+                _seek(container, stream, index, int(key))
+            at_start = False
+            last = _contiguous(wanted, done, keys)
+            for frame in container.decode(stream):
+                if frame.pts is None:
+                    raise DamagedVideoError("a decoded frame has no presentation time")
+                due = int(index.pts[wanted[done]])
+                damaged = frame.is_corrupt and frame.pts >= index.pts[key]
+                if frame.pts < due and not damaged:
+                    continue
+                if frame.pts > due or damaged:
+                    raise DamagedVideoError(f"frame {wanted[done]} cannot be decoded")
+                yield int(wanted[done]), frame
+                done += 1
+                if done == last:
+                    break
+            if done < last:
+                raise DamagedVideoError(f"frame {wanted[done]} cannot be decoded")
+
+
+def _decode_verified(
+    path: str | Path, index: VideoIndex, wanted: np.ndarray
+) -> Iterator[tuple[int, VideoFrame]]:
+    """Start at a keyframe, keep only frames whose digest the census recorded, else start earlier.
+
+    The step back doubles, so the work stays within a small multiple of what is needed; the
+    beginning of the file, from where the census decoded, is the last resort.
+    """
+    assert index.digest is not None
+    keys = np.flatnonzero(index.key & (index.frame_index >= 0))
+    done, step_back = 0, 0
+    while done < len(wanted):
+        place = int(np.searchsorted(keys, wanted[done], side="right")) - 1 - step_back
+        from_start = place <= 0
+        before = done
+        with open_video(path, threads=1) as (container, stream):
+            if not from_start:
+                _prime(container, stream)
+                try:
+                    _seek(container, stream, index, int(keys[place]))
+                except DamagedVideoError:  # no seek lands there: an earlier keyframe might do
+                    step_back = max(1, 2 * step_back)
+                    continue
+            last = _contiguous(wanted, done, keys)
+            for frame in decode_tolerantly(container, stream, []):
+                due = int(index.pts[wanted[done]])
+                if frame.pts is None or frame.pts < due:
+                    continue
+                if frame.pts > due or frame_digest(frame) != index.digest[wanted[done]]:
+                    break
+                yield int(wanted[done]), frame
+                done += 1
+                if done == last:
+                    break
+        if done == last:
+            step_back = 0
+        elif from_start:
+            raise SourceChangedError(f"{path} has changed since it was indexed (frame {wanted[done]})")
+        else:
+            step_back = 1 if done > before else max(1, 2 * step_back)
+
+
+def _decode_counted(
+    path: str | Path, index: VideoIndex, wanted: np.ndarray
+) -> Iterator[tuple[int, VideoFrame]]:
+    """Decode from the beginning and know frames by their order, for files without usable times."""
+    assert index.digest is not None
+    position_of = {int(index.frame_index[position]): int(position) for position in wanted}
+    with open_video(path, threads=1) as (container, stream), closing(
+        decode_tolerantly(container, stream, [])
+    ) as frames:
+        for count, frame in enumerate(frames):
+            position = position_of.pop(count, None)
+            if position is not None:
+                if frame_digest(frame) != index.digest[position]:
+                    break
+                yield position, frame
+            if not position_of:
+                return
+    if position_of:
+        missing = min(position_of)
+        raise SourceChangedError(f"{path} has changed since it was indexed (frame {missing})")
+
+
+def _contiguous(wanted: np.ndarray, start: int, keys: np.ndarray) -> int:
+    """End of the run of wanted frames from ``start`` on that is worth decoding without a seek."""
+    run = wanted[start:]
+    next_key = keys[np.searchsorted(keys, run[1:], side="right") - 1]
+    far = np.flatnonzero(next_key - run[:-1] > SEEK_GAP_FRAMES)
+    return start + (int(far[0]) + 1 if len(far) else len(run))
+
+
+def _prime(container: InputContainer, stream: VideoStream) -> None:
+    """Show the decoder the file's first packet before the first seek.
+
+    Some encoders say there, and only there, what a decoder must know: without it libavcodec
+    decodes the 4:4:4 streams of older x264 builds wrongly from any later keyframe on.
+    """
+    packet = next((p for p in container.demux(stream) if p.size), None)
+    if packet is not None:
+        with suppress(av.FFmpegError):
+            stream.codec_context.decode(packet)
+
+
+def _seek(container: InputContainer, stream: VideoStream, index: VideoIndex, key: int) -> None:
+    """Position the demuxer so that decoding reaches the keyframe at position ``key``.
+
+    Some demuxers seek by decoding time, some by presentation time, some land later than asked:
+    the landing is checked by demuxing one packet, then sought again.
+    """
+    for target in (int(index.pts[key]), int(index.dts[key]), int(index.dts[0])):
+        container.seek(target, stream=stream)
+        landed = next((p for p in container.demux(stream) if p.size and not p.is_discard), None)
+        if landed is not None and landed.pts is not None and landed.pts <= index.pts[key]:
+            container.seek(target, stream=stream)
+            return
+    raise DamagedVideoError(f"no seek reaches the keyframe at frame {key}")
+
+
+def ahead(items: Iterator[T], depth: int) -> Iterator[T]:
+    """Run an iterator in a thread of its own, at most ``depth`` items ahead of its consumer.
+
+    Decoding releases the interpreter lock, so it overlaps with embedding. An exception in the
+    iterator is raised here; leaving early stops the thread and closes the iterator.
+    """
+    queue: Queue[tuple[str, object]] = Queue(depth)
+    stopped = threading.Event()
+
+    def put(kind: str, value: object) -> bool:
+        while not stopped.is_set():
+            try:
+                queue.put((kind, value), timeout=0.1)
+                return True
+            except Full:
+                continue
+        return False
+
+    def fill() -> None:
+        try:
+            for item in items:
+                if not put("item", item):
+                    break
+            put("end", None)
+        except BaseException as error:  # handed to the consumer, whatever it is
+            put("error", error)
+        finally:
+            close = getattr(items, "close", None)
+            if close is not None:
+                close()
+
+    thread = threading.Thread(target=fill, name="coreframe-decode", daemon=True)
+    thread.start()
+    try:
+        while True:
+            kind, value = queue.get()
+            if kind == "end":
+                return
+            if kind == "error":
+                raise value  # type: ignore[misc]
+            yield value  # type: ignore[misc]
+    finally:
+        stopped.set()
+        thread.join()

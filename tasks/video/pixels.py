@@ -1,0 +1,154 @@
+"""What is taken from a decoded frame: its digest, its upright pixels, a thumbnail, measures."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import xxhash
+from av.video.format import VideoFormat
+from av.video.frame import VideoFrame
+from av.video.reformatter import Interpolation, VideoReformatter
+
+from tasks.errors import UsageError
+
+FLAGS = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
+"""Scaling for embeddings: the same integers on every processor, at no measurable cost."""
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A rectangle of the upright picture, in pixels from its upper left corner."""
+
+    width: int
+    height: int
+    x: int
+    y: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Crop":
+        """Read ``W:H:X:Y``, the order of ``ffmpeg -vf crop``."""
+        parts = text.split(":")
+        if len(parts) != 4 or not all(part.isdecimal() for part in parts):
+            raise UsageError(f"crop {text!r} is not W:H:X:Y in whole pixels, such as 640:360:0:60.")
+        crop = cls(*map(int, parts))
+        if crop.width < 1 or crop.height < 1:
+            raise UsageError(f"crop {text!r} keeps nothing: width and height must be at least 1.")
+        return crop
+
+    def fits(self, width: int, height: int) -> bool:
+        """Whether a picture of this size holds the rectangle."""
+        return self.x + self.width <= width and self.y + self.height <= height
+
+    def __str__(self) -> str:
+        return f"{self.width}:{self.height}:{self.x}:{self.y}"
+
+
+def quarter_turns(frame: VideoFrame) -> int:
+    """Counter-clockwise quarter turns, 0 to 3, that the container asks for."""
+    return round(frame.rotation / 90) % 4
+
+
+def frame_digest(frame: VideoFrame) -> int:
+    """64-bit hash (XXH3) of the decoded pixels as they leave the decoder, and of how to show them.
+
+    Equal digests mean equal pictures. Line padding, which decoders leave uninitialised, is not
+    part of it. At 10^8 frames the chance of any false match is under 1 in 3000.
+    """
+    form = f"{frame.format.name} {frame.width}x{frame.height} {quarter_turns(frame)}"
+    form += f" {int(frame.colorspace)} {int(frame.color_range)}"
+    digest = xxhash.xxh3_64(form.encode())
+    for plane in range(len(frame.planes)):
+        digest.update(np.ascontiguousarray(_lines(frame, plane)))
+    return digest.intdigest()
+
+
+def upright_rgb(frame: VideoFrame, crop: Crop | None = None) -> np.ndarray:
+    """Full-resolution pixels as a player shows them: (height, width, 3) uint8 RGB."""
+    image = np.rot90(frame.to_ndarray(format="rgb24"), quarter_turns(frame))
+    if crop is None:
+        return image
+    if not crop.fits(image.shape[1], image.shape[0]):
+        raise UsageError(
+            f"crop {crop} does not fit a picture of {image.shape[1]}x{image.shape[0]} pixels."
+        )
+    return image[crop.y : crop.y + crop.height, crop.x : crop.x + crop.width]
+
+
+class Thumbnailer:
+    """Scales frames to the embedder's input: (side, side, 3) uint8 RGB, upright.
+
+    One per decoding thread: it keeps its scaler between frames (making one anew costs half as
+    much again as scaling).
+    """
+
+    def __init__(self, side_px: int, crop: Crop | None = None) -> None:
+        self._side_px = side_px
+        self._crop = crop
+        self._scaler = VideoReformatter()
+
+    def __call__(self, frame: VideoFrame) -> np.ndarray:
+        turns = quarter_turns(frame)
+        if self._crop is not None:
+            frame = VideoFrame.from_ndarray(
+                np.ascontiguousarray(upright_rgb(frame, self._crop)), format="rgb24"
+            )
+            turns = 0
+        small = self._scaler.reformat(
+            frame,
+            width=self._side_px,
+            height=self._side_px,
+            format="rgb24",
+            interpolation=FLAGS,
+            threads=1,
+        )
+        return np.rot90(small.to_ndarray(), turns)
+
+
+def luminance_and_sharpness(frame: VideoFrame) -> tuple[float, float]:
+    """Mean luma (0 to 1) and sharpness of a frame, cheap enough for every frame.
+
+    Sharpness is the standard deviation of the luma's 4-neighbour Laplacian, in units of the full
+    range, over every fourth line (Pech-Pacheco et al. 2000 use its variance over all of them).
+    It compares frames of one resolution.
+    """
+    luma, peak = _luma(frame)
+    if luma.shape[0] < 3 or luma.shape[1] < 3:
+        return float(luma.mean() / peak), 0.0
+    lines = slice(1, luma.shape[0] - 1, 4)
+    here = luma[lines].astype(np.int32)
+    above = luma[0 : luma.shape[0] - 2 : 4]
+    below = luma[2 : luma.shape[0] : 4]
+    bend = 4 * here[:, 1:-1] - here[:, :-2] - here[:, 2:] - above[:, 1:-1] - below[:, 1:-1]
+    # Integer sums: the result does not depend on how NumPy happens to order them.
+    total, squares = int(bend.sum(dtype=np.int64)), int((bend * bend).sum(dtype=np.int64))
+    variance = squares / bend.size - (total / bend.size) ** 2
+    return int(here.sum(dtype=np.int64)) / here.size / peak, max(variance, 0.0) ** 0.5 / peak
+
+
+def _luma(frame: VideoFrame) -> tuple[np.ndarray, int]:
+    """(height, width) luma as unsigned integers, and the largest value it can take."""
+    form = frame.format
+    if form.name.startswith(("yuv", "gray", "nv12")) and not form.is_big_endian:
+        bits = form.components[0].bits
+        if bits <= 16:
+            samples = _lines(frame, 0).view(np.uint8 if bits <= 8 else np.uint16)
+            return samples, (1 << bits) - 1
+    return frame.to_ndarray(format="gray"), 255
+
+
+def _lines(frame: VideoFrame, plane: int) -> np.ndarray:
+    """One plane's bytes without line padding: (lines, bytes) uint8, not copied."""
+    buffer = frame.planes[plane]
+    if buffer.line_size == 0:  # a palette
+        return np.frombuffer(buffer, np.uint8).reshape(1, -1)
+    lines = np.frombuffer(buffer, np.uint8).reshape(-1, buffer.line_size)[: buffer.height]
+    return lines[:, : _line_bytes(frame.format.name, frame.width, frame.height, plane)]
+
+
+@lru_cache(maxsize=64)
+def _line_bytes(format_name: str, width: int, height: int, plane: int) -> int:
+    form = VideoFormat(format_name, width, height)
+    if not form.is_planar:  # packed: padded_bits_per_pixel counts all that a pixel occupies
+        return -(-width * form.padded_bits_per_pixel // 8)
+    own = [part for part in form.components if part.plane == plane]
+    return sum(part.width * ((part.bits + 7) // 8) for part in own)
