@@ -3,11 +3,10 @@
 import logging
 import os
 import sys
-from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from tasks.errors import CoreframeError, UsageError
 
@@ -36,20 +35,27 @@ Videos = Annotated[
 StorePath = Annotated[str, typer.Option("--store", help="Folder of the embeddings.")]
 OutPath = Annotated[str, typer.Option("--out", help="Folder for frames, tables and report.")]
 FilesFrom = Annotated[str | None, typer.Option(help="A text file with one path a line.")]
-Include = Annotated[list[str] | None, typer.Option(help="Keep only names matching this glob; repeatable.")]
-Exclude = Annotated[list[str] | None, typer.Option(help="Drop names matching this glob; repeatable.")]
+Include = Annotated[
+    list[str] | None, typer.Option(help="Keep only names matching this glob; repeatable.")
+]
+Exclude = Annotated[
+    list[str] | None, typer.Option(help="Drop names matching this glob; repeatable.")
+]
 CorruptThreshold = Annotated[
     float, typer.Option(help="Share of broken videos above which the run ends in an error.")
 ]
 SampleFps = Annotated[
-    str | None, typer.Option(help="Frames per second to keep, as ffmpeg -vf fps does [default: all].")
+    str | None,
+    typer.Option(help="Frames per second to keep, as ffmpeg -vf fps does [default: all]."),
 ]
 Every = Annotated[int, typer.Option(help="Keep every n-th frame.")]
 Crop = Annotated[
     str | None, typer.Option(help="W:H:X:Y in upright pixels, of what is embedded and exported.")
 ]
 Embedder = Annotated[str, typer.Option(help="How frames are embedded: descriptor.")]
-InputSize = Annotated[int | None, typer.Option(help="Side in pixels of what is embedded [default: 64].")]
+InputSize = Annotated[
+    int | None, typer.Option(help="Side in pixels of what is embedded [default: 64].")
+]
 BatchSize = Annotated[int, typer.Option(help="Frames embedded at once.")]
 BlockRows = Annotated[int | None, typer.Option(help="Rows a block of a new store [default: 1024].")]
 Method = Annotated[str, typer.Option(help="coreset, random or fixed-rate.")]
@@ -69,7 +75,8 @@ Format = Annotated[str, typer.Option("--format", help="png, jpg or webp.")]
 Quality = Annotated[int, typer.Option(help="Of jpg and webp, 1 to 100.")]
 Workers = Annotated[int | None, typer.Option(help="Local processes [default: one a core or GPU].")]
 ClusterOption = Annotated[
-    str | None, typer.Option("--cluster", help="tcp://... of a Dask scheduler, or a file naming it.")
+    str | None,
+    typer.Option("--cluster", help="tcp://... of a Dask scheduler, or a file naming it."),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 
@@ -106,12 +113,12 @@ def curate(
     """Do everything: index, embed what is new, select, export, compare."""
     given = dict(locals())
     parameters = _parameters(given, "Corpus", "Ingestion", "Selecting", "Picture", "Compute")
+    _check(store, out, parameters)
     _prepare()
     from flows.curate import curate as flow
-    from flows.ingest import check_corpus
+    from flows.terminal import show_result
 
-    check_corpus(parameters["corpus"], [])
-    _show(flow(store=store, out=out, **parameters), out)
+    show_result(flow(store=store, out=out, **parameters), out)
 
 
 @app.command()
@@ -136,12 +143,12 @@ def ingest(
     """Index the videos and embed the frames that the store lacks."""
     given = dict(locals())
     parameters = _parameters(given, "Corpus", "Ingestion", "Compute")
+    _check(store, None, parameters)
     _prepare()
     from flows.ingest import ingest as flow
+    from flows.terminal import show_ingested
 
-    result = flow(store=store, **parameters)
-    counts = result["counts"]
-    typer.echo(f"{_files(counts['files'])}; {counts['embedded_frames']:,} frames embedded into {store}")
+    show_ingested(flow(store=store, **parameters), store)
 
 
 @app.command()
@@ -164,43 +171,21 @@ def select(
     """Select from an existing store, write the frames, compare the methods."""
     given = dict(locals())
     parameters = _parameters(given, "Selecting", "Picture", "Compute")
+    _check(store, out, parameters)
     _prepare()
     from flows.selection import select as flow
+    from flows.terminal import show_result
 
-    _show(flow(store=store, out=out, **parameters), out)
+    show_result(flow(store=store, out=out, **parameters), out)
 
 
 @app.command()
 def info(store: StorePath) -> None:
     """Say what a store holds."""
-    from rich.console import Console
-    from rich.table import Table
-
+    from flows.terminal import show_store
     from tasks.store.store import Store
 
-    opened = Store.open(store)
-    catalogue = opened.read_catalogue()
-    settings = opened.settings
-    console = Console()
-    videos = [video for video in catalogue.videos if video.active]
-    console.print(f"{store}: {sum(v.decoded for v in videos):,} embedded frames of {len(videos):,} videos")
-    console.print(
-        f"embedder {settings.embedder} ({settings.dim} numbers a frame), sampling {settings.sampling}, "
-        f"crop {settings.crop or 'none'}, {settings.block_rows:,} rows a block"
-    )
-    table = Table("video", "state", "frames", "embedded", "size", "codec", "seconds", "why")
-    for video in catalogue.videos:
-        table.add_row(
-            video.path,
-            video.state,
-            f"{video.frame_count:,}",
-            f"{video.decoded:,}",
-            f"{video.width}x{video.height}" if video.width else "",
-            video.codec,
-            f"{video.duration_s:.2f}" if video.width else "",
-            video.reason or video.note,
-        )
-    console.print(table)
+    show_store(Store.open(store))
 
 
 def main() -> None:
@@ -233,7 +218,7 @@ def _prepare() -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)  # the command reports errors itself
 
 
-def _parameters(given: dict[str, Any], *models: str) -> dict[str, BaseModel]:
+def _parameters(given: dict[str, Any], *models: str) -> dict[str, Any]:
     """Make the flow's parameter models from the command's options.
 
     Raises:
@@ -256,6 +241,21 @@ def _parameters(given: dict[str, Any], *models: str) -> dict[str, BaseModel]:
     return made
 
 
+def _check(store: str, out: str | None, parameters: dict[str, Any]) -> None:
+    """Make the flow's own checks before a Prefect server is started for it."""
+    from flows.checks import check_corpus, open_store, writable_folder
+    from tasks.store.store import Store
+
+    if "corpus" in parameters:
+        check_corpus(parameters["corpus"], [])
+    else:
+        Store.open(store)
+    if out is not None:
+        writable_folder(out, "the output folder")
+    if "corpus" in parameters:
+        open_store(store, parameters["ingestion"], parameters["compute"])
+
+
 def _sentence(error: ValidationError) -> str:
     first = error.errors()[0]
     option = "-".join(str(part) for part in first["loc"]).replace("_", "-")
@@ -263,43 +263,6 @@ def _sentence(error: ValidationError) -> str:
     if not option:
         return f"{message}."
     return f"--{option} {first['input']}: {message[0].lower()}{message[1:]}."
-
-
-def _show(result: dict[str, Any], out: str) -> None:
-    """The final table, and what to open first."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from tasks.reporting.tables import comparison, size
-
-    run, metrics = result["run"], result["metrics"]
-    counts, storage = run["counts"], metrics["storage"]
-    console = Console()
-    rows = comparison(metrics["methods"], metrics["selected"])
-    table = Table(*rows[0])
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for row in rows:
-        table.add_row(*row.values(), style="bold" if "(selected)" in row["method"] else None)
-    console.print(table)
-    say: Callable[..., None] = lambda text: console.print(text, highlight=False, soft_wrap=True)  # noqa: E731
-    say(f"{_files(counts['files'])}; {counts['exact_duplicates']:,} exact duplicates dropped")
-    if counts["selected_frames"] < counts["wanted_frames"] and counts["stopped_by"] != "min_distance":
-        say(
-            f"{counts['wanted_frames']:,} frames were asked for, but there are only "
-            f"{counts['eligible_frames']:,} to choose from: all of them are selected"
-        )
-    if storage["reduction_factor"]:
-        say(
-            f"kept {size(storage['kept_frames_bytes'])} in {storage['kept_frames']:,} frames instead of "
-            f"{size(storage['all_frames_png_bytes'])} as PNGs ({storage['reduction_factor']:,.0f} times less)"
-        )
-    say(f"open {os.path.join(out, 'report.md')} first; the frames are in {os.path.join(out, 'frames')}")
-
-
-def _files(states: dict[str, int]) -> str:
-    total = sum(states.values())
-    return f"{total:,} files: " + ", ".join(f"{count:,} {state}" for state, count in sorted(states.items()))
 
 
 if __name__ == "__main__":

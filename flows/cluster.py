@@ -48,12 +48,15 @@ def open_cluster(compute: Compute) -> Iterator[Cluster]:
             yield _existing(compute.cluster)
             return
         gpus = torch.cuda.device_count() if compute.device != "cpu" else 0
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        cores = (
+            len(os.sched_getaffinity(0))
+            if hasattr(os, "sched_getaffinity")
+            else os.cpu_count() or 1
+        )
         workers = compute.workers or gpus or cores
         threads = max(1, cores // workers)
-        with dask.config.set(_threads_environment(threads)):
-            with _local(workers, gpus) as cluster:
-                yield Cluster(cluster.scheduler_address, threads)
+        with dask.config.set(_threads_environment(threads)), _local(workers, gpus) as cluster:
+            yield Cluster(cluster.scheduler_address, threads)
 
 
 def _local(workers: int, gpus: int) -> LocalCluster:
@@ -111,6 +114,6 @@ def _existing(named: str) -> Cluster:
             return Cluster(address, threads)
     except (OSError, ValueError) as error:
         raise CoreframeError(
-            f"no Dask scheduler answers at {address} within {CONNECT_TIMEOUT_S} s. Start it, or leave "
-            "--cluster out to work on this machine."
+            f"no Dask scheduler answers at {address} within {CONNECT_TIMEOUT_S} s. Start it, or "
+            "leave --cluster out to work on this machine."
         ) from error

@@ -5,9 +5,10 @@ from typing import Any
 
 from prefect import flow
 
+from flows.checks import check_broken, check_corpus, open_store, writable_folder
 from flows.cluster import open_cluster
-from flows.ingest import check_broken, check_corpus, ingest_stages, open_store
-from flows.parameters import Compute, Corpus, Ingestion, Picture, Selecting, writable_folder
+from flows.ingest import ingest_stages
+from flows.parameters import Compute, Corpus, Ingestion, Picture, Selecting
 from flows.selection import selection_stages
 
 
@@ -37,6 +38,8 @@ def curate(
     timings: dict[str, float] = {}
     with open_cluster(compute) as cluster:
         ingested = ingest_stages(opened, files, ingestion, compute, cluster, timings)
+        if not any(video.decoded for video in opened.read_catalogue().videos if video.active):
+            check_broken(ingested.videos, threshold=0)  # nothing to select from: say why
         result = selection_stages(
             opened, folder, ingested, selecting, picture, compute, cluster, timings, parameters
         )

@@ -1,13 +1,11 @@
 """What a person can set. Prefect's pages make their forms from these models."""
 
 from fractions import Fraction
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from tasks.embedding.embedder import EmbedderSpec
-from tasks.errors import UsageError
 from tasks.selection.methods import Budget, Choice
 from tasks.video.pictures import PictureSettings, Resize
 from tasks.video.pixels import Crop
@@ -46,15 +44,21 @@ class Parameters(BaseModel):
 class Corpus(Parameters):
     """Which files."""
 
-    videos: list[str] = Field(default=[], description="Files, folders (searched recursively) and globs.")
+    videos: list[str] = Field(
+        default=[], description="Files, folders (searched recursively) and globs."
+    )
     files_from: str | None = Field(default=None, description="A text file with one path a line.")
-    include: list[str] = Field(default=[], description="Keep only files whose name matches one of these.")
-    exclude: list[str] = Field(default=[], description="Drop files whose name matches one of these.")
+    include: list[str] = Field(
+        default=[], description="Keep only files whose name matches one of these."
+    )
+    exclude: list[str] = Field(
+        default=[], description="Drop files whose name matches one of these."
+    )
     corrupt_threshold: float = Field(
         default=0.1,
         ge=0,
         le=1,
-        description="Share of broken videos above which the run ends in an error, after all is done.",
+        description="Share of broken videos above which the run ends in an error, after it is done.",
     )
 
 
@@ -66,7 +70,8 @@ class Ingestion(Parameters):
     )
     every: int = Field(default=1, ge=1, description="Keep every n-th frame.")
     crop: Annotated[str, AfterValidator(_crop)] | None = Field(
-        default=None, description="W:H:X:Y in pixels of the upright picture; also of exported frames."
+        default=None,
+        description="W:H:X:Y in pixels of the upright picture; also of exported frames.",
     )
     embedder: str = Field(default="descriptor", description="descriptor")
     input_size: int | None = Field(
@@ -95,9 +100,13 @@ class Selecting(Parameters):
 
     method: Literal["coreset", "random", "fixed-rate"] = "coreset"
     n_samples: int | None = Field(
-        default=None, ge=1, description=f"Frames at most ({DEFAULT_SAMPLES} when no budget is given)."
+        default=None,
+        ge=1,
+        description=f"Frames at most ({DEFAULT_SAMPLES} when no budget is given).",
     )
-    proportion: float | None = Field(default=None, gt=0, le=1, description="Share of the decodable frames.")
+    proportion: float | None = Field(
+        default=None, gt=0, le=1, description="Share of the decodable frames."
+    )
     min_distance: float | None = Field(
         default=None, ge=0, le=2, description="L2 that any two selected frames are apart at least."
     )
@@ -132,7 +141,10 @@ class Compute(Parameters):
     """Where the work is done."""
 
     workers: int | None = Field(
-        default=None, ge=1, le=1024, description="Processes of the local cluster; one a core or GPU."
+        default=None,
+        ge=1,
+        le=1024,
+        description="Processes of the local cluster; one a core or GPU.",
     )
     cluster: str | None = Field(
         default=None, description="tcp://… of a Dask scheduler, or a cluster file that names one."
@@ -146,21 +158,6 @@ class Compute(Parameters):
         return self
 
     def embedder(self, ingestion: Ingestion) -> EmbedderSpec:
-        return EmbedderSpec(ingestion.embedder, ingestion.input_size, self.device, ingestion.batch_size)
-
-
-def writable_folder(path: str, what: str) -> Path:
-    """Make a folder, or say why it cannot be written.
-
-    Raises:
-        UsageError: naming the folder and the reason.
-    """
-    folder = Path(path).absolute()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".coreframe-writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise UsageError(f"cannot write {what} {path}: {error.strerror}. Name another folder.") from error
-    return folder
+        return EmbedderSpec(
+            ingestion.embedder, ingestion.input_size, self.device, ingestion.batch_size
+        )

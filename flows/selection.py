@@ -9,9 +9,10 @@ from typing import Any
 
 from prefect import flow
 
+from flows.checks import writable_folder
 from flows.cluster import Cluster, open_cluster
 from flows.ingest import Ingested
-from flows.parameters import Compute, Picture, Selecting, writable_folder
+from flows.parameters import Compute, Picture, Selecting
 from flows.record import timed, versions
 from tasks.export import export_frames, raise_on_failures
 from tasks.measure import measure_selection

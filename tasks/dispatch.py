@@ -20,7 +20,10 @@ def workers(client: Client) -> int:
 
 
 def run_jobs(
-    client: Client, function: Callable[[Job], Result], jobs: Iterable[Job], describe: Callable[[Job], str]
+    client: Client,
+    function: Callable[[Job], Result],
+    jobs: Iterable[Job],
+    describe: Callable[[Job], str],
 ) -> Iterator[tuple[Job, Result]]:
     """Yield (job, result) as results come, keeping a window of jobs in flight.
 
@@ -50,8 +53,8 @@ def run_jobs(
                 result = future.result()
             except KilledWorker as error:
                 raise CoreframeError(
-                    f"{describe(job)} killed {error.allowed_failures + 1} workers (out of memory, or a "
-                    "crash in a decoder). Give workers more memory, or exclude the file."
+                    f"{describe(job)} killed {error.allowed_failures + 1} workers (out of memory, or "
+                    "a crash in a decoder). Give workers more memory, or exclude the file."
                 ) from error
             future.release()
             submit()

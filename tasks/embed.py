@@ -71,7 +71,14 @@ def embed_frames(
                 near = rows[bisect_right(starts, start) - 1 : bisect_right(starts, stop - 1)]
                 segments = plan_segments((v for v in near if v.state != "retired"), start, stop)
                 yield BlockJob(
-                    str(store.path), block, stop - start, segments, sampling, crop, embedder, threads
+                    str(store.path),
+                    block,
+                    stop - start,
+                    segments,
+                    sampling,
+                    crop,
+                    embedder,
+                    threads,
                 )
 
         def embed(videos: Sequence[Video]) -> dict[int, str]:
@@ -87,11 +94,15 @@ def embed_frames(
             store.write_catalogue(catalogue)
             return damaged
 
-        damaged = embed([video for video in catalogue.videos if video.active and not video.complete])
+        damaged = embed(
+            [video for video in catalogue.videos if video.active and not video.complete]
+        )
         if damaged:
             wanted = [catalogue.videos[number] for number in sorted(damaged)]
             surveyed = []
-            for job, trouble in run_jobs(client, survey, _census_jobs(store, wanted), _describe_census):
+            for job, trouble in run_jobs(
+                client, survey, _census_jobs(store, wanted), _describe_census
+            ):
                 counts.censuses += 1
                 if trouble.startswith("!"):
                     catalogue.update(job.video, reason=trouble[1:])

@@ -1,4 +1,4 @@
-"""What can go wrong, by who can mend it. Every message names the file, the value and the next step."""
+"""What can go wrong, by who can mend it. A message names the file, the value, the next step."""
 
 
 class CoreframeError(RuntimeError):

@@ -60,7 +60,12 @@ class Exported:
 
 @stage("export")
 def export_frames(
-    store: Store, selection: Selection, out: Path, picture: PictureSettings, threads: int, cluster: str
+    store: Store,
+    selection: Selection,
+    out: Path,
+    picture: PictureSettings,
+    threads: int,
+    cluster: str,
 ) -> tuple[pd.DataFrame, Exported]:
     """Write the chosen frames to ``out/frames`` and say where each went.
 
@@ -111,7 +116,7 @@ def _jobs(
     threads: int,
 ) -> Iterator[ExportJob]:
     for number, frames in wanted.groupby("video", sort=True):
-        video = videos[int(number)]  # type: ignore[call-overload]
+        video = videos[int(str(number))]
         ordered = frames.sort_values("frame_index")
         for start in range(0, len(ordered), FRAMES_PER_JOB):
             some = ordered.iloc[start : start + FRAMES_PER_JOB]
@@ -187,6 +192,5 @@ def raise_on_failures(exported: Exported) -> None:
     if exported.failures:
         more = f" ({len(exported.failures) - 1} more like it)" if len(exported.failures) > 1 else ""
         raise CoreframeError(
-            f"{exported.failures[0]}{more}. The frame counts in the outputs are of what was chosen; "
-            "restore the video, or ingest it again, and select again."
+            f"{exported.failures[0]}{more}. Restore the video, or ingest it again, and select again."
         )

@@ -51,7 +51,12 @@ def index_files(
     known = frozenset(video.fingerprint for video in catalogue.videos)
     jobs = [
         IndexJob(
-            str(store.path), first, tuple(files[first : first + FILES_PER_JOB]), known, sampling, crop
+            str(store.path),
+            first,
+            tuple(files[first : first + FILES_PER_JOB]),
+            known,
+            sampling,
+            crop,
         )
         for first in range(0, len(files), FILES_PER_JOB)
     ]

@@ -9,8 +9,8 @@ from dask.distributed import Client
 from tasks.dispatch import workers
 from tasks.export import Exported
 from tasks.metrics.pairwise import PairStatistics, pairs_within, sample_places, strips
-from tasks.selection.greedy import greedy_k_center
 from tasks.select import DaskPartitions, Selection, baseline_rows, read_corpus
+from tasks.selection.greedy import greedy_k_center
 from tasks.stage import stage
 from tasks.store.store import Store
 
@@ -109,7 +109,7 @@ def storage(store: Store, decodable: int, exported: Exported) -> dict[str, Any]:
     ``all_frames_*`` are the mean of a sample of full-resolution frames times their number.
     """
     sample = np.array(exported.sample, np.int64).reshape(-1, 2)
-    png, jpg = (sample.mean(axis=0) * decodable if len(sample) else (0.0, 0.0))
+    png, jpg = sample.mean(axis=0) * decodable if len(sample) else (0.0, 0.0)
     videos = [video for video in store.read_catalogue().videos if video.active]
     kept = exported.kept_bytes
     return {

@@ -1,7 +1,8 @@
 """Stage 3, select: choose rows, with the corpus spread over the workers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from tasks.errors import CoreframeError
 from tasks.lattice import SCALE
 from tasks.progress import Advance, stage_bar
 from tasks.selection import partition as on_worker
-from tasks.selection.greedy import Candidates, Picks, central_row, greedy_k_center
+from tasks.selection.greedy import Picks, central_row, greedy_k_center
 from tasks.selection.methods import (
     Choice,
     distances_in_order,
@@ -21,7 +22,7 @@ from tasks.selection.methods import (
     keep_apart,
     random_rows,
 )
-from tasks.selection.partition import Partition
+from tasks.selection.partition import Candidates, Partition
 from tasks.stage import stage
 from tasks.store.frames import first_occurrences
 from tasks.store.store import Store, corpus_frames
@@ -173,13 +174,11 @@ class DaskPartitions:
         largest = max(squared for squared, _, _ in answers)
         return largest**0.5 / SCALE, sum(total for _, total, _ in answers) / rows / SCALE
 
-    def _submit(self, function, *arguments) -> list[Future]:  # type: ignore[no-untyped-def]
-        return [
-            self._client.submit(function, part, *arguments, pure=False) for part in self._parts
-        ]
+    def _submit(self, function: Callable[..., Any], *arguments: Any) -> list[Future]:
+        return [self._client.submit(function, part, *arguments, pure=False) for part in self._parts]
 
-    def _ask(self, function, *arguments) -> list:  # type: ignore[no-untyped-def, type-arg]
-        return self._client.gather(self._submit(function, *arguments))  # type: ignore[no-any-return]
+    def _ask(self, function: Callable[..., Any], *arguments: Any) -> list[Any]:
+        return self._client.gather(self._submit(function, *arguments))
 
 
 def split_by_block(
@@ -189,7 +188,7 @@ def split_by_block(
     edges = np.flatnonzero(np.diff(rows // block_rows)) + 1
     ideal = np.arange(1, count) * len(rows) // count
     at = np.searchsorted(edges, ideal)
-    cuts = np.unique(edges[at[at < len(edges)]]) if len(edges) else []
+    cuts = np.unique(edges[at[at < len(edges)]])
     return list(zip(np.split(rows, cuts), np.split(eligible, cuts), strict=True))
 
 

@@ -12,7 +12,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _worth_retrying(_task: object, _run: object, state: Any) -> bool:
-    """A fault of the moment (network, a lost cluster) is; one that we found and explained is not."""
+    """A fault of the moment (network, a lost cluster) is; one that we explain is not."""
     error = state.result(raise_on_failure=False)
     return not isinstance(error, CoreframeError | UsageError)
 

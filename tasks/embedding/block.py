@@ -198,7 +198,5 @@ def plan_segments(videos: Iterable[Video], start_row: int, stop_row: int) -> tup
         high = min(video.first_row + video.rows, stop_row)
         if low < high:
             start, stop = low - video.first_row, high - video.first_row
-            segments.append(
-                Segment(video.video, video.source, video.fingerprint, low, start, stop)
-            )
+            segments.append(Segment(video.video, video.source, video.fingerprint, low, start, stop))
     return tuple(segments)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -79,7 +80,7 @@ def pairs_within(vectors: np.ndarray, start: int, stop: int) -> PairStatistics:
         start: first i.
         stop: past the last i.
     """
-    held = torch.from_numpy(np.ascontiguousarray(vectors))
+    held = torch.from_numpy(np.array(vectors))
     norms = squared_norms(held)
     result = PairStatistics.empty()
     histogram = torch.zeros(BINS, dtype=torch.int64)
@@ -117,10 +118,9 @@ def strips(n: int, parts: int) -> Sequence[tuple[int, int]]:
     """Split ``0 .. n`` into about ``parts`` runs of first indices with about equally many pairs."""
     shares = 1 - np.sqrt(1 - np.arange(parts + 1) / parts)
     edges = np.unique(np.rint(shares * n).astype(int))
-    return [(int(a), int(b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return [(int(a), int(b)) for a, b in pairwise(edges)]
 
 
 def sample_places(n: int, size: int, seed: int) -> np.ndarray:
-    """``size`` of ``n`` places drawn without replacement, ascending: a sample whose pairs stand
-    for all pairs."""
+    """Draw ``size`` of ``n`` places without replacement, ascending; their pairs stand for all."""
     return np.sort(np.random.default_rng(seed).choice(n, size, replace=False))

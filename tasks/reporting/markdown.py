@@ -19,7 +19,9 @@ STOPPED = {
 }
 
 
-def report_markdown(run: Mapping[str, Any], metrics: Mapping[str, Any], videos: Sequence[Video]) -> str:
+def report_markdown(
+    run: Mapping[str, Any], metrics: Mapping[str, Any], videos: Sequence[Video]
+) -> str:
     """Write the page.
 
     Args:
@@ -32,23 +34,34 @@ def report_markdown(run: Mapping[str, Any], metrics: Mapping[str, Any], videos: 
         undefined=StrictUndefined,
         keep_trailing_newline=True,
         trim_blocks=True,
+        lstrip_blocks=True,
     )
     troubles = [video for video in videos if video.state != "ok" or video.note]
+    counts, storage = run["counts"], metrics["storage"]
     original = metrics["methods"]["original"]
+    factor = storage["reduction_factor"] or 0.0
     return environment.get_template("report.md.j2").render(
         verdict=verdict(metrics),
         comparison=comparison(metrics["methods"], metrics["selected"]),
         sampled=None if original["exact"] else original,
-        storage=metrics["storage"],
-        storage_rows=storage_table(metrics["storage"], run["parameters"]["picture"]["format"]),
-        states=run["counts"]["files"],
-        troubles=troubles[:LISTED],
+        storage=storage,
+        storage_rows=storage_table(storage, run["parameters"]["picture"]["format"]),
+        factor=f"{factor:,.0f}" if factor >= 10 else f"{factor:.1f}",
+        states=[{"state": state, "files": f"{n:,}"} for state, n in counts["files"].items()],
+        troubles=[
+            {"file": video.path, "state": video.state, "why": video.reason or video.note}
+            for video in troubles[:LISTED]
+        ],
         more_troubles=max(0, len(troubles) - LISTED),
-        counts=run["counts"],
-        stopped=STOPPED[run["counts"]["stopped_by"]],
-        parameters=_flat(run["parameters"]),
-        timings=run["timings_s"],
+        counts=counts,
+        stopped=STOPPED[counts["stopped_by"]],
+        failures=run["failures"][:LISTED],
+        parameters=[
+            {"parameter": name, "value": value} for name, value in _flat(run["parameters"]).items()
+        ],
+        timings=[{"stage": name, "seconds": f"{s:.2f}"} for name, s in run["timings_s"].items()],
         versions=[f"{name} {version}" for name, version in run["versions"].items()],
+        count=lambda number: f"{number:,}",
         table=_table,
         cell=_cell,
     )
@@ -70,14 +83,20 @@ def verdict(metrics: Mapping[str, Any]) -> str:
     )
 
 
-def _table(rows: Sequence[Mapping[str, str]]) -> str:
+def _table(rows: Sequence[Mapping[str, object]]) -> str:
     head = list(rows[0])
-    lines = [head, ["---"] * len(head), *([row[name] for name in head] for row in rows)]
-    return "".join("| " + " | ".join(map(_cell, line)) + " |\n" for line in lines)
+    lines: list[list[Any]] = [
+        head,
+        ["---"] * len(head),
+        *([row[name] for name in head] for row in rows),
+    ]
+    return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
 
 
 def _cell(value: object) -> str:
     """Text for a table cell: file names may hold anything, markup and line breaks included."""
+    if value is None or value == []:
+        return "–"
     text = html.escape(str(value), quote=False).replace("\\", "\\\\").replace("|", "\\|")
     return " ".join(text.split())
 

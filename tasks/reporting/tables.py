@@ -3,15 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
+SELECTED_MARK = "✓"
 COLUMNS = {
     "n": "frames",
-    "l2_mean": "mean L2",
-    "l2_min": "min L2",
-    "l2_max": "max L2",
-    "l2_p10": "10th pct.",
-    "l2_p90": "90th pct.",
-    "coverage_radius": "coverage radius",
-    "coverage_mean": "coverage mean",
+    "l2_min": "L2 min",
+    "l2_p10": "L2 p10",
+    "l2_mean": "L2 mean",
+    "l2_p90": "L2 p90",
+    "l2_max": "L2 max",
+    "coverage_mean": "gap mean",
+    "coverage_radius": "gap max",
 }
 NAMES = {
     "original": "original",
@@ -26,7 +27,7 @@ def comparison(methods: Mapping[str, Mapping[str, Any]], selected: str) -> list[
     rows = []
     for key, name in NAMES.items():
         measured = methods[key]
-        row = {"method": f"{name} (selected)" if key == selected.replace("-", "_") else name}
+        row = {"method": f"{name} {SELECTED_MARK}" if key == selected.replace("-", "_") else name}
         for column, title in COLUMNS.items():
             row[title] = _number(measured[column])
         if not measured["exact"]:

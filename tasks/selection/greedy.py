@@ -158,7 +158,9 @@ class LocalPartitions:
         )
 
     def vectors(self, rows: Sequence[int]) -> np.ndarray:
-        held = {int(row): (part, place) for part in self._parts for place, row in enumerate(part.rows)}
+        held = {
+            int(row): (part, place) for part in self._parts for place, row in enumerate(part.rows)
+        }
         found = [held[row] for row in rows]
         return np.stack([part.vectors[place].cpu().numpy() for part, place in found])
 
@@ -183,5 +185,5 @@ def central_row(
     count = sum(number for number, _ in sums)
     if count == 0:
         return None
-    total = np.sum([vector for _, vector in sums], axis=0, dtype=np.int64)
+    total = np.stack([vector for _, vector in sums]).sum(axis=0, dtype=np.int64)
     return min(answer for answer in search(count, total) if answer is not None)[1]

@@ -22,7 +22,9 @@ class Budget:
 
     def __post_init__(self) -> None:
         if self.n_samples is not None and self.n_samples < 1:
-            raise UsageError(f"n-samples {self.n_samples} is not at least 1: ask for one frame or more.")
+            raise UsageError(
+                f"n-samples {self.n_samples} is not at least 1: ask for one frame or more."
+            )
         if self.proportion is not None and not 0 < self.proportion <= 1:
             raise UsageError(f"proportion {self.proportion} is not above 0 and at most 1.")
         if not 0 <= self.min_distance <= 2:

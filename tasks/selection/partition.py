@@ -41,17 +41,22 @@ class Partition:
         cls, rows: np.ndarray, vectors: np.ndarray, eligible: np.ndarray, device: torch.device
     ) -> "Partition":
         """Put rows on a device; the shapes are those of the attributes."""
-        held = torch.from_numpy(np.ascontiguousarray(vectors)).to(device)
+        held = on_device(vectors, device)
         return cls(
-            rows=torch.from_numpy(np.ascontiguousarray(rows)).to(device),
+            rows=on_device(rows, device),
             vectors=held,
             norms=squared_norms(held),
-            eligible=torch.from_numpy(np.array(eligible, bool)).to(device),
+            eligible=on_device(eligible, device),
             distance=torch.full((len(rows),), FAR, dtype=torch.int32, device=device),
         )
 
     def __len__(self) -> int:
         return len(self.rows)
+
+
+def on_device(array: np.ndarray, device: torch.device) -> torch.Tensor:
+    """Copy an array to a device. What Dask hands over may be read-only, which torch is not."""
+    return torch.from_numpy(np.array(array)).to(device)
 
 
 @dataclass(frozen=True)
@@ -85,8 +90,8 @@ def most_central(part: Partition, count: int, total: np.ndarray) -> tuple[int, i
     here = torch.nonzero(part.eligible).flatten()
     if len(here) == 0:
         return None
-    mean = torch.from_numpy(total.astype(np.float64)).to(part.vectors.device)
-    dots = torch.cat([tile.double() @ mean for tile in part.vectors[here].split(65_536)])
+    mean = on_device(total.astype(np.float64), part.vectors.device)
+    dots = torch.cat([tile.double() @ mean for tile in torch.split(part.vectors[here], 65_536)])
     scores = (count * part.norms[here].double() - 2 * dots).long()
     best = int(torch.nonzero(scores == scores.min())[0, 0])
     return int(scores[best]), int(part.rows[here[best]])
@@ -101,7 +106,7 @@ def assign(part: Partition, rows: np.ndarray, vectors: np.ndarray) -> Partition:
         vectors: (m, dim) int16 lattice.
     """
     device = part.vectors.device
-    centers = torch.from_numpy(np.ascontiguousarray(vectors)).to(device)
+    centers = on_device(vectors, device)
     center_norms = squared_norms(centers)
     wide = centers.float()
     distance = part.distance.clone()
@@ -110,7 +115,7 @@ def assign(part: Partition, rows: np.ndarray, vectors: np.ndarray) -> Partition:
         here = slice(start, start + tile)
         found = squared_distances(part.vectors[here].float(), part.norms[here], wide, center_norms)
         distance[here] = torch.minimum(distance[here], found.amin(dim=1))
-    picked = torch.isin(part.rows, torch.from_numpy(np.asarray(rows, np.int64)).to(device))
+    picked = torch.isin(part.rows, on_device(rows, device))
     return replace(part, distance=distance, eligible=part.eligible & ~picked)
 
 

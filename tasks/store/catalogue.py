@@ -102,7 +102,9 @@ class Catalogue:
         else:
             why = f"{undecodable} of {before.rows} sampled frames cannot be decoded"
             why += f" ({before.note})" if before.note else ""
-            self.videos[video] = replace(after, state="damaged" if decoded else "broken", reason=why)
+            self.videos[video] = replace(
+                after, state="damaged" if decoded else "broken", reason=why
+            )
 
     def to_table(self) -> pa.Table:
         return pa.Table.from_pylist([asdict(video) for video in self.videos], schema=SCHEMA)

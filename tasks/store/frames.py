@@ -26,7 +26,7 @@ OK, UNDECODABLE = "ok", "undecodable"
 
 def frames_table(records: Sequence[tuple]) -> pa.Table:
     """Build a block's table from records in the order of the schema's columns."""
-    columns = list(zip(*sorted(records), strict=True)) if records else [[] for _ in SCHEMA]
+    columns = list(zip(*sorted(records), strict=True)) or [()] * len(SCHEMA)
     arrays = [pa.array(column, item.type) for column, item in zip(columns, SCHEMA, strict=True)]
     return pa.Table.from_arrays(arrays, schema=SCHEMA)
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -64,7 +65,9 @@ class Store:
             UsageError: there is none, or it is of a newer format.
         """
         if not (Path(path) / EMBEDDINGS / "zarr.json").is_file():
-            raise UsageError(f"no store at {path}: make one with `coreframe ingest VIDEOS --store {path}`.")
+            raise UsageError(
+                f"no store at {path}: make one with `coreframe ingest VIDEOS --store {path}`."
+            )
         with _understandably(path):
             written = dict(zarr.open_group(Path(path) / EMBEDDINGS, mode="r").attrs)["coreframe"]
             if written["format_version"] != FORMAT_VERSION:  # type: ignore[index, call-overload]
@@ -94,7 +97,11 @@ class Store:
             store._refuse_other(replace(settings, block_rows=block_rows or store.block_rows))
             return store
         settings = replace(settings, block_rows=block_rows or settings.block_rows)
-        if path.exists() and (not path.is_dir() or any(path.iterdir())) and not (path / EMBEDDINGS).exists():
+        if (
+            path.exists()
+            and (not path.is_dir() or any(path.iterdir()))
+            and not (path / EMBEDDINGS).exists()
+        ):
             raise UsageError(f"{path} is not a store and not empty: name a new or empty folder.")
         try:
             for folder in (path, path / "frames", path / "index"):
@@ -119,9 +126,10 @@ class Store:
         for name, ours in asdict(self.settings).items():
             theirs = getattr(wanted, name)
             if ours != theirs:
+                what = name.replace("_", "-")
                 raise UsageError(
-                    f"the store {self.path} was made with {name.replace('_', '-')} {ours or 'none'}, "
-                    f"not {theirs or 'none'}: ask for that, or name another store."
+                    f"the store {self.path} was made with {what} {ours or 'none'}, not "
+                    f"{theirs or 'none'}: ask for that, or name another store."
                 )
 
     # --- catalogue and indexes -------------------------------------------------------------
@@ -176,7 +184,9 @@ class Store:
             table: the committed rows, see :data:`tasks.store.frames.SCHEMA`.
         """
         start = block * self.block_rows
-        self._array("r+")[start : start + len(vectors)] = vectors.astype(np.float32) / np.float32(SCALE)
+        self._array("r+")[start : start + len(vectors)] = vectors.astype(np.float32) / np.float32(
+            SCALE
+        )
         _write_parquet(table, self._frames_path(block))
 
     def committed(self, block: int) -> pa.Table | None:
@@ -223,10 +233,9 @@ class Store:
     def _frames_path(self, block: int) -> Path:
         return self.path / "frames" / f"block-{block:08d}.parquet"
 
-    def _array(self, mode: str) -> zarr.Array:
+    def _array(self, mode: Literal["r", "r+"]) -> zarr.Array:
         with _quiet_codec():
-            array = zarr.open_array(self.path / EMBEDDINGS / "embedding", mode=mode)  # type: ignore[arg-type]
-        return array
+            return zarr.open_array(self.path / EMBEDDINGS / "embedding", mode=mode)
 
 
 def corpus_frames(frames: pd.DataFrame, videos: Iterable[int]) -> pd.DataFrame:
@@ -290,7 +299,7 @@ def _understandably(path: str | Path) -> Iterator[None]:
 
 @contextmanager
 def _quiet_codec() -> Iterator[None]:
-    """Zarr warns that this codec is not in the v3 specification; plain zarr reads it all the same."""
+    """Silence the warning that this codec is not in the v3 specification; zarr reads it."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Numcodecs codecs are not in the Zarr version 3")
         yield

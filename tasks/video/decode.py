@@ -6,7 +6,7 @@ video is cut into calls, the frames equal those of one sequential decode.
 
 import threading
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 from queue import Full, Queue
 from typing import TypeVar
@@ -134,7 +134,9 @@ def _decode_verified(
         if done == last:
             step_back = 0
         elif from_start:
-            raise SourceChangedError(f"{path} has changed since it was indexed (frame {wanted[done]})")
+            raise SourceChangedError(
+                f"{path} has changed since it was indexed (frame {wanted[done]})"
+            )
         else:
             step_back = 1 if done > before else max(1, 2 * step_back)
 
@@ -145,15 +147,14 @@ def _decode_counted(
     """Decode from the beginning and know frames by their order, for files without usable times."""
     assert index.digest is not None
     position_of = {int(index.frame_index[position]): int(position) for position in wanted}
-    with open_video(path, threads=1) as (container, stream), closing(
-        decode_tolerantly(container, stream, [])
-    ) as frames:
-        for count, frame in enumerate(frames):
-            position = position_of.pop(count, None)
-            if position is not None:
+    with open_video(path, threads=1) as (container, stream):
+        for count, frame in enumerate(decode_tolerantly(container, stream, [])):
+            if count in position_of:
+                position = position_of[count]
                 if frame_digest(frame) != index.digest[position]:
                     break
                 yield position, frame
+                del position_of[count]
             if not position_of:
                 return
     if position_of:

@@ -71,7 +71,9 @@ def _expand(given: str, ignore: Sequence[Path]) -> Iterable[SourceFile]:
         return [SourceFile(path.name, path, explicit=True)]
     if glob.has_magic(given):
         return _glob(given, ignore)
-    raise UsageError(f"no such file or folder: {given}. Check the path (it is read from {Path.cwd()}).")
+    raise UsageError(
+        f"no such file or folder: {given}. Check the path (it is read from {Path.cwd()})."
+    )
 
 
 def _walk(folder: Path, ignore: Sequence[Path]) -> list[SourceFile]:

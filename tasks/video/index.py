@@ -13,6 +13,7 @@ Two ways to know a video's frames:
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -137,28 +138,30 @@ def take_census(path: str | Path, demuxed: VideoIndex | None) -> tuple[VideoInde
 
     pts_seen = [pts for pts, *_ in seen]
     digest_seen = np.array([digest for *_, digest in seen], np.uint64)
-    in_order = all(pts is not None for pts in pts_seen) and bool(np.all(np.diff(pts_seen) > 0))
+    in_order = all(
+        before is not None and after is not None and before < after
+        for before, after in pairwise([-(2**63), *pts_seen])
+    )
     if demuxed is not None:
-        order = {pts: place for place, pts in enumerate(pts_seen)}
-        frame_index = np.array([order.get(pts, -1) for pts in demuxed.pts.tolist()], np.int32)
-        if len(order) == len(seen) and np.any(frame_index >= 0):
-            return replace(
-                demuxed,
-                frame_index=frame_index,
-                digest=np.where(frame_index >= 0, digest_seen[frame_index], np.uint64(0)),
-                seekable=demuxed.seekable and in_order,
-            ), first_error
-        if not np.any(frame_index >= 0):
-            raise BrokenVideoError("its decoded frames bear none of the times that its packets bear")
+        order: dict[int | None, int] = {}
+        for place, seen_pts in enumerate(pts_seen):
+            order.setdefault(seen_pts, place)
+        frame_index = np.array([order.get(due, -1) for due in demuxed.pts.tolist()], np.int32)
+        return replace(
+            demuxed,
+            frame_index=frame_index,
+            digest=np.where(frame_index >= 0, digest_seen[frame_index], np.uint64(0)),
+            seekable=demuxed.seekable and in_order,
+        ), first_error
     if in_order:
         pts = np.array(pts_seen, np.int64)
     else:  # times missing or shuffled: the order is right, so count at the stream's frame rate
         pts, time_base, origin_pts = np.arange(len(seen), dtype=np.int64), 1 / rate, 0
-    dts = np.array([d if d is not None else p for (_, d, *_), p in zip(seen, pts, strict=True)])
-    end_pts = int(pts[-1]) + (seen[-1][3] or 1 if in_order else 1)
+    dts = [p if d is None else d for (_, d, *_), p in zip(seen, pts.tolist(), strict=True)]
+    end_pts = int(pts[-1]) + ((seen[-1][3] or 1) if in_order else 1)
     return VideoIndex(
         pts=pts,
-        dts=dts.astype(np.int64),
+        dts=np.array(dts, np.int64),
         key=np.array([key for _, _, key, *_ in seen], bool),
         frame_index=np.arange(len(seen), dtype=np.int32),
         digest=digest_seen,
@@ -193,8 +196,10 @@ def decode_tolerantly(
 
 def _demux(container: InputContainer, stream: VideoStream) -> tuple[VideoIndex | None, str]:
     """The index from packets alone, and why it cannot be trusted ("" when it can)."""
-    trouble = "" if container.format.name in TIMED_CONTAINERS else (
-        f"a {container.format.name} file stores no presentation times"
+    trouble = (
+        ""
+        if container.format.name in TIMED_CONTAINERS
+        else f"a file of format {container.format.name} stores no presentation times"
     )
     packets: list[tuple[int, int, bool, int]] = []
     try:
@@ -209,18 +214,19 @@ def _demux(container: InputContainer, stream: VideoStream) -> tuple[VideoIndex |
         trouble = f"reading stopped: {error.strerror or error}"
     if trouble or not packets:
         return None, trouble or "no packet in it"
-    pts, dts, key, span = (np.array(column) for column in zip(*sorted(packets), strict=True))
-    if np.any(np.diff(pts) == 0):
+    columns = [np.array(column) for column in zip(*sorted(packets), strict=True)]
+    all_pts, all_dts, key, span = columns
+    if np.any(np.diff(all_pts) == 0):
         return None, "some presentation times are repeated"
     if not key.any():
         return None, "no keyframe is marked"
     time_base, origin_pts = _clock(container, stream)
-    end_pts = int(pts[-1] + span[-1])
+    end_pts = int(all_pts[-1] + span[-1])
     index = VideoIndex(
-        pts=pts.astype(np.int64),
-        dts=dts.astype(np.int64),
+        pts=all_pts.astype(np.int64),
+        dts=all_dts.astype(np.int64),
         key=key.astype(bool),
-        frame_index=np.arange(len(pts), dtype=np.int32),
+        frame_index=np.arange(len(all_pts), dtype=np.int32),
         digest=None,
         time_base=time_base,
         end_pts=end_pts,

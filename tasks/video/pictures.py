@@ -32,7 +32,9 @@ class Resize:
         found = re.fullmatch(r"(\d*)[xX](\d*)", text)
         sides = [int(side) if side else None for side in found.groups()] if found else [None, None]
         if sides == [None, None] or 0 in sides:
-            raise UsageError(f"resize {text!r} is not WxH, Wx or xH in pixels, such as 640x360 or 640x.")
+            raise UsageError(
+                f"resize {text!r} is not WxH, Wx or xH in pixels, such as 640x360 or 640x."
+            )
         return cls(*sides)
 
     def size(self, width: int, height: int) -> tuple[int, int]:

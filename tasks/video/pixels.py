@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import xxhash
@@ -58,7 +59,7 @@ def frame_digest(frame: VideoFrame) -> int:
     form += f" {int(frame.colorspace)} {int(frame.color_range)}"
     digest = xxhash.xxh3_64(form.encode())
     for plane in range(len(frame.planes)):
-        digest.update(np.ascontiguousarray(_lines(frame, plane)))
+        digest.update(np.ascontiguousarray(_lines(frame, plane)).data)
     return digest.intdigest()
 
 
@@ -138,7 +139,7 @@ def _luma(frame: VideoFrame) -> tuple[np.ndarray, int]:
 
 def _lines(frame: VideoFrame, plane: int) -> np.ndarray:
     """One plane's bytes without line padding: (lines, bytes) uint8, not copied."""
-    buffer = frame.planes[plane]
+    buffer: Any = frame.planes[plane]  # a buffer, which its type does not say
     if buffer.line_size == 0:  # a palette
         return np.frombuffer(buffer, np.uint8).reshape(1, -1)
     lines = np.frombuffer(buffer, np.uint8).reshape(-1, buffer.line_size)[: buffer.height]

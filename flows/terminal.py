@@ -1,0 +1,94 @@
+"""What the command says at its end."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tasks.reporting.tables import SELECTED_MARK, comparison, size
+from tasks.store.store import Store
+
+
+def show_result(result: Mapping[str, Any], out: str) -> None:
+    """Print the comparison, what was saved, and which file to open first.
+
+    Args:
+        result: what the ``curate`` and ``select`` flows return.
+        out: the output folder as the user named it.
+    """
+    run, metrics = result["run"], result["metrics"]
+    counts, storage = run["counts"], metrics["storage"]
+    rows = comparison(metrics["methods"], metrics["selected"])
+    table = Table(box=box.SIMPLE_HEAVY)
+    for number, title in enumerate(rows[0]):
+        table.add_column(title, justify="right" if number else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*row.values(), style="bold" if SELECTED_MARK in row["method"] else None)
+    Console().print(table)
+    _say("L2: between any two frames of a set. gap: from any frame of the corpus to the set.")
+    duplicates = counts["exact_duplicates"]
+    _say(
+        _files(counts["files"]) + (f"; {duplicates:,} exact duplicates left out" * bool(duplicates))
+    )
+    if (
+        counts["stopped_by"] != "min_distance"
+        and counts["selected_frames"] < counts["wanted_frames"]
+    ):
+        _say(
+            f"{counts['wanted_frames']:,} frames were asked for, but there are only "
+            f"{counts['eligible_frames']:,} to choose from: all of them are selected"
+        )
+    if storage["reduction_factor"]:
+        _say(
+            f"kept {size(storage['kept_frames_bytes'])} in {storage['kept_frames']:,} frames; "
+            f"all {storage['all_frames']:,} as PNG would take "
+            f"{size(storage['all_frames_png_bytes'])}"
+        )
+    _say(f"open {Path(out, 'report.md')} first; the frames are in {Path(out, 'frames')}")
+
+
+def show_ingested(result: Mapping[str, Any], store: str) -> None:
+    """Print what an ingestion did."""
+    counts = result["counts"]
+    _say(f"{_files(counts['files'])}; {counts['embedded_frames']:,} frames embedded into {store}")
+
+
+def show_store(store: Store) -> None:
+    """Print what a store holds, a line each video."""
+    catalogue, settings = store.read_catalogue(), store.settings
+    active = [video for video in catalogue.videos if video.active]
+    embedded = sum(video.decoded for video in active)
+    _say(f"{store.path}: {embedded:,} embedded frames of {len(active):,} videos")
+    _say(
+        f"embedder {settings.embedder} ({settings.dim} numbers a frame), sampling "
+        f"{settings.sampling}, crop {settings.crop or 'none'}, {settings.block_rows:,} rows a block"
+    )
+    table = Table(box=box.SIMPLE_HEAVY)
+    for title in ("video", "state", "frames", "embedded", "pixels", "codec", "seconds", "why"):
+        table.add_column(title, justify="right" if title in ("frames", "embedded") else "left")
+    for video in catalogue.videos:
+        table.add_row(
+            Text(video.path),  # plain text: a file's name may look like markup
+            video.state,
+            f"{video.frame_count:,}",
+            f"{video.decoded:,}",
+            f"{video.width}x{video.height}" if video.width else "",
+            video.codec,
+            f"{video.duration_s:.2f}" if video.width else "",
+            Text(video.reason or video.note),
+        )
+    Console().print(table)
+
+
+def _files(states: Mapping[str, int]) -> str:
+    parts = ", ".join(f"{count:,} {state}" for state, count in sorted(states.items()))
+    total = sum(states.values())
+    return f"{total:,} file{'s' * (total != 1)}: {parts}"
+
+
+def _say(text: str) -> None:
+    Console().print(text, highlight=False, markup=False, soft_wrap=True)
