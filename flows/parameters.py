@@ -58,7 +58,7 @@ class Corpus(Parameters):
         default=0.1,
         ge=0,
         le=1,
-        description="Share of broken videos above which the run ends in an error, after it is done.",
+        description="Share of broken videos above which the run ends in an error, once done.",
     )
 
 

@@ -23,7 +23,7 @@ def show_result(result: Mapping[str, Any], out: str) -> None:
     run, metrics = result["run"], result["metrics"]
     counts, storage = run["counts"], metrics["storage"]
     rows = comparison(metrics["methods"], metrics["selected"])
-    table = Table(box=box.SIMPLE_HEAVY)
+    table = Table(box=box.SIMPLE_HEAVY, padding=(0, 0, 0, 1), pad_edge=False)
     for number, title in enumerate(rows[0]):
         table.add_column(title, justify="right" if number else "left", no_wrap=True)
     for row in rows:

@@ -53,8 +53,8 @@ def run_jobs(
                 result = future.result()
             except KilledWorker as error:
                 raise CoreframeError(
-                    f"{describe(job)} killed {error.allowed_failures + 1} workers (out of memory, or "
-                    "a crash in a decoder). Give workers more memory, or exclude the file."
+                    f"{describe(job)} killed {error.allowed_failures + 1} workers (out of memory, "
+                    "or a crash in a decoder). Give workers more memory, or exclude the file."
                 ) from error
             future.release()
             submit()

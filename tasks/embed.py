@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from dask.distributed import Client
 
 from tasks.dispatch import run_jobs
-from tasks.embedding.block import BlockJob, BlockReport, embed_block, plan_segments
 from tasks.embedding.embedder import EmbedderSpec
-from tasks.errors import BrokenVideoError, SourceChangedError
+from tasks.jobs.embed import BlockJob, BlockReport, embed_block, plan_segments
+from tasks.jobs.index import CensusJob, survey
 from tasks.progress import stage_bar
 from tasks.stage import stage
 from tasks.store.catalogue import Catalogue, Video
 from tasks.store.frames import OK
 from tasks.store.store import Store
-from tasks.video.index import take_census
 from tasks.video.pixels import Crop
 from tasks.video.sampling import Sampling
 
@@ -27,16 +26,6 @@ class EmbedCounts:
     blocks: int = 0
     frames: int = 0
     censuses: int = 0
-
-
-@dataclass(frozen=True)
-class CensusJob:
-    """A video to be decoded from beginning to end, to learn what can be decoded."""
-
-    store: str
-    video: int
-    source: str
-    fingerprint: str
 
 
 @stage("embed")
@@ -100,34 +89,20 @@ def embed_frames(
         if damaged:
             wanted = [catalogue.videos[number] for number in sorted(damaged)]
             surveyed = []
-            for job, trouble in run_jobs(
+            for job, report in run_jobs(
                 client, survey, _census_jobs(store, wanted), _describe_census
             ):
                 counts.censuses += 1
-                if trouble.startswith("!"):
-                    catalogue.update(job.video, reason=trouble[1:])
-                    continue
-                note = trouble or damaged[job.video]
-                catalogue.update(job.video, decoded=0, undecodable=0, state="pending", note=note)
-                surveyed.append(job.video)
+                if report.taken:
+                    note = report.reason or damaged[job.video]
+                    reset = {"decoded": 0, "undecodable": 0, "state": "pending"}
+                    catalogue.update(job.video, note=note, **reset)
+                    surveyed.append(job.video)
+                else:
+                    catalogue.update(job.video, reason=report.reason)
             store.write_catalogue(catalogue)
             embed([catalogue.videos[number] for number in sorted(surveyed)])
     return counts
-
-
-def survey(job: CensusJob) -> str:
-    """Take a video's census and keep it as its index.
-
-    Returns:
-        The first decoding error ("" when there was none); after a ``!``, why there is no census.
-    """
-    store = Store.open(job.store)
-    try:
-        index, trouble = take_census(job.source, store.read_index(job.fingerprint))
-    except (BrokenVideoError, SourceChangedError, OSError) as error:
-        return f"!{error}"
-    store.write_index(job.fingerprint, index)
-    return trouble
 
 
 def _note(

@@ -1,61 +1,27 @@
 """Stage 4, export: decode the chosen frames again, check them, and write them as images."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from dask.distributed import Client
-from PIL import Image
 
 from tasks.dispatch import run_jobs
-from tasks.errors import CoreframeError, DamagedVideoError, SourceChangedError, UsageError
+from tasks.errors import CoreframeError
+from tasks.jobs.export import Exported, ExportJob, export_job
 from tasks.progress import stage_bar
 from tasks.select import Selection, read_corpus
 from tasks.stage import stage
 from tasks.store.catalogue import Video
 from tasks.store.store import Store
-from tasks.video.decode import decode_frames
-from tasks.video.pictures import PictureSettings, encode, file_stems
-from tasks.video.pixels import frame_digest, upright_rgb
+from tasks.video.pictures import PictureSettings, file_stems
 
 FRAMES_PER_JOB = 32
 
 SIZE_SAMPLE = 32
 """Frames encoded as full-resolution PNG and JPEG to estimate what exploding the corpus would
 cost. Encoding them takes seconds; encoding all of them would take longer than the run."""
-
-
-@dataclass(frozen=True)
-class ExportJob:
-    """Some frames of one video."""
-
-    store: str
-    source: str
-    fingerprint: str
-    frame_index: tuple[int, ...]
-    """Ascending."""
-    digest: tuple[int, ...]
-    """What each frame's pixels must hash to."""
-    targets: tuple[str, ...]
-    """Where each goes, an absolute path; empty for a frame that is only measured."""
-    measure: tuple[bool, ...]
-    """Whether to find the frame's size as full-resolution PNG and JPEG."""
-    picture: PictureSettings
-    threads: int
-
-
-@dataclass
-class Exported:
-    """What was written."""
-
-    files: int = 0
-    kept_bytes: int = 0
-    sample: list[tuple[int, int]] = field(default_factory=list)
-    """(PNG bytes, JPEG bytes) of each measured frame at full resolution."""
-    failures: list[str] = field(default_factory=list)
-    """One sentence for each frame that could not be written."""
 
 
 @stage("export")
@@ -135,38 +101,6 @@ def _jobs(
             )
 
 
-def export_job(job: ExportJob) -> Exported:
-    """Decode one job's frames, check their digests, write and measure them."""
-    index = Store.open(job.store).read_index(job.fingerprint)
-    place_of = {int(i): place for place, i in enumerate(index.frame_index.tolist()) if i >= 0}
-    positions = np.array([place_of[i] for i in job.frame_index], np.int64)
-    due = dict(zip(positions.tolist(), range(len(positions)), strict=True))
-    result = Exported()
-    trouble = "it cannot be decoded"
-    try:
-        for position, frame in decode_frames(job.source, index, positions, threads=job.threads):
-            which = due[position]
-            if frame_digest(frame) != job.digest[which]:
-                raise SourceChangedError("its pixels are not those that were embedded")
-            if job.targets[which]:
-                data = job.picture.encode(upright_rgb(frame, job.picture.crop))
-                Path(job.targets[which]).write_bytes(data)
-                result.files += 1
-                result.kept_bytes += len(data)
-            if job.measure[which]:
-                whole = Image.fromarray(np.ascontiguousarray(upright_rgb(frame)))
-                result.sample.append((len(encode(whole, "png")), len(encode(whole, "jpg"))))
-            del due[position]
-    except (DamagedVideoError, SourceChangedError, UsageError) as error:
-        trouble = str(error)
-    result.failures = [
-        f"frame {job.frame_index[which]} of {job.source} was not written: {trouble}"
-        for which in due.values()
-        if job.targets[which]
-    ]
-    return result
-
-
 def _describe(job: ExportJob) -> str:
     return f"Exporting {len(job.frame_index)} frames of {job.source}"
 
@@ -192,5 +126,6 @@ def raise_on_failures(exported: Exported) -> None:
     if exported.failures:
         more = f" ({len(exported.failures) - 1} more like it)" if len(exported.failures) > 1 else ""
         raise CoreframeError(
-            f"{exported.failures[0]}{more}. Restore the video, or ingest it again, and select again."
+            f"{exported.failures[0]}{more}. Restore the video, or ingest it again, and select "
+            "again."
         )

@@ -1,38 +1,22 @@
 """Stage 1, index: bring the catalogue up to date with the files."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from dask.distributed import Client
 
 from tasks.dispatch import run_jobs
-from tasks.errors import BrokenVideoError, NotAVideoError
+from tasks.jobs.index import IndexJob, look_at_files
 from tasks.progress import stage_bar
 from tasks.stage import stage
 from tasks.store.catalogue import Catalogue, Video, unique_name
-from tasks.store.fingerprint import fingerprint
 from tasks.store.store import Store
 from tasks.video.discover import SourceFile
-from tasks.video.index import index_video
 from tasks.video.pixels import Crop
 from tasks.video.sampling import Sampling
 
 FILES_PER_JOB = 16
-
-
-@dataclass(frozen=True)
-class IndexJob:
-    """Some files to look at."""
-
-    store: str
-    first: int
-    """Place of the first among all files of the run."""
-    files: tuple[SourceFile, ...]
-    known: frozenset[str]
-    """Fingerprints that need no indexing."""
-    sampling: Sampling
-    crop: Crop | None
 
 
 @stage("index")
@@ -69,55 +53,6 @@ def index_files(
     store.plan_rows(catalogue.rows)
     store.write_catalogue(catalogue)
     return numbers
-
-
-def look_at_files(job: IndexJob) -> list[Video]:
-    """Fingerprint some files, and write the index of those that are not known.
-
-    Returns:
-        One catalogue entry a file, not yet numbered; with nothing but its fingerprint and size
-        where its content is known.
-    """
-    store = Store.open(job.store)
-    return [_look_at(file, job, store) for file in job.files]
-
-
-def _look_at(file: SourceFile, job: IndexJob, store: Store) -> Video:
-    entry = Video(-1, file.name, str(file.path), "", 0, "broken")
-    try:
-        entry = replace(
-            entry, fingerprint=fingerprint(file.path), size_bytes=file.path.stat().st_size
-        )
-    except OSError as error:
-        return replace(entry, reason=f"cannot be read: {error.strerror}")
-    if entry.fingerprint in job.known:
-        return entry
-    try:
-        facts, index = index_video(file.path)
-    except NotAVideoError as error:
-        return replace(entry, state="skipped", reason=str(error))
-    except (BrokenVideoError, OSError) as error:
-        return replace(entry, reason=str(error))
-    if job.crop is not None and not job.crop.fits(facts.width, facts.height):
-        reason = f"its {facts.width}x{facts.height} pixels do not hold the crop {job.crop}"
-        return replace(entry, reason=reason)
-    store.write_index(entry.fingerprint, index)
-    return replace(
-        entry,
-        state="pending",
-        note=facts.note,
-        container=facts.container,
-        codec=facts.codec,
-        width=facts.width,
-        height=facts.height,
-        pixel_format=facts.pixel_format,
-        rotation=facts.rotation,
-        time_base_num=index.time_base.numerator,
-        time_base_den=index.time_base.denominator,
-        duration_s=facts.duration_s,
-        frame_count=len(index),
-        rows=len(job.sampling.positions(index)),
-    )
 
 
 def _merge(catalogue: Catalogue, looked_at: Iterator[Video]) -> list[int]:

@@ -7,8 +7,9 @@ import numpy as np
 from dask.distributed import Client
 
 from tasks.dispatch import workers
-from tasks.export import Exported
-from tasks.metrics.pairwise import PairStatistics, pairs_within, sample_places, strips
+from tasks.jobs.export import Exported
+from tasks.jobs.select import measure_pairs
+from tasks.metrics.pairwise import PairStatistics, sample_places, strips
 from tasks.select import DaskPartitions, Selection, baseline_rows, read_corpus
 from tasks.selection.greedy import greedy_k_center
 from tasks.stage import stage
@@ -85,7 +86,7 @@ def _pairs(client: Client, store: Store, rows: np.ndarray, seed: int) -> dict[st
     jobs = strips(len(rows), 4 * workers(client)) if len(rows) > 1000 else [(0, len(rows))]
     found = client.gather(
         [
-            client.submit(_measure_pairs, str(store.path), rows, start, stop, pure=False)
+            client.submit(measure_pairs, str(store.path), rows, start, stop, pure=False)
             for start, stop in jobs
         ]
     )
@@ -97,10 +98,6 @@ def _pairs(client: Client, store: Store, rows: np.ndarray, seed: int) -> dict[st
     if not exact:
         measured |= {"sampled_frames": len(rows), "sampled_pairs": total.pairs}
     return measured
-
-
-def _measure_pairs(store: str, rows: np.ndarray, start: int, stop: int) -> PairStatistics:
-    return pairs_within(Store.open(store).read_rows(rows), start, stop)
 
 
 def storage(store: Store, decodable: int, exported: Exported) -> dict[str, Any]:

@@ -9,8 +9,8 @@ import pandas as pd
 from dask.distributed import Client, Future
 
 from tasks.dispatch import workers
-from tasks.embedding.embedder import resolve_device
 from tasks.errors import CoreframeError
+from tasks.jobs.select import load_partition
 from tasks.lattice import SCALE
 from tasks.progress import Advance, stage_bar
 from tasks.selection import partition as on_worker
@@ -22,7 +22,7 @@ from tasks.selection.methods import (
     keep_apart,
     random_rows,
 )
-from tasks.selection.partition import Candidates, Partition
+from tasks.selection.partition import Candidates
 from tasks.stage import stage
 from tasks.store.frames import first_occurrences
 from tasks.store.store import Store, corpus_frames
@@ -190,8 +190,3 @@ def split_by_block(
     at = np.searchsorted(edges, ideal)
     cuts = np.unique(edges[at[at < len(edges)]])
     return list(zip(np.split(rows, cuts), np.split(eligible, cuts), strict=True))
-
-
-def load_partition(store: str, rows: np.ndarray, eligible: np.ndarray, device: str) -> Partition:
-    """Read rows from the store onto this worker's device."""
-    return Partition.of(rows, Store.open(store).read_rows(rows), eligible, resolve_device(device))
