@@ -41,8 +41,8 @@ def decode_frames(
         path: the file.
         index: its index.
         positions: (n,) ascending positions in the index.
-        threads: decoding threads; one is used after a census, as the census did, for error
-            concealment may depend on it.
+        threads: decoding threads for a sound file; after a census decoding is done as the census
+            did it.
 
     Raises:
         DamagedVideoError: the file does not decode as its demuxed index promised; take a census.
@@ -56,12 +56,10 @@ def decode_frames(
             yield from _decode_verified(path, index, wanted)
         else:
             yield from _decode_counted(path, index, wanted)
-    except (OSError, NotAVideoError, BrokenVideoError) as error:
-        if isinstance(error, av.FFmpegError):
+    except (av.FFmpegError, OSError, NotAVideoError, BrokenVideoError) as error:
+        if isinstance(error, av.FFmpegError) and Path(path).is_file():
             raise DamagedVideoError(f"decoding stopped: {error.strerror or error}") from error
         raise SourceChangedError(f"{path} can no longer be read: {error}") from error
-    except av.FFmpegError as error:
-        raise DamagedVideoError(f"decoding stopped: {error.strerror or error}") from error
 
 
 def _decode_promised(
@@ -112,7 +110,7 @@ def _decode_verified(
         place = int(np.searchsorted(keys, wanted[done], side="right")) - 1 - step_back
         from_start = place <= 0
         before = done
-        with open_video(path, threads=1) as (container, stream):
+        with open_video(path) as (container, stream):
             if not from_start:
                 _prime(container, stream)
                 try:
@@ -147,7 +145,7 @@ def _decode_counted(
     """Decode from the beginning and know frames by their order, for files without usable times."""
     assert index.digest is not None
     position_of = {int(index.frame_index[position]): int(position) for position in wanted}
-    with open_video(path, threads=1) as (container, stream):
+    with open_video(path) as (container, stream):
         for count, frame in enumerate(decode_tolerantly(container, stream, [])):
             if count in position_of:
                 position = position_of[count]

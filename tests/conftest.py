@@ -1,0 +1,38 @@
+"""What several tests share."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from dask.distributed import LocalCluster
+
+from tests.videos import RECIPES, make
+
+os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+os.environ.setdefault("PREFECT_LOGGING_LEVEL", "ERROR")
+
+
+@pytest.fixture(scope="session")
+def real_videos() -> Path:
+    """The folder of real videos that may not be redistributed."""
+    folder = Path(__file__).parents[1].parent / "shared" / "videos"
+    if not folder.is_dir():
+        pytest.skip(f"the real test videos are not at {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def made_videos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """One file of every recipe, by its name."""
+    folder = tmp_path_factory.mktemp("made")
+    return {recipe.file: make(recipe, folder) for recipe in RECIPES}
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[str]:
+    """A Dask cluster inside the test process."""
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
+    ) as local:
+        yield local.scheduler_address

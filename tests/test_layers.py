@@ -1,0 +1,69 @@
+"""The layers: flows use tasks, stages use jobs, and what is below knows neither Prefect nor Dask."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ENGINES = {"prefect", "dask", "distributed", "dask_cuda"}
+BELOW = {
+    "video": {"tasks.errors"},
+    "store": {"tasks.errors", "tasks.lattice", "tasks.video"},
+    "embedding": {"tasks.errors", "tasks.lattice"},
+    "selection": {"tasks.errors", "tasks.lattice"},
+    "metrics": {"tasks.lattice"},
+    "reporting": {"tasks.store"},
+    "jobs": {f"tasks.{name}" for name in ("errors", "video", "store", "embedding")}
+    | {"tasks.selection", "tasks.metrics"},
+}
+
+
+def imports(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            names.add(node.module or "")
+    return names
+
+
+@pytest.mark.parametrize("package", sorted(BELOW))
+def test_package_imports_only_what_is_below_it(package: str) -> None:
+    allowed = BELOW[package] | {f"tasks.{package}"}
+    files = list((ROOT / "tasks" / package).glob("*.py"))
+    assert files
+    for path in files:
+        for name in imports(path):
+            assert name.split(".")[0] not in ENGINES, f"{path} imports {name}"
+            assert not name.startswith("flows"), f"{path} imports {name}"
+            if name.startswith("tasks"):
+                assert any(name == ok or name.startswith(f"{ok}.") for ok in allowed), (
+                    f"{path} imports {name}"
+                )
+
+
+def test_stages_do_not_import_flows() -> None:
+    for path in (ROOT / "tasks").glob("*.py"):
+        assert not any(name.startswith("flows") for name in imports(path)), path
+
+
+def test_flows_do_no_array_work() -> None:
+    for path in (ROOT / "flows").glob("*.py"):
+        assert not imports(path) & {"numpy", "zarr", "pyarrow"}, path
+
+
+def test_every_package_is_installed() -> None:
+    listed = (ROOT / "pyproject.toml").read_text()
+    for init in ROOT.glob("tasks/**/__init__.py"):
+        package = ".".join(init.parent.relative_to(ROOT).parts)
+        assert f'"{package}"' in listed, f"{package} is not among the packages of pyproject.toml"
+
+
+def test_no_flow_module_hides_a_library() -> None:
+    import sys
+
+    names = {path.stem for path in (ROOT / "flows").glob("*.py")} - {"__init__"}
+    assert not names & set(sys.stdlib_module_names)

@@ -1,0 +1,147 @@
+"""Whatever way a video is cut, its frames equal one sequential decode's."""
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tasks.errors import DamagedVideoError, SourceChangedError
+from tasks.video.decode import ahead, decode_frames
+from tasks.video.index import VideoIndex, index_video, take_census
+from tasks.video.pixels import upright_rgb
+from tests.videos import RECIPES, Recipe, damage, make, sequential_rgb
+
+REAL = [
+    "av1_video.mkv",
+    "cockatoo.mp4",
+    "counter.mp4",
+    "decord_corrupted.mp4",
+    "delayed_start.mp4",
+    "flipping_a_pancake.mkv",
+    "goldeneye-vfr-drop3.mp4",
+    "h264_10bits.mp4",
+    "h265_video.mp4",
+    "issue-134-rotate.mp4",
+    "nasa_13013.mp4",
+    "sk_bigbuckbunny.mp4",
+    "sk_bikes.mp4",
+    "sk_carphone_pristine.mp4",
+    "testvideo.mp4",
+]
+
+
+def usable_index(path: Path) -> VideoIndex:
+    """The index as a run ends up with it: surveyed where decoding did not go as promised."""
+    _, index = index_video(path)
+    try:
+        for _ in decode_frames(path, index, np.arange(len(index))):
+            pass
+    except DamagedVideoError:
+        index, _ = take_census(path, index)
+    return index
+
+
+def random_cuts(rng: random.Random, frames: int) -> list[np.ndarray]:
+    start = rng.randrange(frames)
+    some = sorted(rng.sample(range(frames), min(frames, rng.randint(1, 5))))
+    return [np.arange(start, min(frames, start + rng.randint(1, 15))), np.array(some)]
+
+
+def check_cuts(path: Path, cuts: int) -> None:
+    truth = sequential_rgb(path)
+    index = usable_index(path)
+    whole = list(decode_frames(path, index, np.arange(len(index))))
+    assert [int(index.frame_index[position]) for position, _ in whole] == list(range(len(truth)))
+    for (_, frame), image in zip(whole, truth, strict=True):
+        assert np.array_equal(upright_rgb(frame), image)
+    rng = random.Random(path.name)
+    for _ in range(cuts):
+        for positions in random_cuts(rng, len(index)):
+            expected = [int(p) for p in positions if index.frame_index[p] >= 0]
+            got = list(decode_frames(path, index, positions, threads=rng.choice([1, 2])))
+            assert [position for position, _ in got] == expected
+            for position, frame in got:
+                if index.digest is None:
+                    assert frame.pts == index.pts[position]
+                assert np.array_equal(upright_rgb(frame), truth[index.frame_index[position]])
+
+
+@pytest.mark.parametrize("file", [recipe.file for recipe in RECIPES])
+def test_any_cut_of_a_made_video(file: str, made_videos: dict[str, Path]) -> None:
+    check_cuts(made_videos[file], cuts=6)
+
+
+@pytest.mark.parametrize("file", REAL)
+def test_any_cut_of_a_real_video(file: str, real_videos: Path) -> None:
+    check_cuts(real_videos / file, cuts=2)
+
+
+def test_damaged_packet_is_found_and_the_rest_is_exact(tmp_path: Path) -> None:
+    sound = make(Recipe("sound.mp4", options={"bf": "0"}, frames=60), tmp_path)
+    broken = damage(sound, tmp_path / "broken.mp4", packet=30)
+    _, promised = index_video(broken)
+    with pytest.raises(DamagedVideoError):
+        list(decode_frames(broken, promised, np.arange(len(promised))))
+    surveyed, trouble = take_census(broken, promised)
+    assert trouble
+    assert np.array_equal(surveyed.pts, promised.pts)
+    assert surveyed.frame_index[30] == -1
+    check_cuts(broken, cuts=8)
+
+
+def test_census_keeps_the_list_of_frames_and_numbers_the_decodable(tmp_path: Path) -> None:
+    sound = make(Recipe("sound.mp4", options={"bf": "0"}), tmp_path)
+    broken = damage(sound, tmp_path / "broken.mp4", packet=20)
+    _, promised = index_video(broken)
+    surveyed, _ = take_census(broken, promised)
+    kept = surveyed.frame_index[surveyed.frame_index >= 0]
+    assert len(surveyed) == 40
+    assert kept.tolist() == list(range(len(sequential_rgb(broken))))
+
+
+@pytest.mark.parametrize("file", ["closed_gop.mp4", "times_missing.h264", "times_guessed.avi"])
+def test_replaced_file_is_noticed_after_a_census(
+    file: str, made_videos: dict[str, Path], tmp_path: Path
+) -> None:
+    _, index = index_video(made_videos[file])
+    surveyed, _ = take_census(made_videos[file], index if index.digest is None else None)
+    other = make(
+        Recipe(file, paint=lambda n, w, h: np.full((h, w, 3), 3 * n, np.uint8)), tmp_path
+    )
+    with pytest.raises(SourceChangedError, match="changed since"):
+        list(decode_frames(other, surveyed, np.arange(len(surveyed))))
+
+
+def test_vanished_file_is_named(made_videos: dict[str, Path], tmp_path: Path) -> None:
+    _, index = index_video(made_videos["closed_gop.mp4"])
+    with pytest.raises(SourceChangedError, match=r"gone\.mp4"):
+        list(decode_frames(tmp_path / "gone.mp4", index, np.arange(2)))
+
+
+def test_ahead_gives_all_items_in_order_and_passes_errors_on() -> None:
+    assert list(ahead(iter(range(100)), depth=3)) == list(range(100))
+
+    def failing():
+        yield 1
+        raise DamagedVideoError("here")
+
+    items = ahead(failing(), depth=3)
+    assert next(items) == 1
+    with pytest.raises(DamagedVideoError, match="here"):
+        next(items)
+
+
+def test_leaving_ahead_early_closes_its_source() -> None:
+    closed = []
+
+    def source():
+        try:
+            yield from range(1000)
+        finally:
+            closed.append(True)
+
+    items = ahead(source(), depth=2)
+    next(items)
+    items.close()
+    assert closed == [True]

@@ -1,0 +1,73 @@
+from pathlib import Path
+
+import pytest
+
+from tasks.errors import UsageError
+from tasks.video.discover import discover
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("b.mp4", "a.mp4", "sub/c.mkv", "sub/.hidden.mp4", ".cache/d.mp4", "notes.txt"):
+        path = tmp_path / "in" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return tmp_path / "in"
+
+
+def names(*args, **kwargs) -> list[str]:
+    return [file.name for file in discover(*args, **kwargs)]
+
+
+def test_folder_is_searched_recursively_in_order_without_hidden_files(folder: Path) -> None:
+    assert names([str(folder)]) == ["a.mp4", "b.mp4", "notes.txt", "sub/c.mkv"]
+
+
+def test_include_and_exclude_match_name_or_base_name(folder: Path) -> None:
+    assert names([str(folder)], include=["*.mp4", "c.*"], exclude=["b*"]) == ["a.mp4", "sub/c.mkv"]
+
+
+def test_glob_names_are_relative_to_its_fixed_part(folder: Path) -> None:
+    assert names([f"{folder}/**/*.m*"]) == ["a.mp4", "b.mp4", "sub/c.mkv"]
+
+
+def test_file_given_twice_and_through_a_link_is_listed_once(folder: Path) -> None:
+    (folder / "link.mp4").symlink_to(folder / "a.mp4")
+    assert names([str(folder / "a.mp4"), str(folder)]).count("a.mp4") == 1
+    assert "link.mp4" not in names([str(folder / "a.mp4"), str(folder)])
+
+
+def test_link_to_a_parent_folder_ends(folder: Path) -> None:
+    (folder / "sub" / "loop").symlink_to(folder)
+    assert names([str(folder)]) == ["a.mp4", "b.mp4", "notes.txt", "sub/c.mkv"]
+
+
+def test_ignored_folder_is_not_entered(folder: Path) -> None:
+    assert names([str(folder)], ignore=[folder / "sub"]) == ["a.mp4", "b.mp4", "notes.txt"]
+
+
+def test_only_named_files_are_explicit(folder: Path) -> None:
+    files = discover([str(folder / "a.mp4"), str(folder)])
+    assert {file.name: file.explicit for file in files} == {
+        "a.mp4": True,
+        "b.mp4": False,
+        "notes.txt": False,
+        "sub/c.mkv": False,
+    }
+
+
+def test_list_file(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    (tmp_path / "list.txt").write_text(f"sub/c.mkv\n\n{folder / 'a.mp4'}\n")
+    assert names([], files_from=str(tmp_path / "list.txt")) == ["sub/c.mkv", "a.mp4"]
+
+
+@pytest.mark.parametrize("given", ["nowhere.mp4", "no/such/folder"])
+def test_missing_input_is_named(given: str) -> None:
+    with pytest.raises(UsageError, match=given):
+        discover([given])
+
+
+def test_missing_list_is_named() -> None:
+    with pytest.raises(UsageError, match=r"list\.txt"):
+        discover([], files_from="no/list.txt")
