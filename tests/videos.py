@@ -116,11 +116,16 @@ def damage(source: Path, target: Path, packet: int) -> Path:
 
 
 def sequential_rgb(path: Path) -> list[np.ndarray]:
-    """Every frame as a plain, sequential, tolerant decode gives it: upright RGB."""
+    """Every frame as a plain, sequential, tolerant decode gives it: upright RGB.
+
+    One thread: with more, what libavcodec shows for a damaged frame depends on what the frame's
+    buffer held before, so on how long earlier frames are kept.
+    """
     images = []
     with av.open(str(path)) as container:
         stream = container.streams.best("video")
         assert stream is not None
+        stream.codec_context.thread_count = 1
         for packet in container.demux(stream):
             try:
                 frames = packet.decode()

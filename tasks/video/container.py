@@ -25,15 +25,14 @@ VIDEO_SUFFIXES = frozenset(
 
 @contextmanager
 def open_video(
-    path: str | Path, *, threads: int | None = None
+    path: str | Path, *, threads: int = 1
 ) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a file and its best video stream, as the ``ffmpeg`` command would choose it.
 
     Args:
         path: the file; only local files are read, playlists cannot lead elsewhere.
-        threads: decoding threads for a sound file. None for decoding past errors as plain PyAV
-            does: what libavcodec conceals a lost frame with differs between one thread, several
-            threads on slices (PyAV's default, alike for any number from two on) and on frames.
+        threads: decoding threads. One for decoding past errors: with more, libavcodec leaves
+            parts of a damaged frame unwritten, which then show whatever the buffer held before.
 
     Raises:
         NotAVideoError: no moving picture in it.
@@ -56,7 +55,7 @@ def open_video(
         yield container, _video_stream(container, threads)
 
 
-def _video_stream(container: InputContainer, threads: int | None) -> VideoStream:
+def _video_stream(container: InputContainer, threads: int) -> VideoStream:
     kind = container.format.name
     if kind in STILL_FORMATS or kind.endswith("_pipe"):
         raise NotAVideoError(f"a still image or text ({kind})")
@@ -68,6 +67,6 @@ def _video_stream(container: InputContainer, threads: int | None) -> VideoStream
         raise NotAVideoError("its only picture is a cover")
     if stream.codec_context is None:
         raise BrokenVideoError(f"no decoder for its codec (stream {stream.index})")
-    stream.codec_context.thread_count = threads or 2
-    stream.thread_type = "AUTO" if threads else "SLICE"
+    stream.codec_context.thread_count = threads
+    stream.thread_type = "AUTO"
     return stream

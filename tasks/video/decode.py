@@ -41,8 +41,7 @@ def decode_frames(
         path: the file.
         index: its index.
         positions: (n,) ascending positions in the index.
-        threads: decoding threads for a sound file; after a census decoding is done as the census
-            did it.
+        threads: decoding threads for a sound file; after a census one is used, as the census did.
 
     Raises:
         DamagedVideoError: the file does not decode as its demuxed index promised; take a census.

@@ -106,9 +106,7 @@ def test_replaced_file_is_noticed_after_a_census(
 ) -> None:
     _, index = index_video(made_videos[file])
     surveyed, _ = take_census(made_videos[file], index if index.digest is None else None)
-    other = make(
-        Recipe(file, paint=lambda n, w, h: np.full((h, w, 3), 3 * n, np.uint8)), tmp_path
-    )
+    other = make(Recipe(file, paint=lambda n, w, h: np.full((h, w, 3), 3 * n, np.uint8)), tmp_path)
     with pytest.raises(SourceChangedError, match="changed since"):
         list(decode_frames(other, surveyed, np.arange(len(surveyed))))
 
