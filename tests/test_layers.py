@@ -1,4 +1,4 @@
-"""The layers: flows use tasks, stages use jobs, and what is below knows neither Prefect nor Dask."""
+"""Layers: flows use tasks, stages use jobs, and the rest knows neither Prefect nor Dask."""
 
 import ast
 from pathlib import Path

@@ -102,5 +102,5 @@ def file_stems(paths: Mapping[int, str]) -> dict[int, str]:
 def _stem(path: str) -> str:
     without_suffix = PurePosixPath(path).with_suffix("") if PurePosixPath(path).name else path
     joined = unicodedata.normalize("NFC", "__".join(PurePosixPath(without_suffix).parts))
-    safe = re.sub(r"[^\w.-]", "_", joined).strip(".") or "video"
+    safe = re.sub(r"[^\w.-]", "_", joined).strip(".").lstrip(".-") or "video"
     return safe.encode()[:120].decode(errors="ignore")  # file systems allow 255 bytes a name

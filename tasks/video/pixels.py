@@ -65,7 +65,9 @@ def frame_digest(frame: VideoFrame) -> int:
 
 def upright_rgb(frame: VideoFrame, crop: Crop | None = None) -> np.ndarray:
     """Full-resolution pixels as a player shows them: (height, width, 3) uint8 RGB."""
-    image = np.rot90(frame.to_ndarray(format="rgb24"), quarter_turns(frame))
+    # One thread: with several, libswscale converts some formats differently from run to run.
+    flat = frame.reformat(format="rgb24", threads=1).to_ndarray()
+    image = np.rot90(flat, quarter_turns(frame))
     if crop is None:
         return image
     if not crop.fits(image.shape[1], image.shape[0]):
@@ -134,7 +136,7 @@ def _luma(frame: VideoFrame) -> tuple[np.ndarray, int]:
         if bits <= 16:
             samples = _lines(frame, 0).view(np.uint8 if bits <= 8 else np.uint16)
             return samples, (1 << bits) - 1
-    return frame.to_ndarray(format="gray"), 255
+    return frame.reformat(format="gray", threads=1).to_ndarray(), 255
 
 
 def _lines(frame: VideoFrame, plane: int) -> np.ndarray:

@@ -1,0 +1,121 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+
+from tasks.errors import CoreframeError, UsageError
+from tasks.store.frames import frames_table
+from tasks.store.store import Store, StoreSettings
+from tasks.video.index import index_video, take_census
+
+SETTINGS = StoreSettings("descriptor", "descriptor-1", 5, 64, "all", "", block_rows=4)
+
+
+def store_of(path: Path, rows: int) -> Store:
+    store = Store.open_or_create(path / "store", SETTINGS, 4)
+    store.plan_rows(rows)
+    return store
+
+
+def commit(store: Store, block: int, rows: range, planned: int) -> np.ndarray:
+    vectors = np.zeros((planned, 5), np.int16)
+    start = block * 4
+    for row in rows:
+        vectors[row - start] = np.arange(5) * 100 - row
+    records = [(row, 0, row, row * 512, row / 25, row, 0.5, 0.1, "ok") for row in rows]
+    store.commit_block(block, vectors, frames_table(records))
+    return vectors
+
+
+def test_plain_zarr_reads_float32_and_integers_come_back_exactly(tmp_path: Path) -> None:
+    store = store_of(tmp_path, 6)
+    first, last = commit(store, 0, range(0, 4), 4), commit(store, 1, range(4, 6), 2)
+    array = zarr.open_group(tmp_path / "store" / "embeddings.zarr", mode="r")["embedding"]
+    assert array.dtype == np.float32
+    assert array.shape == (6, 5)
+    assert array.chunks == (4, 5)
+    assert np.allclose(array[:], np.concatenate([first, last]) / 4000, atol=1e-7)
+    assert np.array_equal(store.read_rows([5, 0, 3]), np.stack([last[1], first[0], first[3]]))
+
+
+@pytest.mark.parametrize("value", [-4000, -3999, -1, 0, 1, 2047, 3999, 4000])
+def test_every_lattice_value_survives(value: int, tmp_path: Path) -> None:
+    store = store_of(tmp_path, 4)
+    vectors = np.full((4, 5), value, np.int16)
+    store.commit_block(0, vectors, frames_table([]))
+    assert np.array_equal(store.read_block(0), vectors)
+
+
+def test_growing_a_block_keeps_its_rows(tmp_path: Path) -> None:
+    store = store_of(tmp_path, 2)
+    before = commit(store, 0, range(0, 2), 2)
+    store.plan_rows(4)
+    assert np.array_equal(store.read_rows([0, 1]), before)
+    after = commit(store, 0, range(0, 4), 4)
+    assert np.array_equal(store.read_block(0), after)
+    assert store.frames()["row"].tolist() == [0, 1, 2, 3]
+
+
+def test_uncommitted_rows_read_as_zero_and_are_in_no_table(tmp_path: Path) -> None:
+    store = store_of(tmp_path, 8)
+    commit(store, 1, range(4, 8), 4)
+    assert not store.read_block(0).any()
+    assert store.committed(0) is None
+    assert store.frames(["row"])["row"].tolist() == [4, 5, 6, 7]
+
+
+def test_no_temporary_file_is_left_behind(tmp_path: Path) -> None:
+    store = store_of(tmp_path, 4)
+    commit(store, 0, range(4), 4)
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+@pytest.mark.parametrize(
+    ("field", "other"),
+    [
+        ("embedder", "simclr"),
+        ("fingerprint", "descriptor-2"),
+        ("sampling", "2 fps"),
+        ("crop", "8:8:0:0"),
+        ("input_px", 96),
+    ],
+)
+def test_other_settings_are_refused_by_name(field: str, other: object, tmp_path: Path) -> None:
+    store_of(tmp_path, 4)
+    wanted = StoreSettings(**{**SETTINGS.__dict__, field: other})
+    with pytest.raises(UsageError, match=field.replace("_", "-")):
+        Store.open_or_create(tmp_path / "store", wanted)
+    with pytest.raises(UsageError, match="block-rows 4, not 8"):
+        Store.open_or_create(tmp_path / "store", SETTINGS, 8)
+
+
+def test_what_is_no_store_is_not_written_into(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "mine.jpg").touch()
+    with pytest.raises(UsageError, match="not a store and not empty"):
+        Store.open_or_create(tmp_path / "photos", SETTINGS)
+    with pytest.raises(UsageError, match="no store at"):
+        Store.open(tmp_path / "nowhere")
+
+
+def test_unreadable_table_is_named(tmp_path: Path) -> None:
+    store = store_of(tmp_path, 4)
+    commit(store, 0, range(4), 4)
+    table = next((tmp_path / "store" / "frames").glob("*.parquet"))
+    table.write_bytes(b"torn")
+    with pytest.raises(CoreframeError, match=table.name):
+        store.frames()
+
+
+@pytest.mark.parametrize("survey", [False, True])
+def test_index_round_trip(survey: bool, made_videos: dict[str, Path], tmp_path: Path) -> None:
+    _, index = index_video(made_videos["open_gop.mp4"])
+    if survey:
+        index, _ = take_census(made_videos["open_gop.mp4"], index)
+    store = store_of(tmp_path, 0)
+    store.write_index("abc", index)
+    again = store.read_index("abc")
+    for name, value in vars(index).items():
+        other = getattr(again, name)
+        assert np.array_equal(value, other) if isinstance(value, np.ndarray) else value == other

@@ -1,0 +1,145 @@
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from tasks.errors import UsageError
+from tasks.video.pixels import (
+    Crop,
+    Thumbnailer,
+    frame_digest,
+    luminance_and_sharpness,
+    upright_rgb,
+)
+from tests.videos import scenes
+
+FORMATS = [
+    "yuv420p",
+    "yuv420p10le",
+    "yuv444p",
+    "nv12",
+    "p010le",
+    "yuyv422",
+    "rgb24",
+    "gbrp",
+    "gray",
+    "gray10le",
+    "bgr0",
+    "monow",
+    "yuva420p",
+    "rgb48le",
+]
+
+
+def picture(form: str, number: int = 0, width: int = 50, height: int = 38) -> av.VideoFrame:
+    frame = av.VideoFrame.from_ndarray(scenes(number, width, height), format="rgb24")
+    return frame.reformat(format=form, threads=1)
+
+
+def padded(frame: av.VideoFrame, fill: int) -> av.VideoFrame:
+    """The same picture with something else in the bytes that belong to no pixel."""
+    copy = av.VideoFrame(frame.width, frame.height, frame.format.name)
+    for source, target in zip(frame.planes, copy.planes, strict=True):
+        target.update(bytes([fill]) * target.buffer_size)
+        lines = np.frombuffer(source, np.uint8).reshape(-1, source.line_size)
+        out = np.frombuffer(target, np.uint8).reshape(-1, target.line_size).copy()
+        used = source.width * max(1, frame.format.components[0].bits > 8 and 2)
+        out[: source.height, :used] = lines[: source.height, :used]
+        target.update(out.tobytes())
+    return copy
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_digest_knows_a_picture_again_and_tells_others_apart(form: str) -> None:
+    digests = [frame_digest(picture(form, number)) for number in (0, 0, 1, 2)]
+    assert digests[0] == digests[1]
+    assert len(set(digests)) == 3
+
+
+@pytest.mark.parametrize("form", ["yuv420p", "yuv444p", "yuv420p10le", "gray"])
+def test_digest_ignores_line_padding(form: str) -> None:
+    frame = picture(form)
+    assert frame.planes[0].line_size > frame.width
+    assert len({frame_digest(padded(frame, fill)) for fill in (0, 1, 255)}) == 1
+
+
+def test_digest_sees_one_changed_sample_of_any_plane() -> None:
+    frame = picture("yuv420p")
+    seen = {frame_digest(frame)}
+    for number in range(3):
+        changed = picture("yuv420p")
+        data = bytearray(bytes(changed.planes[number]))
+        data[0] ^= 1
+        changed.planes[number].update(bytes(data))
+        seen.add(frame_digest(changed))
+    assert len(seen) == 4
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_measures_are_in_range_for_every_format(form: str) -> None:
+    luminance, sharpness = luminance_and_sharpness(picture(form))
+    assert 0 <= luminance <= 1
+    assert 0 <= sharpness <= 4
+
+
+def test_measures_mean_what_they_say() -> None:
+    black, white = (
+        av.VideoFrame.from_ndarray(np.full((40, 40, 3), value, np.uint8), "rgb24").reformat(
+            format="gray"
+        )
+        for value in (0, 255)
+    )
+    assert luminance_and_sharpness(black) == (0.0, 0.0)
+    assert luminance_and_sharpness(white)[0] == pytest.approx(1, abs=0.01)
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (64, 64, 3)).astype(np.uint8)
+    smooth = np.repeat(np.repeat(noise[:8, :8], 8, 0), 8, 1)
+    sharp, blunt = (
+        luminance_and_sharpness(
+            av.VideoFrame.from_ndarray(image, "rgb24").reformat(format="yuv420p")
+        )[1]
+        for image in (noise, smooth)
+    )
+    assert sharp > 2 * blunt > 0
+
+
+def test_luma_of_ten_bit_is_on_the_same_scale() -> None:
+    eight, ten = (luminance_and_sharpness(picture(form)) for form in ("yuv420p", "yuv420p10le"))
+    assert eight == pytest.approx(ten, abs=0.01)
+
+
+def test_crop_is_read_and_checked() -> None:
+    assert Crop.parse("30:20:5:8") == Crop(30, 20, 5, 8)
+    for wrong in ("30:20:5", "a:b:c:d", "0:20:0:0", "30x20", "-3:4:0:0"):
+        with pytest.raises(UsageError, match=wrong):
+            Crop.parse(wrong)
+    frame = picture("yuv420p")
+    whole = upright_rgb(frame)
+    assert np.array_equal(upright_rgb(frame, Crop(30, 20, 5, 8)), whole[8:28, 5:35])
+    with pytest.raises(UsageError, match="50x38"):
+        upright_rgb(frame, Crop(50, 38, 1, 0))
+
+
+def test_thumbnail_shows_the_crop_only() -> None:
+    image = np.zeros((60, 80, 3), np.uint8)
+    image[10:40, 20:60] = 200
+    frame = av.VideoFrame.from_ndarray(image, "rgb24")
+    small = Thumbnailer(32, Crop(40, 30, 20, 10))(frame)
+    assert small.shape == (32, 32, 3)
+    assert np.abs(small.astype(int) - 200).max() <= 1
+    assert Thumbnailer(32)(frame).min() == 0
+
+
+def test_rotated_video_is_upright(real_videos: Path) -> None:
+    with av.open(str(real_videos / "issue-134-rotate.mp4")) as container:
+        frame = next(container.decode(video=0))
+    upright = upright_rgb(frame)
+    assert upright.shape == (1280, 544, 3)
+    assert np.array_equal(np.rot90(upright), frame.to_ndarray(format="rgb24"))
+    small = Thumbnailer(64)(frame).astype(int)
+    rows = np.linspace(0, 1279, 64).astype(int)
+    columns = np.linspace(0, 543, 64).astype(int)
+    near = upright[np.ix_(rows, columns)].astype(int)
+    turned = np.rot90(near, 2)
+    assert np.abs(small - near).mean() < np.abs(small - turned).mean()
