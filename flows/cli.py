@@ -206,7 +206,7 @@ def main() -> None:
 
 def _fail(sentence: str, status: int) -> None:
     sys.stdout.flush()
-    print(f"coreframe: {sentence}", file=sys.stderr)
+    print(f"coreframe: {sentence.rstrip('.')}.", file=sys.stderr)
     sys.exit(status)
 
 

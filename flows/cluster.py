@@ -63,7 +63,7 @@ def _local(workers: int, gpus: int) -> LocalCluster:
     common: dict[str, Any] = dict(
         threads_per_worker=1,
         host="127.0.0.1",
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",  # any free port
         silence_logs="ERROR",
     )
     if gpus:

@@ -11,6 +11,7 @@ from tests.videos import RECIPES, make
 
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("PREFECT_LOGGING_LEVEL", "ERROR")
+os.environ.setdefault("SVT_LOG", "0")  # the AV1 encoder talks much
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +34,6 @@ def made_videos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def cluster() -> Iterator[str]:
     """A Dask cluster inside the test process."""
     with LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
+        n_workers=2, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"
     ) as local:
         yield local.scheduler_address

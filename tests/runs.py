@@ -1,0 +1,105 @@
+"""Running the stages in a test, and recomputing what they wrote, independently of them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import zarr
+
+from flows.checks import open_store
+from flows.parameters import Compute, Ingestion
+from tasks.embed import EmbedCounts, embed_frames
+from tasks.index import index_files
+from tasks.store.store import Store
+from tasks.video.discover import discover
+
+
+def ingest(
+    inputs: list[Path], store: Path, cluster: str, **ingestion: Any
+) -> tuple[Store, EmbedCounts]:
+    """Index and embed, as the ``ingest`` flow does, without Prefect."""
+    parameters = Ingestion(**ingestion)
+    opened = open_store(str(store), parameters, Compute(device="cpu"))
+    files = discover([str(path) for path in inputs])
+    sampling, crop = parameters.sampling(), parameters.crop_px()
+    index_files.fn(opened, files, sampling, crop, cluster)
+    spec = Compute(device="cpu").embedder(parameters)
+    return opened, embed_frames.fn(opened, sampling, crop, spec, 1, cluster)
+
+
+def content(store: Store) -> tuple[pd.DataFrame, np.ndarray]:
+    """All committed rows with their embeddings, whatever blocks they lie in."""
+    frames = store.frames()
+    return frames, store.read_rows(frames["row"].to_numpy())
+
+
+def stored_corpus(store: Path) -> tuple[pd.DataFrame, np.ndarray]:
+    """Decodable frames and their float64 vectors, read with zarr and pandas alone."""
+    frames = pd.concat(
+        [pd.read_parquet(path) for path in sorted((store / "frames").glob("*.parquet"))]
+    )
+    frames = frames[frames["state"] == "ok"].sort_values("row").reset_index(drop=True)
+    array = zarr.open_group(store / "embeddings.zarr", mode="r")["embedding"]
+    assert array.dtype == np.float32
+    return frames, np.asarray(array[:], np.float64)[frames["row"].to_numpy()]
+
+
+def naive_greedy(vectors: np.ndarray, open_rows: np.ndarray, first: int, n: int) -> list[int]:
+    """Textbook greedy k-center in integers from a given first pick; ties to the lower place."""
+    lattice = np.rint(vectors * 4000).astype(np.int64)
+    open_rows = open_rows.copy()
+    picks = [first]
+    distance = np.full(len(lattice), np.iinfo(np.int64).max)
+    while True:
+        last = lattice[picks[-1]]
+        distance = np.minimum(distance, ((lattice - last) ** 2).sum(axis=1))
+        open_rows[picks[-1]] = False
+        if len(picks) == n or not open_rows.any():
+            return picks
+        picks.append(int(np.argmax(np.where(open_rows, distance, -1))))
+
+
+def check_metrics(store: Path, out: Path) -> None:
+    """Recompute every number of ``metrics.json`` in float64."""
+    metrics = json.loads((out / "metrics.json").read_text())
+    frames, vectors = stored_corpus(store)
+    place = pd.Series(np.arange(len(frames)), index=frames["row"])
+    for name, method in metrics["methods"].items():
+        rows = frames["row"].tolist() if name == "original" else method["rows"]
+        own = vectors[place[rows].to_numpy()]
+        assert method["n"] == len(own)
+        assert method["exact"]
+        squares = (own**2).sum(axis=1)
+        gram = squares[:, None] + squares[None] - 2 * own @ own.T
+        pairs = np.sqrt(np.maximum(gram, 0))[np.triu_indices(len(own), 1)]
+        p10, p90 = np.percentile(pairs, [10, 90])
+        expected = {
+            "l2_mean": pairs.mean(),
+            "l2_min": pairs.min(),
+            "l2_max": pairs.max(),
+            "l2_p10": p10,
+            "l2_p90": p90,
+        }
+        cross = (vectors**2).sum(axis=1)[:, None] + squares[None] - 2 * vectors @ own.T
+        nearest = np.sqrt(np.maximum(cross.min(axis=1), 0))
+        expected |= {"coverage_radius": nearest.max(), "coverage_mean": nearest.mean()}
+        for key, value in expected.items():
+            assert abs(method[key] - value) < 1e-4, (name, key)
+
+
+def check_picks(store: Path, out: Path) -> None:
+    """The coreset's picks and distances are those of the textbook greedy."""
+    selection = pd.read_parquet(out / "selection.parquet")
+    frames, vectors = stored_corpus(store)
+    place = pd.Series(np.arange(len(frames)), index=frames["row"])
+    distinct = ~frames["digest"].duplicated().to_numpy()
+    picks = naive_greedy(vectors, distinct, int(place[selection["row"][0]]), len(selection))
+    assert frames["row"].to_numpy()[picks].tolist() == selection["row"].tolist()
+    assert selection["rank"].tolist() == list(range(len(selection)))
+    own = np.rint(vectors[picks] * 4000)
+    for rank in range(1, len(selection)):
+        nearest = np.sqrt(((own[:rank] - own[rank]) ** 2).sum(axis=1).min()) / 4000
+        assert abs(selection["distance"][rank] - nearest) < 1e-9
+    assert np.isnan(selection["distance"][0])

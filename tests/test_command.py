@@ -1,0 +1,122 @@
+"""The ``coreframe`` command: wrong use is one sentence and status 2; a run leaves whole outputs."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.videos import make_audio
+
+
+def coreframe(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
+    environment["PREFECT_HOME"] = str(cwd / "prefect")
+    return subprocess.run(
+        [str(Path(sys.executable).with_name("coreframe")), *map(str, arguments)],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(made_videos: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("command")
+    (path / "in").mkdir()
+    (path / "empty").mkdir()
+    shutil.copy(made_videos["closed_gop.mp4"], path / "in" / "a.mp4")
+    (path / "notes.txt").write_text("no video")
+    (path / "text.mp4").write_text("no video")
+    (path / "file").write_text("in the way")
+    make_audio(path / "sound.wav")
+    return path
+
+
+WRONG = {
+    "no input": ([], "no videos given"),
+    "nothing there": (["nowhere"], "no such file or folder: nowhere"),
+    "empty folder": (["empty"], "no videos found in empty"),
+    "text file": (["in", "notes.txt"], "notes.txt is not a video"),
+    "audio file": (["in", "sound.wav"], "sound.wav is not a video"),
+    "only a broken file": (["text.mp4"], "no videos found: "),
+    "zero samples": (["in", "--n-samples", "0"], "--n-samples 0: "),
+    "negative samples": (["in", "--n-samples", "-5"], "--n-samples -5: "),
+    "text for a number": (["in", "--n-samples", "many"], "'--n-samples': Input should be"),
+    "proportion": (["in", "--proportion", "1.5"], "--proportion 1.5: "),
+    "distance": (["in", "--min-distance", "3"], "--min-distance 3.0: "),
+    "method": (["in", "--method", "clever"], "--method clever: "),
+    "embedder": (["in", "--embedder", "clever"], "unknown embedder 'clever'"),
+    "input size": (["in", "--input-size", "50"], "input-size 50"),
+    "rate": (["in", "--sample-fps", "0"], "--sample-fps 0: "),
+    "rate text": (["in", "--sample-fps", "fast"], "--sample-fps fast: "),
+    "two samplings": (["in", "--sample-fps", "2", "--every", "3"], "two ways to sample"),
+    "crop": (["in", "--crop", "1:2:3"], "--crop 1:2:3: "),
+    "resize": (["in", "--resize", "big"], "--resize big: "),
+    "format": (["in", "--format", "gif"], "--format gif: "),
+    "quality": (["in", "--quality", "0"], "--quality 0: "),
+    "device": (["in", "--device", "tpu"], "--device tpu: "),
+    "workers": (["in", "--workers", "0"], "--workers 0: "),
+    "option": (["in", "--colour", "red"], "--colour"),
+    "out": (["in", "--out", "file/out"], "cannot write the output folder file/out"),
+    "store": (["in", "--store", "file/store"], "cannot write the store"),
+    "store folder": (["in", "--store", "in"], "not a store and not empty"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_use_is_one_sentence_and_status_two(case: str, folder: Path) -> None:
+    arguments, sentence = WRONG[case]
+    defaults = [] if "--out" in arguments else ["--out", "out"]
+    defaults += [] if "--store" in arguments else ["--store", "store"]
+    result = coreframe("curate", *arguments, *defaults, cwd=folder)
+    assert result.returncode == 2, result.stderr
+    assert result.stdout == ""
+    assert result.stderr.startswith("coreframe: ")
+    assert result.stderr.count("\n") == 1
+    assert sentence in result.stderr
+    assert result.stderr.endswith(".\n")
+    assert not (folder / "prefect").exists()  # no server was started to find this out
+
+
+def test_select_and_info_need_a_store(folder: Path) -> None:
+    for arguments in (["select", "--out", "out"], ["info"]):
+        result = coreframe(*arguments, "--store", "nowhere", cwd=folder)
+        assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+        assert "no store at nowhere" in result.stderr
+
+
+def test_help_lists_the_commands(folder: Path) -> None:
+    result = coreframe("--help", cwd=folder)
+    assert result.returncode == 0
+    for command in ("curate", "ingest", "select", "info"):
+        assert command in result.stdout
+
+
+def test_run_through_a_temporary_server(folder: Path) -> None:
+    budget = ["--n-samples", 100, "--workers", 1]
+    result = coreframe(
+        "curate", "in", "--store", "real-store", "--out", "real-out", *budget, cwd=folder
+    )
+    assert result.returncode == 0, result.stderr
+    assert "coreset ✓" in result.stdout
+    assert "100 frames were asked for, but there are only 40" in result.stdout
+    assert Path("real-out/report.md").as_posix() in result.stdout
+    assert "Traceback" not in result.stdout + result.stderr
+    selection = pd.read_parquet(folder / "real-out" / "selection.parquet")
+    assert len(selection) == 40
+    assert all((folder / "real-out" / file).is_file() for file in selection["file"])
+
+    info = coreframe("info", "--store", "real-store", cwd=folder)
+    assert info.returncode == 0
+    assert "40 embedded frames of 1 videos" in info.stdout
+
+    other = coreframe("ingest", "in", "--store", "real-store", "--every", "2", cwd=folder)
+    assert other.returncode == 2
+    assert "was made with sampling all, not every 2" in other.stderr
