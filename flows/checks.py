@@ -9,53 +9,57 @@ from pathlib import Path
 from flows.parameters import Compute, Corpus, Ingestion
 from tasks.embedding.embedder import load_embedder
 from tasks.errors import BrokenVideoError, CoreframeError, NotAVideoError, UsageError
+from tasks.selection.methods import exact
 from tasks.store.catalogue import Video
 from tasks.store.store import Store, StoreSettings
-from tasks.video.container import VIDEO_SUFFIXES, open_video
-from tasks.video.discover import SourceFile, discover
+from tasks.video.container import open_video
+from tasks.video.discover import SourceFile, discover, readable
 
 
-def check_corpus(corpus: Corpus, ignore: list[Path]) -> list[SourceFile]:
+def check_corpus(corpus: Corpus, store: str, out: str | None = None) -> list[SourceFile]:
     """Find the files, and refuse what can only be a mistake before anything is started.
+
+    Args:
+        corpus: which files.
+        store: the run's store, never searched for videos.
+        out: the run's output folder, whose images are not searched either.
 
     Raises:
         UsageError: nothing to work on, or a file named explicitly that is no video.
     """
     if not corpus.videos and corpus.files_from is None:
         raise UsageError("no videos given: name files, folders or globs, or use --files-from FILE.")
+    for given in corpus.videos:
+        if readable(given) != given:
+            raise UsageError(f"the name {readable(given)} is not valid UTF-8: rename it.")
     files = discover(
         corpus.videos,
         files_from=corpus.files_from,
         include=corpus.include,
         exclude=corpus.exclude,
-        ignore=ignore,
+        ignore=[Path(store).absolute(), *([Path(out).absolute() / "frames"] if out else [])],
     )
-    unusable = []
+    refusals = []
+    found = False
     for file in files:
-        if not file.explicit:
-            continue
+        if found and not file.explicit:
+            continue  # one video is enough to begin with; the index stage looks at every file
         try:
             with open_video(file.path):
-                pass
+                found = True
         except NotAVideoError as error:
-            raise UsageError(f"{file.path} is not a video: {error}. Leave it out.") from error
+            if file.explicit:
+                raise UsageError(f"{file.path} is not a video: {error}. Leave it out.") from error
+            refusals.append(f"{file.name}: {error}")
         except (BrokenVideoError, OSError) as error:
-            unusable.append(f"{file.path} {error}")
-    if files and len(unusable) == len(files):
-        raise UsageError(f"no videos found: {unusable[0]}.")
-    likely = [file for file in files if file.explicit or file.path.suffix.lower() in VIDEO_SUFFIXES]
-    if not likely and not any(_opens(file) for file in files):
-        given = ", ".join(corpus.videos) or corpus.files_from
-        raise UsageError(f"no videos found in {given} ({len(files)} files looked at).")
+            refusals.append(f"{file.name}: {error}")
+    if not found:
+        given = ", ".join(corpus.videos) or str(corpus.files_from)
+        looked_at = f"{len(files)} file{'s' * (len(files) != 1)} looked at"
+        raise UsageError(
+            "; ".join([f"no videos found in {given} ({looked_at})", *refusals[:2]]) + "."
+        )
     return files
-
-
-def _opens(file: SourceFile) -> bool:
-    try:
-        with open_video(file.path):
-            return True
-    except (BrokenVideoError, NotAVideoError, OSError):
-        return False
 
 
 def open_store(store: str, ingestion: Ingestion, compute: Compute) -> Store:
@@ -76,21 +80,22 @@ def open_store(store: str, ingestion: Ingestion, compute: Compute) -> Store:
     return Store.open_or_create(store, settings, ingestion.block_rows)
 
 
-def writable_folder(path: str, what: str) -> Path:
-    """Make a folder, or say why it cannot be written.
+def output_folder(path: str) -> Path:
+    """Make the output folder, or say why it cannot be written.
 
     Raises:
         UsageError: naming the folder and the reason.
     """
     folder = Path(path).absolute()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".coreframe-writable"
-        probe.touch()
-        probe.unlink()
+        (folder / "frames").mkdir(parents=True, exist_ok=True)
+        for place in (folder, folder / "frames"):
+            probe = place / ".coreframe-writable"
+            probe.touch()
+            probe.unlink()
     except OSError as error:
         raise UsageError(
-            f"cannot write {what} {path}: {error.strerror}. Name another folder."
+            f"cannot write the output folder {path}: {error.strerror}. Name another folder."
         ) from error
     return folder
 
@@ -105,7 +110,7 @@ def check_broken(videos: Sequence[Video], threshold: float) -> None:
     broken = [video for video in videos if video.state == "broken"]
     counted = sum(video.state != "skipped" for video in videos)
     lost = broken + unfinished
-    if lost and len(lost) > threshold * counted:
+    if lost and len(lost) > exact(threshold) * counted:
         names = "; ".join(f"{video.path}: {video.reason}" for video in lost[:3])
         raise CoreframeError(
             f"{len(lost)} of {counted} videos are broken, more than the threshold of {threshold:g} "

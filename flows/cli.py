@@ -1,6 +1,5 @@
 """The ``coreframe`` command."""
 
-import logging
 import os
 import sys
 from typing import Annotated, Any
@@ -10,12 +9,14 @@ from pydantic import ValidationError
 
 from tasks.errors import CoreframeError, UsageError
 
-QUIET = {
-    "PREFECT_LOGGING_LEVEL": "ERROR",
-    "PREFECT_LOGGING_SERVER_LEVEL": "ERROR",
+SETTINGS = {
+    # A run's log goes to Prefect's server; the terminal gets bars, a table, or one sentence.
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     # The temporary server takes 20 s on a cold machine, which is Prefect's own limit.
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    # A shell may expand a glob to far more names than Prefect's half a megabyte of parameters.
+    "PREFECT_SERVER_API_MAX_PARAMETER_SIZE": str(64 * 1024 * 1024),
     "DASK_LOGGING__DISTRIBUTED": "error",
 }
 
@@ -114,7 +115,6 @@ def curate(
     given = dict(locals())
     parameters = _parameters(given, "Corpus", "Ingestion", "Selecting", "Picture", "Compute")
     _check(store, out, parameters)
-    _prepare()
     from flows.curate import curate as flow
     from flows.terminal import show_result
 
@@ -144,7 +144,6 @@ def ingest(
     given = dict(locals())
     parameters = _parameters(given, "Corpus", "Ingestion", "Compute")
     _check(store, None, parameters)
-    _prepare()
     from flows.ingest import ingest as flow
     from flows.terminal import show_ingested
 
@@ -172,7 +171,6 @@ def select(
     given = dict(locals())
     parameters = _parameters(given, "Selecting", "Picture", "Compute")
     _check(store, out, parameters)
-    _prepare()
     from flows.selection import select as flow
     from flows.terminal import show_result
 
@@ -190,7 +188,7 @@ def info(store: StorePath) -> None:
 
 def main() -> None:
     """Run the command; answer wrong use in one sentence and status 2, a failed run with 1."""
-    for name, value in QUIET.items():
+    for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
     try:
         app(standalone_mode=False)
@@ -208,14 +206,6 @@ def _fail(sentence: str, status: int) -> None:
     sys.stdout.flush()
     print(f"coreframe: {sentence.rstrip('.')}.", file=sys.stderr)
     sys.exit(status)
-
-
-def _prepare() -> None:
-    """Keep Prefect from printing an error's traceback that the command says in a sentence."""
-    import prefect  # noqa: F401 - its import configures logging, which the next lines correct
-
-    for name in ("prefect.flow_runs", "prefect.task_runs"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # the command reports errors itself
 
 
 def _parameters(given: dict[str, Any], *models: str) -> dict[str, Any]:
@@ -243,15 +233,15 @@ def _parameters(given: dict[str, Any], *models: str) -> dict[str, Any]:
 
 def _check(store: str, out: str | None, parameters: dict[str, Any]) -> None:
     """Make the flow's own checks before a Prefect server is started for it."""
-    from flows.checks import check_corpus, open_store, writable_folder
+    from flows.checks import check_corpus, open_store, output_folder
     from tasks.store.store import Store
 
     if "corpus" in parameters:
-        check_corpus(parameters["corpus"], [])
+        check_corpus(parameters["corpus"], store, out)
     else:
         Store.open(store)
     if out is not None:
-        writable_folder(out, "the output folder")
+        output_folder(out)
     if "corpus" in parameters:
         open_store(store, parameters["ingestion"], parameters["compute"])
 

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,18 +25,9 @@ SETTINGS = {
 }
 
 
-@dataclass(frozen=True)
-class Cluster:
-    """A running cluster."""
-
-    address: str
-    threads: int
-    """Decoding threads for each worker: its share of the cores."""
-
-
 @contextmanager
-def open_cluster(compute: Compute) -> Iterator[Cluster]:
-    """Connect to the cluster that the parameters name, or make a local one for the flow's time.
+def open_cluster(compute: Compute) -> Iterator[str]:
+    """Give the scheduler's address of the cluster that the parameters name, or of a new local one.
 
     Raises:
         UsageError: the cluster file cannot be used.
@@ -56,7 +46,7 @@ def open_cluster(compute: Compute) -> Iterator[Cluster]:
         workers = compute.workers or gpus or cores
         threads = max(1, cores // workers)
         with dask.config.set(_threads_environment(threads)), _local(workers, gpus) as cluster:
-            yield Cluster(cluster.scheduler_address, threads)
+            yield cluster.scheduler_address
 
 
 def _local(workers: int, gpus: int) -> LocalCluster:
@@ -96,13 +86,13 @@ def _threads_environment(threads: int) -> dict[str, Any]:
     return {f"distributed.nanny.pre-spawn-environ.{name}": threads for name in names}
 
 
-def _existing(named: str) -> Cluster:
+def _existing(named: str) -> str:
     """A scheduler's address, given as such or in a YAML file with an ``address`` in it."""
-    address, threads = named, 1
+    address = named
     if "://" not in named:
         try:
             content = yaml.safe_load(Path(named).read_text())
-            address, threads = str(content["address"]), int(content.get("threads_per_worker", 1))
+            address = str(content["address"])
         except OSError as error:
             raise UsageError(f"cannot read the cluster file {named}: {error.strerror}.") from error
         except (yaml.YAMLError, TypeError, KeyError, ValueError) as error:
@@ -111,7 +101,7 @@ def _existing(named: str) -> Cluster:
             ) from error
     try:
         with Client(address, timeout=CONNECT_TIMEOUT_S):
-            return Cluster(address, threads)
+            return address
     except (OSError, ValueError) as error:
         raise CoreframeError(
             f"no Dask scheduler answers at {address} within {CONNECT_TIMEOUT_S} s. Start it, or "

@@ -1,11 +1,10 @@
 """The ``curate`` flow: from videos to their most diverse frames, and the proof."""
 
-from pathlib import Path
 from typing import Any
 
 from prefect import flow
 
-from flows.checks import check_broken, check_corpus, open_store, writable_folder
+from flows.checks import check_broken, check_corpus, open_store, output_folder
 from flows.cluster import open_cluster
 from flows.ingest import ingest_stages
 from flows.parameters import Compute, Corpus, Ingestion, Picture, Selecting
@@ -23,8 +22,8 @@ def curate(
     compute: Compute = Compute(),  # noqa: B008
 ) -> dict[str, Any]:
     """Index, embed, select, export, metrics, report. Only what the store lacks is embedded."""
-    files = check_corpus(corpus, [Path(store).absolute(), Path(out).absolute()])
-    folder = writable_folder(out, "the output folder")
+    files = check_corpus(corpus, store, out)
+    folder = output_folder(out)
     opened = open_store(store, ingestion, compute)
     parameters = {
         "store": store,

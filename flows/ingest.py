@@ -2,13 +2,12 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from prefect import flow
 
 from flows.checks import check_broken, check_corpus, open_store
-from flows.cluster import Cluster, open_cluster
+from flows.cluster import open_cluster
 from flows.parameters import Compute, Corpus, Ingestion
 from flows.record import timed
 from tasks.embed import EmbedCounts, embed_frames
@@ -43,7 +42,7 @@ def ingest(
     compute: Compute = Compute(),  # noqa: B008
 ) -> dict[str, Any]:
     """Index the videos and embed every frame that the store does not hold yet."""
-    files = check_corpus(corpus, [Path(store).absolute()])
+    files = check_corpus(corpus, store)
     opened = open_store(store, ingestion, compute)
     timings: dict[str, float] = {}
     with open_cluster(compute) as cluster:
@@ -57,15 +56,15 @@ def ingest_stages(
     files: list[SourceFile],
     ingestion: Ingestion,
     compute: Compute,
-    cluster: Cluster,
+    cluster: str,
     timings: dict[str, float],
 ) -> Ingested:
     """Index, then embed."""
     spec = compute.embedder(ingestion)
     sampling, crop = ingestion.sampling(), ingestion.crop_px()
     with timed(timings, "index"):
-        numbers = index_files(store, files, sampling, crop, cluster.address)
+        numbers = index_files(store, files, sampling, crop, cluster)
     with timed(timings, "embed"):
-        embedded = embed_frames(store, sampling, crop, spec, cluster.threads, cluster.address)
+        embedded = embed_frames(store, sampling, crop, spec, cluster)
     catalogue = store.read_catalogue()
     return Ingested([catalogue.videos[number] for number in numbers], embedded)

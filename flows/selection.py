@@ -9,8 +9,8 @@ from typing import Any
 
 from prefect import flow
 
-from flows.checks import writable_folder
-from flows.cluster import Cluster, open_cluster
+from flows.checks import output_folder
+from flows.cluster import open_cluster
 from flows.ingest import Ingested
 from flows.parameters import Compute, Picture, Selecting
 from flows.record import timed, versions
@@ -32,7 +32,7 @@ def select(
 ) -> dict[str, Any]:
     """Select from an existing store; nothing is decoded but the chosen frames."""
     opened = Store.open(store)
-    folder = writable_folder(out, "the output folder")
+    folder = output_folder(out)
     parameters = {
         "store": store,
         "out": out,
@@ -55,7 +55,7 @@ def selection_stages(
     selecting: Selecting,
     picture: Picture,
     compute: Compute,
-    cluster: Cluster,
+    cluster: str,
     timings: dict[str, float],
     parameters: dict[str, Any],
 ) -> dict[str, Any]:
@@ -66,16 +66,14 @@ def selection_stages(
     """
     choice = selecting.choice()
     crop = Crop.parse(store.settings.crop) if store.settings.crop else None
-    device, address = compute.device, cluster.address
+    device = compute.device
     with timed(timings, "select"):
-        selection = select_frames(store, choice, device, address)
+        selection = select_frames(store, choice, device, cluster)
     with timed(timings, "export"):
-        table, exported = export_frames(
-            store, selection, out, picture.settings(crop), cluster.threads, address
-        )
+        table, exported = export_frames(store, selection, out, picture.settings(crop), cluster)
     with timed(timings, "metrics"):
         measured = measure_selection(
-            store, selection, choice.method, choice.seed, exported, device, address
+            store, selection, choice.method, choice.seed, exported, device, cluster
         )
     videos = store.read_catalogue().videos
     metrics = {"methods": measured.methods, "selected": choice.method, "storage": measured.storage}
@@ -89,7 +87,7 @@ def selection_stages(
             "undecodable_frames": sum(video.undecodable for video in videos if video.active),
             "exact_duplicates": selection.duplicates,
             "eligible_frames": len(selection.eligible),
-            "wanted_frames": selection.wanted,
+            "asked_frames": selection.asked,
             "selected_frames": len(selection.frames),
             "stopped_by": selection.stopped_by,
             "selection_passes": selection.passes,

@@ -34,12 +34,9 @@ def show_result(result: Mapping[str, Any], out: str) -> None:
     _say(
         _files(counts["files"]) + (f"; {duplicates:,} exact duplicates left out" * bool(duplicates))
     )
-    if (
-        counts["stopped_by"] != "min_distance"
-        and counts["selected_frames"] < counts["wanted_frames"]
-    ):
+    if counts["stopped_by"] == "exhausted" and counts["asked_frames"] is not None:
         _say(
-            f"{counts['wanted_frames']:,} frames were asked for, but there are only "
+            f"{counts['asked_frames']:,} frames were asked for, but there are only "
             f"{counts['eligible_frames']:,} to choose from: all of them are selected"
         )
     if storage["reduction_factor"]:
@@ -67,21 +64,23 @@ def show_store(store: Store) -> None:
         f"embedder {settings.embedder} ({settings.dim} numbers a frame), sampling "
         f"{settings.sampling}, crop {settings.crop or 'none'}, {settings.block_rows:,} rows a block"
     )
-    table = Table(box=box.SIMPLE_HEAVY)
-    for title in ("video", "state", "frames", "embedded", "pixels", "codec", "seconds", "why"):
-        table.add_column(title, justify="right" if title in ("frames", "embedded") else "left")
+    table = Table(box=box.SIMPLE_HEAVY, padding=(0, 0, 0, 1), pad_edge=False)
+    table.add_column("video", overflow="fold")
+    for title in ("state", "embedded", "seconds", "pixels"):
+        table.add_column(title, justify="left" if title == "state" else "right", no_wrap=True)
     for video in catalogue.videos:
+        name = Text(video.path)  # plain text: a file's name may look like markup
+        if video.reason or video.note:
+            name.append(f"\n  {video.reason or video.note}", style="dim")
         table.add_row(
-            Text(video.path),  # plain text: a file's name may look like markup
+            name,
             video.state,
-            f"{video.frame_count:,}",
             f"{video.decoded:,}",
-            f"{video.width}x{video.height}" if video.width else "",
-            video.codec,
             f"{video.duration_s:.2f}" if video.width else "",
-            Text(video.reason or video.note),
+            f"{video.width}x{video.height}" if video.width else "",
         )
-    Console().print(table)
+    console = Console()
+    console.print(table, width=None if console.is_terminal else 160)
 
 
 def _files(states: Mapping[str, int]) -> str:

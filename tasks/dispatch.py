@@ -1,9 +1,9 @@
 """Running block-sized jobs on a Dask cluster, a bounded number at a time."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from dask.distributed import Client, KilledWorker, as_completed
+from dask.distributed import Client, Future, KilledWorker, as_completed
 
 from tasks.errors import CoreframeError
 
@@ -52,13 +52,29 @@ def run_jobs(
             try:
                 result = future.result()
             except KilledWorker as error:
-                raise CoreframeError(
-                    f"{describe(job)} killed {error.allowed_failures + 1} workers (out of memory, "
-                    "or a crash in a decoder). Give workers more memory, or exclude the file."
-                ) from error
+                raise _explained(describe(job), error) from error
             future.release()
             submit()
             yield job, result
     finally:
         for future in job_of:
             future.cancel()
+
+
+def gather(client: Client, futures: list[Future], what: str) -> list[Any]:
+    """Wait for a few results that fit into memory.
+
+    Raises:
+        CoreframeError: one of them killed its workers again and again.
+    """
+    try:
+        return client.gather(futures)
+    except KilledWorker as error:
+        raise _explained(what, error) from error
+
+
+def _explained(what: str, error: KilledWorker) -> CoreframeError:
+    return CoreframeError(
+        f"{what} killed {error.allowed_failures + 1} workers (out of memory, or a crash in a "
+        "decoder). Give workers more memory, or exclude the file."
+    )

@@ -34,7 +34,6 @@ def embed_frames(
     sampling: Sampling,
     crop: Crop | None,
     embedder: EmbedderSpec,
-    threads: int,
     cluster: str,
 ) -> EmbedCounts:
     """Embed what is missing, in two rounds: the second after a census of damaged videos.
@@ -67,7 +66,6 @@ def embed_frames(
                     sampling,
                     crop,
                     embedder,
-                    threads,
                 )
 
         def embed(videos: Sequence[Video]) -> dict[int, str]:
@@ -133,7 +131,9 @@ def _count(
             if block not in by_block:
                 by_block[block] = _committed(store, block, number)
         decoded, undecodable = map(sum, zip(*by_block.values(), strict=True))
-        catalogue.counted(number, decoded, undecodable, reasons.get(number, ""))
+        cropped = bool(store.settings.crop)
+        reason = reasons.get(number, "")
+        catalogue.counted(number, decoded, undecodable, reason, cropped=cropped)
 
 
 def _committed(store: Store, block: int, video: int) -> tuple[int, int]:

@@ -30,7 +30,6 @@ def export_frames(
     selection: Selection,
     out: Path,
     picture: PictureSettings,
-    threads: int,
     cluster: str,
 ) -> tuple[pd.DataFrame, Exported]:
     """Write the chosen frames to ``out/frames`` and say where each went.
@@ -54,7 +53,7 @@ def export_frames(
 
     (out / "frames").mkdir(parents=True, exist_ok=True)
     result = Exported()
-    jobs = list(_jobs(store, wanted, videos, out, picture, threads))
+    jobs = list(_jobs(store, wanted, videos, out, picture))
     with Client(cluster) as client, stage_bar("export", len(chosen), "frames") as advance:
         for _, one in run_jobs(client, export_job, jobs, _describe):
             result.files += one.files
@@ -79,7 +78,6 @@ def _jobs(
     videos: Mapping[int, Video],
     out: Path,
     picture: PictureSettings,
-    threads: int,
 ) -> Iterator[ExportJob]:
     for number, frames in wanted.groupby("video", sort=True):
         video = videos[int(str(number))]
@@ -97,7 +95,6 @@ def _jobs(
                 ),
                 measure=tuple(some["measure"].tolist()),
                 picture=picture,
-                threads=threads,
             )
 
 

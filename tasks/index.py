@@ -1,6 +1,6 @@
 """Stage 1, index: bring the catalogue up to date with the files."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,23 +26,24 @@ def index_files(
     """Index new and changed files, plan their rows, and write the catalogue.
 
     A file whose content is known keeps its entry, also under another name. New content under a
-    known name retires the old entry.
+    known name retires the old entry. A video whose file is gone goes missing until it is back.
 
     Returns:
         The catalogue numbers of the given files, in their order.
     """
     catalogue = store.read_catalogue()
-    known = frozenset(video.fingerprint for video in catalogue.videos)
+    known = frozenset(video.fingerprint for video in catalogue.videos if video.rows)
+    judged = frozenset(
+        (video.source, video.fingerprint) for video in catalogue.videos if not video.rows
+    )
+    batches = (
+        files[first : first + FILES_PER_JOB] for first in range(0, len(files), FILES_PER_JOB)
+    )
     jobs = [
         IndexJob(
-            str(store.path),
-            first,
-            tuple(files[first : first + FILES_PER_JOB]),
-            known,
-            sampling,
-            crop,
+            str(store.path), number * FILES_PER_JOB, tuple(some), known, judged, sampling, crop
         )
-        for first in range(0, len(files), FILES_PER_JOB)
+        for number, some in enumerate(batches)
     ]
     looked_at: dict[int, list[Video]] = {}
     with Client(cluster) as client, stage_bar("index", len(files), "files") as advance:
@@ -55,31 +56,34 @@ def index_files(
     return numbers
 
 
-def _merge(catalogue: Catalogue, looked_at: Iterator[Video]) -> list[int]:
+def _merge(catalogue: Catalogue, looked_at: Iterable[Video]) -> list[int]:
     """Enter what was found into the catalogue, in the order of the files."""
     current = [video for video in catalogue.videos if video.state != "retired"]
     by_source = {video.source: video.video for video in current}
     taken = {video.path for video in current}
     by_content: dict[str, list[int]] = {}
     for video in catalogue.videos:
-        by_content.setdefault(video.fingerprint, []).append(video.video)
+        if video.rows:
+            by_content.setdefault(video.fingerprint, []).append(video.video)
     next_row = catalogue.rows
-    numbers = []
+    numbers: list[int] = []
     for entry in looked_at:
         own = by_source.get(entry.source)
-        same = by_content.get(entry.fingerprint, []) if entry.fingerprint else []
-        if own is not None and (own in same or not entry.fingerprint):
-            numbers.append(own)
-            continue
         if own is not None:
+            if not entry.fingerprint or entry.fingerprint == catalogue.videos[own].fingerprint:
+                catalogue.revived(own)
+                numbers.append(own)
+                continue
             catalogue.update(own, state="retired", reason="its file now holds another content")
             taken.discard(catalogue.videos[own].path)
-        moved = [number for number in same if _moved_away(catalogue.videos[number])]
-        if moved:
-            number = moved[0]
+        same = by_content.get(entry.fingerprint, [])
+        free = [number for number in same if _without_file(catalogue.videos[number])]
+        if free:  # moved here, or back again
+            number = free[0]
             taken.discard(catalogue.videos[number].path)
             name = unique_name(entry.path, entry.source, taken)
             catalogue.update(number, path=name, source=entry.source)
+            catalogue.revived(number)
         else:
             number = len(catalogue)
             if same:  # one more copy of a known file: the same frames, with rows of their own
@@ -88,20 +92,32 @@ def _merge(catalogue: Catalogue, looked_at: Iterator[Video]) -> list[int]:
             first_row = next_row if entry.rows else -1
             next_row += entry.rows
             catalogue.videos.append(replace(entry, video=number, path=name, first_row=first_row))
-            by_content.setdefault(entry.fingerprint, []).append(number)
+            if entry.rows:
+                by_content.setdefault(entry.fingerprint, []).append(number)
         taken.add(name)
         by_source[entry.source] = number
         numbers.append(number)
+    for number in set(range(len(catalogue))) - set(numbers):
+        video = catalogue.videos[number]
+        if video.active and not Path(video.source).exists():
+            catalogue.update(number, state="missing", reason="its file is gone")
     return numbers
 
 
-def _moved_away(video: Video) -> bool:
-    return video.state != "retired" and not Path(video.source).exists()
+def _without_file(video: Video) -> bool:
+    return video.state == "retired" or not Path(video.source).exists()
 
 
 def _copy_of(twin: Video, entry: Video) -> Video:
-    copy = replace(twin, path=entry.path, source=entry.source, decoded=0, undecodable=0)
-    return replace(copy, state="pending", reason="") if twin.rows else copy
+    return replace(
+        twin,
+        path=entry.path,
+        source=entry.source,
+        state="pending",
+        reason="",
+        decoded=0,
+        undecodable=0,
+    )
 
 
 def _describe(job: IndexJob) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from dask.distributed import Client
 
-from tasks.dispatch import workers
+from tasks.dispatch import gather, workers
 from tasks.jobs.export import Exported
 from tasks.jobs.select import measure_pairs
 from tasks.metrics.pairwise import PairStatistics, sample_places, strips
@@ -84,12 +84,11 @@ def _pairs(client: Client, store: Store, rows: np.ndarray, seed: int) -> dict[st
     if not exact:
         rows = rows[sample_places(len(rows), EXACT_ROWS, seed)]
     jobs = strips(len(rows), 4 * workers(client)) if len(rows) > 1000 else [(0, len(rows))]
-    found = client.gather(
-        [
-            client.submit(measure_pairs, str(store.path), rows, start, stop, pure=False)
-            for start, stop in jobs
-        ]
-    )
+    futures = [
+        client.submit(measure_pairs, str(store.path), rows, start, stop, pure=False)
+        for start, stop in jobs
+    ]
+    found = gather(client, futures, "Measuring")
     total = PairStatistics.empty()
     for part in found:
         total = total.merge(part)

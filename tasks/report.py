@@ -49,7 +49,7 @@ def write_outputs(
         videos: the catalogue's entries that the run is about.
     """
     path = out / "selection.parquet"
-    before = pq.read_table(path, columns=["file"])["file"].to_pylist() if path.exists() else []
+    before = _files_before(path)
     table = pa.Table.from_pandas(selection, schema=SELECTION_SCHEMA, preserve_index=False)
     with_nan = table["distance"].combine_chunks().fill_null(float("nan"))
     table = table.set_column(table.schema.get_field_index("distance"), "distance", with_nan)
@@ -63,6 +63,15 @@ def write_outputs(
         description=verdict(metrics),
     )
     write_text(out / "run.json", json.dumps(run, indent=2) + "\n")
+
+
+def _files_before(path: Path) -> list[str]:
+    """The images that the folder's last selection wrote; none when nothing readable says so."""
+    try:
+        files: list[str] = pq.read_table(path, columns=["file"])["file"].to_pylist()
+    except (OSError, pa.ArrowException):
+        return []
+    return files
 
 
 def write_text(path: Path, text: str) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from dask.distributed import Client, Future
 
-from tasks.dispatch import workers
+from tasks.dispatch import gather, workers
 from tasks.errors import CoreframeError
 from tasks.jobs.select import load_partition
 from tasks.lattice import SCALE
@@ -43,10 +43,10 @@ class Selection:
     """Rows of the corpus."""
     duplicates: int
     """Rows left out because an earlier frame has the same pixels."""
-    wanted: int
-    """Frames the budget asked for; None of the budgets but the count can ask for too many."""
+    asked: int | None
+    """Frames the budget asked for, perhaps more than there are; None when it set no number."""
     stopped_by: str
-    """``n``, ``min_distance`` or ``exhausted``."""
+    """``n``, ``min_distance``, ``exhausted`` or, at a fixed rate, ``thinned``."""
     passes: int
 
 
@@ -75,7 +75,9 @@ def select_frames(store: Store, choice: Choice, device: str, cluster: str) -> Se
     rows = corpus["row"].to_numpy()
     first = first_occurrences(corpus)
     eligible = np.ones(len(rows), bool) if choice.keep_exact_duplicates else first
-    n = min(choice.budget.frames(len(rows)), int(eligible.sum()))
+    asked = choice.budget.asked(len(rows))
+    available = int(eligible.sum())
+    n = available if asked is None else min(asked, available)
 
     with stage_bar("select", n, "frames") as advance:
         if choice.method == "coreset":
@@ -87,6 +89,9 @@ def select_frames(store: Store, choice: Choice, device: str, cluster: str) -> Se
             picks = _baseline_picks(store, choice, rows[eligible], n)
             advance(len(picks.rows))
 
+    stopped_by = picks.stopped_by
+    if stopped_by == "n" and (asked is None or asked > available):
+        stopped_by = "exhausted"
     chosen = corpus.set_index("row").loc[picks.rows].reset_index()
     chosen.insert(0, "rank", np.arange(len(chosen)))
     chosen["distance"] = picks.distance
@@ -95,8 +100,8 @@ def select_frames(store: Store, choice: Choice, device: str, cluster: str) -> Se
         eligible=rows[eligible],
         decodable=len(rows),
         duplicates=int((~eligible).sum()),
-        wanted=choice.budget.n_samples or n,
-        stopped_by=picks.stopped_by,
+        asked=asked,
+        stopped_by=stopped_by,
         passes=picks.passes,
     )
 
@@ -109,14 +114,19 @@ def baseline_rows(method: str, eligible: np.ndarray, n: int, seed: int) -> np.nd
 
 
 def _baseline_picks(store: Store, choice: Choice, eligible: np.ndarray, n: int) -> Picks:
-    rows = baseline_rows(choice.method, eligible, n, choice.seed)
-    vectors = store.read_rows(rows)
-    stopped_by = "n"
-    if choice.budget.min_distance > 0:
-        kept = keep_apart(vectors, choice.budget.squared_min_distance)
-        stopped_by = "n" if kept.all() else "min_distance"
-        rows, vectors = rows[kept], vectors[kept]
-    return Picks(rows, distances_in_order(vectors), stopped_by)
+    """Choose at random or at a fixed rate, and apart if that is asked.
+
+    At random, frames too near to a drawn one are passed over and drawing goes on; a fixed rate
+    has no others to go on with, so its frames are thinned.
+    """
+    if choice.budget.min_distance == 0:
+        rows, stopped_by = baseline_rows(choice.method, eligible, n, choice.seed), "n"
+    else:
+        random = choice.method == "random"
+        order = baseline_rows(choice.method, eligible, len(eligible) if random else n, choice.seed)
+        rows = keep_apart(order, store.read_rows, choice.budget.squared_min_distance, n)
+        stopped_by = "n" if len(rows) == n else "min_distance" if random else "thinned"
+    return Picks(rows, distances_in_order(store.read_rows(rows)), stopped_by)
 
 
 class DaskPartitions:
@@ -178,7 +188,7 @@ class DaskPartitions:
         return [self._client.submit(function, part, *arguments, pure=False) for part in self._parts]
 
     def _ask(self, function: Callable[..., Any], *arguments: Any) -> list[Any]:
-        return self._client.gather(self._submit(function, *arguments))
+        return gather(self._client, self._submit(function, *arguments), "Selecting")
 
 
 def split_by_block(

@@ -26,7 +26,7 @@ def ingest(
     sampling, crop = parameters.sampling(), parameters.crop_px()
     index_files.fn(opened, files, sampling, crop, cluster)
     spec = Compute(device="cpu").embedder(parameters)
-    return opened, embed_frames.fn(opened, sampling, crop, spec, 1, cluster)
+    return opened, embed_frames.fn(opened, sampling, crop, spec, cluster)
 
 
 def content(store: Store) -> tuple[pd.DataFrame, np.ndarray]:

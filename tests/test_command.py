@@ -45,7 +45,10 @@ WRONG = {
     "empty folder": (["empty"], "no videos found in empty"),
     "text file": (["in", "notes.txt"], "notes.txt is not a video"),
     "audio file": (["in", "sound.wav"], "sound.wav is not a video"),
-    "only a broken file": (["text.mp4"], "no videos found: "),
+    "only a broken file": (
+        ["text.mp4"],
+        "no videos found in text.mp4 (1 file looked at); text.mp4: cannot be opened",
+    ),
     "zero samples": (["in", "--n-samples", "0"], "--n-samples 0: "),
     "negative samples": (["in", "--n-samples", "-5"], "--n-samples -5: "),
     "text for a number": (["in", "--n-samples", "many"], "'--n-samples': Input should be"),

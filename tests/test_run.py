@@ -202,8 +202,9 @@ def test_more_than_there_is_takes_all_and_min_distance_holds(
     everything, kept, apart, rate = results
     assert everything["selected_frames"] == everything["eligible_frames"]
     assert kept["selected_frames"] == kept["decodable_frames"] > everything["selected_frames"]
-    for name, counts in (("apart", apart), ("rate", rate)):
-        assert counts["stopped_by"] == "min_distance"
+    assert everything["stopped_by"] == kept["stopped_by"] == "exhausted"
+    for name, counts, why in (("apart", apart, "min_distance"), ("rate", rate, "thinned")):
+        assert counts["stopped_by"] == why
         assert 2 < counts["selected_frames"] < everything["selected_frames"]
         metrics = json.loads((tmp_path / name / "metrics.json").read_text())
         assert metrics["methods"][metrics["selected"].replace("-", "_")]["l2_min"] >= 0.3

@@ -6,14 +6,23 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tasks.embedding.embedder import EmbedderSpec, embed_images, load_embedder, resolve_device
-from tasks.errors import DamagedVideoError, SourceChangedError, UsageError
+from tasks.errors import DamagedVideoError, SourceChangedError
 from tasks.store.catalogue import Video
 from tasks.store.frames import OK, UNDECODABLE, frames_table
 from tasks.store.store import Store
 from tasks.video.decode import ahead, decode_frames
 from tasks.video.index import VideoIndex
-from tasks.video.pixels import Crop, Thumbnailer, frame_digest, luminance_and_sharpness
+from tasks.video.pixels import (
+    Crop,
+    Thumbnailer,
+    frame_digest,
+    luminance_and_sharpness,
+    upright_size,
+)
 from tasks.video.sampling import Sampling
+
+AHEAD_BYTES = 32 * 1024 * 1024
+"""Pictures decoded ahead of the embedder hold at most this much memory."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +50,6 @@ class BlockJob:
     sampling: Sampling
     crop: Crop | None
     embedder: EmbedderSpec
-    threads: int
 
 
 @dataclass
@@ -82,8 +90,11 @@ def embed_block(job: BlockJob) -> BlockReport:
         except DamagedVideoError as error:
             report.damaged[segment.video] = str(error)
             continue
-        except (SourceChangedError, UsageError) as error:  # the latter: a crop that no longer fits
+        except SourceChangedError as error:
             report.unreadable[segment.video] = str(error)
+            continue
+        except Exception as error:  # whatever one file does, the others of the block go on
+            report.unreadable[segment.video] = f"{type(error).__name__}: {error}"
             continue
         for row, record, vector in fresh:
             records[row] = record
@@ -156,7 +167,8 @@ def _embed_segment(
             images.clear()
 
     seen = _seen_frames(job, segment, index, positions, embedder.input_px)
-    for position, image, digest, luminance, sharpness in ahead(seen, 2 * job.embedder.batch_size):
+    depth = max(2, min(2 * job.embedder.batch_size, AHEAD_BYTES // (3 * embedder.input_px**2)))
+    for position, image, digest, luminance, sharpness in ahead(seen, depth):
         row = row_of.pop(position)
         record = (
             row,
@@ -185,7 +197,9 @@ def _seen_frames(
     job: BlockJob, segment: Segment, index: VideoIndex, positions: np.ndarray, input_px: int
 ) -> Iterator[tuple[int, np.ndarray, int, float, float]]:
     thumbnail = Thumbnailer(input_px, job.crop)
-    for position, frame in decode_frames(segment.source, index, positions, threads=job.threads):
+    for position, frame in decode_frames(segment.source, index, positions):
+        if job.crop is not None and not job.crop.fits(*upright_size(frame)):
+            continue  # the picture's size changes on the way: this frame has nothing to embed
         measures = luminance_and_sharpness(frame)
         yield position, thumbnail(frame), frame_digest(frame), *measures
 

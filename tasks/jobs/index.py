@@ -6,7 +6,7 @@ from tasks.errors import BrokenVideoError, NotAVideoError
 from tasks.store.catalogue import Video
 from tasks.store.fingerprint import fingerprint
 from tasks.store.store import Store
-from tasks.video.discover import SourceFile
+from tasks.video.discover import SourceFile, readable
 from tasks.video.index import index_video, take_census
 from tasks.video.pixels import Crop
 from tasks.video.sampling import Sampling
@@ -21,7 +21,9 @@ class IndexJob:
     """Place of the first among all files of the run."""
     files: tuple[SourceFile, ...]
     known: frozenset[str]
-    """Fingerprints that need no indexing."""
+    """Fingerprints of content that has been indexed."""
+    judged: frozenset[tuple[str, str]]
+    """(source, fingerprint) of files known to be of no use: the verdict may hang on the name."""
     sampling: Sampling
     crop: Crop | None
 
@@ -38,14 +40,16 @@ def look_at_files(job: IndexJob) -> list[Video]:
 
 
 def _look_at(file: SourceFile, job: IndexJob, store: Store) -> Video:
-    entry = Video(-1, file.name, str(file.path), "", 0, "broken")
+    entry = Video(-1, file.name, readable(str(file.path)), "", 0, "broken")
+    if entry.source != str(file.path):
+        return replace(entry, reason="its name is not valid UTF-8: rename it")
     try:
         entry = replace(
             entry, fingerprint=fingerprint(file.path), size_bytes=file.path.stat().st_size
         )
     except OSError as error:
         return replace(entry, reason=f"cannot be read: {error.strerror}")
-    if entry.fingerprint in job.known:
+    if entry.fingerprint in job.known or (entry.source, entry.fingerprint) in job.judged:
         return entry
     try:
         facts, index = index_video(file.path)
@@ -53,6 +57,8 @@ def _look_at(file: SourceFile, job: IndexJob, store: Store) -> Video:
         return replace(entry, state="skipped", reason=str(error))
     except (BrokenVideoError, OSError) as error:
         return replace(entry, reason=str(error))
+    except Exception as error:  # whatever one file does, the others go on
+        return replace(entry, reason=f"{type(error).__name__}: {error}")
     if job.crop is not None and not job.crop.fits(facts.width, facts.height):
         reason = f"its {facts.width}x{facts.height} pixels do not hold the crop {job.crop}"
         return replace(entry, reason=reason)

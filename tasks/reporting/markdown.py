@@ -1,6 +1,7 @@
 """``report.md``: the run in one page of Markdown."""
 
 import html
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,7 +16,8 @@ LISTED = 200
 STOPPED = {
     "n": "as many as asked",
     "min_distance": "every further frame is nearer than the minimum distance to one of these",
-    "exhausted": "all that there are",
+    "thinned": "of the fixed rate, those at least the minimum distance apart",
+    "exhausted": "all that there are to choose from",
 }
 
 
@@ -97,8 +99,8 @@ def _cell(value: object) -> str:
     """Text for a table cell: file names may hold anything, markup and line breaks included."""
     if value is None or value == []:
         return "–"
-    text = html.escape(str(value), quote=False).replace("\\", "\\\\").replace("|", "\\|")
-    return " ".join(text.split())
+    text = html.escape(str(value), quote=False)
+    return re.sub(r"([\\|`*\[\]])", r"\\\1", " ".join(text.split()))
 
 
 def _flat(parameters: Mapping[str, Any], prefix: str = "") -> dict[str, object]:

@@ -1,11 +1,16 @@
 """Budgets, and the two ways of choosing that people use today: at a fixed rate and at random."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 import numpy as np
 
 from tasks.errors import UsageError
 from tasks.lattice import squared_threshold, to_l2
+
+KEEP_TILE = 1024
+"""Rows read from the store at a time."""
 
 METHODS = ("coreset", "random", "fixed-rate")
 
@@ -33,17 +38,15 @@ class Budget:
                 "between unit vectors."
             )
 
-    def frames(self, decodable: int) -> int:
-        """Frames to select from a corpus of so many decodable ones, before ``min_distance``.
+    def asked(self, decodable: int) -> int | None:
+        """Frames asked for of a corpus of so many decodable ones; None for as many as there are.
 
         A proportion rounds down, but to no less than one frame.
         """
-        limits = [decodable]
-        if self.n_samples is not None:
-            limits.append(self.n_samples)
+        limits = [] if self.n_samples is None else [self.n_samples]
         if self.proportion is not None:
-            limits.append(max(1, int(self.proportion * decodable)))
-        return min(limits)
+            limits.append(max(1, int(exact(self.proportion) * decodable)))
+        return min(limits, default=None)
 
     @property
     def squared_min_distance(self) -> int:
@@ -63,6 +66,11 @@ class Choice:
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise UsageError(f"unknown method {self.method!r}: use {', '.join(METHODS)}.")
+
+
+def exact(value: float) -> Fraction:
+    """The number that a person wrote: 0.29 of 100 is 29, which in binary it is not."""
+    return Fraction(str(value))
 
 
 def random_rows(eligible: np.ndarray, n: int, seed: int) -> np.ndarray:
@@ -97,16 +105,36 @@ def nearest_earlier(vectors: np.ndarray) -> np.ndarray:
     return nearest
 
 
-def keep_apart(vectors: np.ndarray, squared_min_distance: int) -> np.ndarray:
-    """(n,) bool: keep each vector that is at least this far from every kept one before it."""
-    wide = vectors.astype(np.float32)
-    norms = np.einsum("ij,ij->i", wide, wide).astype(np.int64)
-    kept = np.zeros(len(wide), bool)
-    for place in range(len(wide)):
-        dots = (wide[kept] @ wide[place]).astype(np.int64)
-        squared = norms[kept] + norms[place] - 2 * dots
-        kept[place] = not np.any(squared < squared_min_distance)
-    return kept
+def keep_apart(
+    rows: np.ndarray, read: Callable[[np.ndarray], np.ndarray], squared_min_distance: int, n: int
+) -> np.ndarray:
+    """Go through rows in order and keep those at least so far from every kept one, at most ``n``.
+
+    Args:
+        rows: (m,) int64.
+        read: gives the (k, dim) int16 lattice vectors of k rows.
+        squared_min_distance: in squared lattice units.
+        n: where to stop.
+    """
+    kept: list[int] = []
+    near = np.empty((0, 0), np.float32)
+    norms = np.empty(0, np.int64)
+    for start in range(0, len(rows), KEEP_TILE):
+        vectors = read(rows[start : start + KEEP_TILE]).astype(np.float32)
+        for row, vector in zip(rows[start : start + KEEP_TILE].tolist(), vectors, strict=True):
+            if len(kept) == n:
+                return np.array(kept, np.int64)
+            norm = int(vector @ vector)
+            if len(kept) == len(near):  # full: make room for twice as many
+                room = np.zeros((max(16, 2 * len(near)), len(vector)), np.float32)
+                room[: len(near)] = near.reshape(-1, len(vector))
+                near, norms = room, np.resize(norms, len(room))
+            held = slice(0, len(kept))
+            squared = norms[held] + norm - 2 * (near[held] @ vector).astype(np.int64)
+            if not np.any(squared < squared_min_distance):
+                near[len(kept)], norms[len(kept)] = vector, norm
+                kept.append(row)
+    return np.array(kept, np.int64)
 
 
 def distances_in_order(vectors: np.ndarray) -> np.ndarray:

@@ -6,13 +6,14 @@ from fractions import Fraction
 
 import pyarrow as pa
 
-STATES = ("pending", "ok", "damaged", "broken", "skipped", "retired")
+STATES = ("pending", "ok", "damaged", "broken", "skipped", "missing", "retired")
 """What can be said of a file.
 
 ``pending``: rows are planned, not all are committed. ``ok``: every planned frame is embedded.
 ``damaged``: some frames cannot be decoded, the others are embedded. ``broken``: it should be a
-video, but no frame can be had. ``skipped``: it holds no moving picture. ``retired``: another
-content has taken its place; its rows stay in the store but out of every selection.
+video, but no frame can be had. ``skipped``: it holds no moving picture. ``missing``: its file is
+gone. ``retired``: another content has taken its file's place. The rows of missing and retired
+videos stay in the store but out of every selection, and count again when the content comes back.
 """
 
 
@@ -62,7 +63,7 @@ class Video:
     @property
     def active(self) -> bool:
         """Its rows belong to the corpus."""
-        return self.rows > 0 and self.state != "retired"
+        return self.rows > 0 and self.state not in ("missing", "retired")
 
     @property
     def time_base(self) -> Fraction:
@@ -91,8 +92,24 @@ class Catalogue:
         """Replace fields of one entry."""
         self.videos[video] = replace(self.videos[video], **changes)  # type: ignore[arg-type]
 
-    def counted(self, video: int, decoded: int, undecodable: int, reason: str = "") -> None:
-        """Set how many of a video's rows are committed, and the state that follows from it."""
+    def counted(
+        self,
+        video: int,
+        decoded: int,
+        undecodable: int,
+        reason: str = "",
+        *,
+        cropped: bool = False,
+    ) -> None:
+        """Set how many of a video's rows are committed, and the state that follows from it.
+
+        Args:
+            video: its number.
+            decoded: rows with an embedding.
+            undecodable: rows without one.
+            reason: why rows are missing, when some are.
+            cropped: the store embeds a crop, which a frame may be too small for.
+        """
         before = self.videos[video]
         after = replace(before, decoded=decoded, undecodable=undecodable)
         if not after.complete:
@@ -101,10 +118,17 @@ class Catalogue:
             self.videos[video] = replace(after, state="ok", reason="")
         else:
             why = f"{undecodable} of {before.rows} sampled frames cannot be decoded"
+            why += " or are too small for the crop" if cropped else ""
             why += f" ({before.note})" if before.note else ""
             self.videos[video] = replace(
                 after, state="damaged" if decoded else "broken", reason=why
             )
+
+    def revived(self, video: int) -> None:
+        """Give a missing or retired video the state back that its rows make."""
+        entry = self.videos[video]
+        if entry.state in ("missing", "retired"):
+            self.counted(video, entry.decoded, entry.undecodable)
 
     def to_table(self) -> pa.Table:
         return pa.Table.from_pylist([asdict(video) for video in self.videos], schema=SCHEMA)

@@ -26,6 +26,7 @@ from tasks.video.index import VideoIndex
 
 FORMAT_VERSION = 1
 EMBEDDINGS, CATALOGUE = "embeddings.zarr", "catalogue.parquet"
+NEW_EMBEDDINGS = "embeddings.zarr.tmp"
 
 
 @dataclass(frozen=True)
@@ -97,18 +98,15 @@ class Store:
             store._refuse_other(replace(settings, block_rows=block_rows or store.block_rows))
             return store
         settings = replace(settings, block_rows=block_rows or settings.block_rows)
-        if (
-            path.exists()
-            and (not path.is_dir() or any(path.iterdir()))
-            and not (path / EMBEDDINGS).exists()
-        ):
+        ours = {EMBEDDINGS, NEW_EMBEDDINGS, "frames", "index"}  # also of one half made
+        if path.exists() and (not path.is_dir() or {p.name for p in path.iterdir()} - ours):
             raise UsageError(f"{path} is not a store and not empty: name a new or empty folder.")
         try:
             for folder in (path, path / "frames", path / "index"):
                 folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(f"cannot write the store {path}: {error.strerror}.") from error
-        group = zarr.open_group(path / EMBEDDINGS, mode="w")
+        group = zarr.open_group(path / NEW_EMBEDDINGS, mode="w")
         with _quiet_codec():
             group.create_array(
                 "embedding",
@@ -120,6 +118,7 @@ class Store:
                 compressors=[ZstdCodec(level=3)],
             )
         group.attrs["coreframe"] = asdict(settings)
+        os.replace(path / NEW_EMBEDDINGS, path / EMBEDDINGS)  # now, and not before, it is a store
         return cls(path, settings)
 
     def _refuse_other(self, wanted: StoreSettings) -> None:

@@ -10,8 +10,11 @@ from av.video.stream import VideoStream
 
 from tasks.errors import BrokenVideoError, NotAVideoError
 
-STILL_FORMATS = {"image2", "image2pipe", "tty", "ico", "webp", "apng"}
-"""Formats in which FFmpeg sees a "video stream" but people see a picture or a text file."""
+NO_VIDEO_FORMATS = {"image2", "image2pipe", "tty", "ico", "webp", "apng", "hls", "dash", "concat"}
+"""Formats in which FFmpeg sees a "video stream" but people see a picture, a text or a playlist."""
+
+STILL_BRANDS = {"avif", "mif1", "heic", "heix", "heim", "heis"}
+"""MP4 files that are pictures (AVIF, HEIC)."""
 
 VIDEO_SUFFIXES = frozenset(
     f".{suffix}"
@@ -24,15 +27,15 @@ VIDEO_SUFFIXES = frozenset(
 
 
 @contextmanager
-def open_video(
-    path: str | Path, *, threads: int = 1
-) -> Iterator[tuple[InputContainer, VideoStream]]:
+def open_video(path: str | Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a file and its best video stream, as the ``ffmpeg`` command would choose it.
+
+    It is decoded by one thread: workers decode different parts of a video at once, and with more
+    threads libavcodec leaves parts of a damaged frame unwritten, which then show whatever the
+    buffer held before.
 
     Args:
         path: the file; only local files are read, playlists cannot lead elsewhere.
-        threads: decoding threads. One for decoding past errors: with more, libavcodec leaves
-            parts of a damaged frame unwritten, which then show whatever the buffer held before.
 
     Raises:
         NotAVideoError: no moving picture in it.
@@ -52,21 +55,27 @@ def open_video(
             raise BrokenVideoError(reason) from error
         raise NotAVideoError(reason) from error
     with container:
-        yield container, _video_stream(container, threads)
+        yield container, _video_stream(container)
 
 
-def _video_stream(container: InputContainer, threads: int) -> VideoStream:
+def _video_stream(container: InputContainer) -> VideoStream:
     kind = container.format.name
-    if kind in STILL_FORMATS or kind.endswith("_pipe"):
-        raise NotAVideoError(f"a still image or text ({kind})")
-    stream = container.streams.best("video")
-    if not isinstance(stream, VideoStream):
+    brand = container.metadata.get("major_brand", "").strip()
+    if kind in NO_VIDEO_FORMATS or kind.endswith("_pipe") or brand in STILL_BRANDS:
+        raise NotAVideoError(f"a still image, a text or a playlist ({brand or kind})")
+    best = container.streams.best("video")
+    if not isinstance(best, VideoStream):
         held = ", ".join(sorted({other.type for other in container.streams}))
         raise NotAVideoError(f"no video stream in it ({held or 'no stream at all'})")
-    if stream.disposition & av.stream.Disposition.attached_pic:
+    films = [stream for stream in container.streams.video if not _is_cover(stream)]
+    if not films:
         raise NotAVideoError("its only picture is a cover")
+    stream = films[0] if _is_cover(best) else best
     if stream.codec_context is None:
         raise BrokenVideoError(f"no decoder for its codec (stream {stream.index})")
-    stream.codec_context.thread_count = threads
-    stream.thread_type = "AUTO"
+    stream.codec_context.thread_count = 1
     return stream
+
+
+def _is_cover(stream: VideoStream) -> bool:
+    return bool(stream.disposition & av.stream.Disposition.attached_pic)

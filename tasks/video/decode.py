@@ -30,7 +30,7 @@ empties the decoder's pipeline, which costs about as much as decoding a few fram
 
 
 def decode_frames(
-    path: str | Path, index: VideoIndex, positions: np.ndarray, *, threads: int = 1
+    path: str | Path, index: VideoIndex, positions: np.ndarray
 ) -> Iterator[tuple[int, VideoFrame]]:
     """Yield (position in the index, frame) for the wanted positions, in presentation order.
 
@@ -41,7 +41,6 @@ def decode_frames(
         path: the file.
         index: its index.
         positions: (n,) ascending positions in the index.
-        threads: decoding threads for a sound file; after a census one is used, as the census did.
 
     Raises:
         DamagedVideoError: the file does not decode as its demuxed index promised; take a census.
@@ -50,7 +49,7 @@ def decode_frames(
     wanted = positions[index.frame_index[positions] >= 0]
     try:
         if not index.surveyed:
-            yield from _decode_promised(path, index, wanted, threads)
+            yield from _decode_promised(path, index, wanted)
         elif index.seekable:
             yield from _decode_verified(path, index, wanted)
         else:
@@ -62,12 +61,12 @@ def decode_frames(
 
 
 def _decode_promised(
-    path: str | Path, index: VideoIndex, wanted: np.ndarray, threads: int
+    path: str | Path, index: VideoIndex, wanted: np.ndarray
 ) -> Iterator[tuple[int, VideoFrame]]:
     """Trust the demuxed index, and raise at the first thing that is not as it says."""
     keys = np.flatnonzero(index.key)
     done = 0
-    with open_video(path, threads=threads) as (container, stream):
+    with open_video(path) as (container, stream):
         at_start = True
         while done < len(wanted):
             key = keys[np.searchsorted(keys, wanted[done], side="right") - 1]
@@ -103,7 +102,8 @@ def _decode_verified(
     beginning of the file, from where the census decoded, is the last resort.
     """
     assert index.digest is not None
-    keys = np.flatnonzero(index.key & (index.frame_index >= 0))
+    # The beginning of the file counts as a keyframe, whatever is marked there.
+    keys = np.union1d([0], np.flatnonzero(index.key & (index.frame_index >= 0)))
     done, step_back = 0, 0
     while done < len(wanted):
         place = int(np.searchsorted(keys, wanted[done], side="right")) - 1 - step_back

@@ -2,8 +2,8 @@
 
 import glob
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -41,7 +41,7 @@ def discover(
             current folder.
         include: keep only files whose name or base name matches one of these patterns.
         exclude: drop files whose name or base name matches one of these patterns.
-        ignore: folders never entered (the run's own store and output).
+        ignore: folders never entered from above (the run's own store and images).
 
     Raises:
         UsageError: an input or the list does not exist.
@@ -50,35 +50,48 @@ def discover(
     for given in inputs:
         found.extend(_expand(given, ignore))
     if files_from is not None:
-        found.extend(_listed(files_from))
+        found.extend(_listed(files_from, ignore))
 
-    files: list[SourceFile] = []
-    seen: set[str] = set()
+    files: dict[str, SourceFile] = {}
     for file in found:
-        real = os.path.realpath(file.path)
-        if real in seen or not _wanted(file.name, include, exclude):
+        if not _wanted(file.name, include, exclude):
             continue
-        seen.add(real)
-        files.append(file)
-    return files
+        first = files.setdefault(os.path.realpath(file.path), file)
+        if file.explicit and not first.explicit:
+            files[os.path.realpath(file.path)] = replace(first, explicit=True)
+    return list(files.values())
 
 
-def _expand(given: str, ignore: Sequence[Path]) -> Iterable[SourceFile]:
+def readable(name: str) -> str:
+    """A name as text that can be stored and shown: bytes that are not UTF-8 appear as escapes."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def _file(name: str, path: Path, *, explicit: bool = False) -> SourceFile:
+    return SourceFile(readable(name), path, explicit)
+
+
+def _expand(given: str, ignore: Sequence[Path]) -> Sequence[SourceFile]:
     path = Path(given).absolute()
-    if path.is_dir():
-        return _walk(path, ignore)
-    if path.exists():
-        return [SourceFile(path.name, path, explicit=True)]
-    if glob.has_magic(given):
-        return _glob(given, ignore)
+    try:
+        if path.is_dir():
+            return _walk(path, ignore)
+        if path.is_file():
+            return [_file(path.name, path, explicit=True)]
+        if path.exists():
+            raise UsageError(f"{readable(given)} is not a regular file: leave it out.")
+        if glob.has_magic(given):
+            return _glob(given, ignore)
+    except OSError as error:
+        raise UsageError(f"cannot look at {readable(given)[:200]}: {error.strerror}.") from error
     raise UsageError(
-        f"no such file or folder: {given}. Check the path (it is read from {Path.cwd()})."
+        f"no such file or folder: {readable(given)}. Check the path (it is read from {Path.cwd()})."
     )
 
 
 def _walk(folder: Path, ignore: Sequence[Path]) -> list[SourceFile]:
     files = []
-    ignored = {os.path.realpath(path) for path in ignore}
+    ignored = {os.path.realpath(path) for path in ignore} - {os.path.realpath(folder)}
     entered: set[str] = set()
     for parent, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(parent)
@@ -90,7 +103,7 @@ def _walk(folder: Path, ignore: Sequence[Path]) -> list[SourceFile]:
         for name in names:
             path = Path(parent, name)
             if not name.startswith(".") and path.is_file():
-                files.append(SourceFile(path.relative_to(folder).as_posix(), path, explicit=False))
+                files.append(_file(path.relative_to(folder).as_posix(), path))
     return sorted(files, key=lambda file: file.name)
 
 
@@ -101,27 +114,30 @@ def _glob(pattern: str, ignore: Sequence[Path]) -> list[SourceFile]:
     files: list[SourceFile] = []
     for match in sorted(glob.glob(pattern, recursive=True)):
         path = Path(match).absolute()
-        if path.is_dir():
-            files.extend(
-                SourceFile(file.path.relative_to(root).as_posix(), file.path, explicit=False)
-                for file in _walk(path, ignore)
-            )
-        else:
-            files.append(SourceFile(path.relative_to(root).as_posix(), path, explicit=False))
+        found = [file.path for file in _walk(path, ignore)] if path.is_dir() else [path]
+        files.extend(_file(one.relative_to(root).as_posix(), one) for one in found if one.is_file())
     return files
 
 
-def _listed(files_from: str) -> list[SourceFile]:
+def _listed(files_from: str, ignore: Sequence[Path]) -> list[SourceFile]:
     try:
-        lines = Path(files_from).read_text(encoding="utf-8").splitlines()
+        text = Path(files_from).read_text(encoding="utf-8-sig")
     except OSError as error:
         raise UsageError(f"cannot read --files-from {files_from}: {error.strerror}.") from error
-    files = []
-    for line in filter(str.strip, lines):
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"--files-from {files_from} is not UTF-8 text ({error.reason})."
+        ) from error
+    files: list[SourceFile] = []
+    for line in (line.rstrip("\r") for line in text.split("\n")):
+        if not line.strip():
+            continue
         path = Path(line)
+        if path.is_dir():
+            files.extend(_walk(path.absolute(), ignore))
+            continue
         relative = not path.is_absolute() and ".." not in path.parts
-        name = path.as_posix() if relative else path.name
-        files.append(SourceFile(name, path.absolute(), explicit=False))
+        files.append(_file(path.as_posix() if relative else path.name, path.absolute()))
     return files
 
 

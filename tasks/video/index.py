@@ -25,7 +25,7 @@ from av.video.stream import VideoStream
 
 from tasks.errors import BrokenVideoError
 from tasks.video.container import open_video
-from tasks.video.pixels import frame_digest, quarter_turns
+from tasks.video.pixels import frame_digest, upright_size
 
 TIMED_CONTAINERS = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "mpegts", "flv", "ogg", "ivf"}
 """Containers that store presentation times. In others FFmpeg guesses them, and guesses wrong:
@@ -245,12 +245,12 @@ def _probe(path: str | Path) -> tuple[VideoFacts, int | None]:
             raise BrokenVideoError(
                 f"not one frame could be decoded: {errors[0] if errors else 'no frame in it'}"
             )
-        turned = quarter_turns(frame) % 2 == 1
+        width, height = upright_size(frame)
         return VideoFacts(
             container=container.format.name,
             codec=stream.codec_context.codec.canonical_name,
-            width=frame.height if turned else frame.width,
-            height=frame.width if turned else frame.height,
+            width=width,
+            height=height,
             pixel_format=frame.format.name,
             rotation=frame.rotation,
             duration_s=0.0,

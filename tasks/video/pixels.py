@@ -49,6 +49,12 @@ def quarter_turns(frame: VideoFrame) -> int:
     return round(frame.rotation / 90) % 4
 
 
+def upright_size(frame: VideoFrame) -> tuple[int, int]:
+    """(width, height) in pixels as a player shows the frame."""
+    turned = quarter_turns(frame) % 2 == 1
+    return (frame.height, frame.width) if turned else (frame.width, frame.height)
+
+
 def frame_digest(frame: VideoFrame) -> int:
     """64-bit hash (XXH3) of the decoded pixels as they leave the decoder, and of how to show them.
 
@@ -118,7 +124,9 @@ def luminance_and_sharpness(frame: VideoFrame) -> tuple[float, float]:
     if luma.shape[0] < 3 or luma.shape[1] < 3:
         return float(luma.mean() / peak), 0.0
     lines = slice(1, luma.shape[0] - 1, 4)
-    here = luma[lines].astype(np.int32)
+    # The squares of 16-bit samples' differences do not fit into 32 bits.
+    wide: Any = np.int64 if peak > 4095 else np.int32
+    here = luma[lines].astype(wide)
     above = luma[0 : luma.shape[0] - 2 : 4]
     below = luma[2 : luma.shape[0] : 4]
     bend = 4 * here[:, 1:-1] - here[:, :-2] - here[:, 2:] - above[:, 1:-1] - below[:, 1:-1]

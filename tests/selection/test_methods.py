@@ -5,6 +5,7 @@ import pytest
 
 from tasks.errors import UsageError
 from tasks.lattice import SCALE, squared_threshold
+from tasks.selection import methods
 from tasks.selection.methods import (
     Budget,
     Choice,
@@ -19,16 +20,22 @@ from tasks.selection.methods import (
     ("budget", "frames"),
     [
         (Budget(n_samples=7), 7),
-        (Budget(n_samples=700), 200),
+        (Budget(n_samples=700), 700),
         (Budget(proportion=0.1), 20),
         (Budget(proportion=0.001), 1),
+        (Budget(proportion=0.29), 58),
         (Budget(n_samples=30, proportion=0.1), 20),
         (Budget(n_samples=5, proportion=0.1), 5),
-        (Budget(min_distance=0.5), 200),
+        (Budget(min_distance=0.5), None),
     ],
 )
-def test_budgets_combine_to_the_smallest(budget: Budget, frames: int) -> None:
-    assert budget.frames(200) == frames
+def test_budgets_combine_to_the_smallest(budget: Budget, frames: int | None) -> None:
+    assert budget.asked(200) == frames
+
+
+def test_a_proportion_is_the_number_that_was_written() -> None:
+    for percent in range(1, 101):
+        assert Budget(proportion=percent / 100).asked(100) == percent
 
 
 @pytest.mark.parametrize(
@@ -87,11 +94,19 @@ def test_distances_in_order_equal_numpy_in_tiles_too() -> None:
         assert got[place] == pytest.approx(nearest, abs=1e-12)
 
 
-def test_kept_apart_holds_for_every_pair() -> None:
+@pytest.mark.parametrize("tile", [1, 7, 1024])
+def test_kept_apart_holds_for_every_pair_and_nothing_more_fits(
+    tile: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(methods, "KEEP_TILE", tile)
     rng = np.random.default_rng(1)
     vectors = rng.integers(-2000, 2000, (200, 3)).astype(np.int16)
     threshold = squared_threshold(0.25)
-    kept = vectors[keep_apart(vectors, threshold)].astype(np.int64)
-    squared = ((kept[:, None] - kept[None]) ** 2).sum(axis=2)
-    assert squared[~np.eye(len(kept), dtype=bool)].min() >= threshold
+    rows = rng.permutation(200)
+    kept = keep_apart(rows, lambda some: vectors[some], threshold, 200)
+    wide = vectors.astype(np.int64)
+    squared = ((wide[:, None] - wide[None, kept]) ** 2).sum(axis=2)
+    assert squared[kept][~np.eye(len(kept), dtype=bool)].min() >= threshold
+    assert (squared.min(axis=1) < threshold).all()
     assert 2 < len(kept) < 200
+    assert keep_apart(rows, lambda some: vectors[some], threshold, 5).tolist() == kept[:5].tolist()

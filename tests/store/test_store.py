@@ -119,3 +119,14 @@ def test_index_round_trip(survey: bool, made_videos: dict[str, Path], tmp_path: 
     for name, value in vars(index).items():
         other = getattr(again, name)
         assert np.array_equal(value, other) if isinstance(value, np.ndarray) else value == other
+
+
+def test_store_whose_making_was_interrupted_is_made_again(tmp_path: Path) -> None:
+    (tmp_path / "store" / "embeddings.zarr.tmp").mkdir(parents=True)
+    (tmp_path / "store" / "frames").mkdir()
+    store = store_of(tmp_path, 4)
+    assert sorted(path.name for path in store.path.iterdir()) == [
+        "embeddings.zarr",
+        "frames",
+        "index",
+    ]

@@ -1,0 +1,52 @@
+from pathlib import Path
+
+import pytest
+from dask.distributed import Client
+
+from flows.cluster import open_cluster
+from flows.parameters import Compute
+from tasks.errors import CoreframeError, UsageError
+
+
+def test_local_cluster_has_the_workers_asked_for() -> None:
+    with (
+        open_cluster(Compute(workers=3, device="cpu")) as cluster,
+        Client(cluster) as client,
+    ):
+        assert len(client.nthreads()) == 3
+        assert set(client.nthreads().values()) == {1}
+        assert cluster.startswith("tcp://127.0.0.1")
+
+
+def test_existing_cluster_by_address_or_file(tmp_path: Path) -> None:
+    with open_cluster(Compute(workers=1, device="cpu")) as local:
+        file = tmp_path / "cluster.yaml"
+        file.write_text(f"address: {local}\n")
+        with open_cluster(Compute(cluster=str(file))) as named:
+            assert named == local
+        with open_cluster(Compute(cluster=local)) as named:
+            assert named == local
+
+
+def test_our_example_file_is_understood(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flows.cluster.CONNECT_TIMEOUT_S", 0.2)
+    example = Path(__file__).parents[1] / "deployments" / "clusters" / "address.yaml"
+    with (
+        pytest.raises(
+            CoreframeError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:8786"
+        ),
+        open_cluster(Compute(cluster=str(example))),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("content", ["", "[1, 2", "name: x\n", None])
+def test_useless_cluster_file_is_named(content: str | None, tmp_path: Path) -> None:
+    file = tmp_path / "cluster.yaml"
+    if content is not None:
+        file.write_text(content)
+    with (
+        pytest.raises(UsageError, match=r"cluster\.yaml"),
+        open_cluster(Compute(cluster=str(file))),
+    ):
+        pass
