@@ -32,10 +32,15 @@ def folder(made_videos: dict[str, Path], tmp_path_factory: pytest.TempPathFactor
     (path / "in").mkdir()
     (path / "empty").mkdir()
     shutil.copy(made_videos["closed_gop.mp4"], path / "in" / "a.mp4")
+    shutil.copy(made_videos["closed_gop.mp4"], path / "again.mp4")
     (path / "notes.txt").write_text("no video")
     (path / "text.mp4").write_text("no video")
     (path / "file").write_text("in the way")
     make_audio(path / "sound.wav")
+    (path / "sounds").mkdir()
+    make_audio(path / "sounds" / "a.mkv").rename(path / "sounds" / "a.mp4")
+    (path / "blocked").mkdir()
+    (path / "blocked" / "frames").touch()
     return path
 
 
@@ -43,6 +48,9 @@ WRONG = {
     "no input": ([], "no videos given"),
     "nothing there": (["nowhere"], "no such file or folder: nowhere"),
     "empty folder": (["empty"], "no videos found in empty"),
+    "folder without videos": (["sounds"], "no videos found in sounds (1 file looked at); a.mp4: "),
+    "name too long": (["a" * 300], "too long"),
+    "images in the way": (["in", "--out", "blocked"], "cannot write the output folder blocked"),
     "text file": (["in", "notes.txt"], "notes.txt is not a video"),
     "audio file": (["in", "sound.wav"], "sound.wav is not a video"),
     "only a broken file": (
@@ -115,6 +123,13 @@ def test_run_through_a_temporary_server(folder: Path) -> None:
     selection = pd.read_parquet(folder / "real-out" / "selection.parquet")
     assert len(selection) == 40
     assert all((folder / "real-out" / file).is_file() for file in selection["file"])
+
+    (folder / "in" / "a.mp4").unlink()
+    gone = coreframe("select", "--store", "real-store", "--out", "real-out", cwd=folder)
+    assert gone.returncode == 1
+    assert gone.stderr.startswith("coreframe: frame ")
+    assert gone.stderr.count("\n") == 1
+    shutil.copy(folder / "again.mp4", folder / "in" / "a.mp4")
 
     info = coreframe("info", "--store", "real-store", cwd=folder)
     assert info.returncode == 0

@@ -1,5 +1,6 @@
 """What a store holds does not depend on how it came to hold it."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pandas as pd
 import pytest
 
 from tasks.embed import embed_frames
+from tasks.select import read_corpus
 from tasks.store.store import Store
 from tests.runs import content, ingest
 from tests.videos import Recipe, damage, make, make_audio, sequential_rgb
@@ -220,3 +222,114 @@ def test_sampling_and_crop_shape_the_rows(
     small, _ = ingest([video], tmp_path / "small", cluster, crop="97:64:0:0")
     assert small.read_catalogue().videos[0].state == "broken"
     assert "do not hold the crop" in small.read_catalogue().videos[0].reason
+
+
+def entries(store: Store) -> list[tuple[str, str]]:
+    return [(video.path, video.state) for video in store.read_catalogue().videos]
+
+
+def test_missing_file_leaves_the_corpus_until_it_is_back(
+    made_videos: dict[str, Path], tmp_path: Path, cluster: str
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in ("closed_gop.mp4", "high_444.mp4"):
+        shutil.copy(made_videos[name], folder / name)
+    ingest([folder], tmp_path / "s", cluster)
+    (folder / "closed_gop.mp4").rename(tmp_path / "away.mp4")
+    store, _ = ingest([folder], tmp_path / "s", cluster)
+    assert entries(store) == [("closed_gop.mp4", "missing"), ("high_444.mp4", "ok")]
+    assert read_corpus(store)["video"].unique().tolist() == [1]
+    (tmp_path / "away.mp4").rename(folder / "back.mp4")
+    store, counts = ingest([folder], tmp_path / "s", cluster)
+    assert entries(store) == [("back.mp4", "ok"), ("high_444.mp4", "ok")]
+    assert counts.frames == 0
+
+
+def test_content_that_comes_back_gets_its_rows_back(
+    made_videos: dict[str, Path], tmp_path: Path, cluster: str
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in ("closed_gop.mp4", "high_444.mp4", "closed_gop.mp4"):
+        shutil.copy(made_videos[name], folder / "a.mp4")
+        store, counts = ingest([folder], tmp_path / "s", cluster)
+    assert [v.state for v in store.read_catalogue().videos] == ["ok", "retired"]
+    assert counts.frames == 0
+
+
+def test_broken_content_under_changing_files_is_judged_anew(
+    made_videos: dict[str, Path], tmp_path: Path, cluster: str
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for data in (b"no video", None, b"no video"):
+        if data is None:
+            shutil.copy(made_videos["closed_gop.mp4"], folder / "a.mp4")
+        else:
+            (folder / "a.mp4").write_bytes(data)
+        store, _ = ingest([folder], tmp_path / "s", cluster)
+    assert [v.state for v in store.read_catalogue().videos] == ["retired", "retired", "broken"]
+
+
+def test_equal_useless_files_are_judged_each_by_its_name(tmp_path: Path, cluster: str) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in ("a.txt", "b.mp4", "c.txt"):
+        (folder / name).touch()
+    for _ in range(2):
+        store, _ = ingest([folder], tmp_path / "s", cluster)
+        assert entries(store) == [("a.txt", "skipped"), ("b.mp4", "broken"), ("c.txt", "skipped")]
+
+
+def test_file_with_an_undecodable_name_is_named_and_the_others_go_on(
+    made_videos: dict[str, Path], tmp_path: Path, cluster: str
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    shutil.copy(made_videos["closed_gop.mp4"], folder / "good.mp4")
+    shutil.copy(made_videos["closed_gop.mp4"], os.fsencode(folder) + b"/bad\xff.mp4")
+    store, _ = ingest([folder], tmp_path / "s", cluster)
+    assert dict(entries(store)) == {"bad\\xff.mp4": "broken", "good.mp4": "ok"}
+    assert "not valid UTF-8" in store.read_catalogue().videos[0].reason
+
+
+def test_file_that_raises_anything_is_recorded_and_the_others_go_on(
+    made_videos: dict[str, Path], tmp_path: Path, cluster: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tasks.jobs import embed as job
+
+    plain = job.decode_frames
+
+    def failing(path: str, *arguments: object) -> object:
+        if "high_444" in path:
+            raise ZeroDivisionError("a fault nobody thought of")
+        return plain(path, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(job, "decode_frames", failing)
+    files = [made_videos[name] for name in ("closed_gop.mp4", "high_444.mp4", "mpeg4.mp4")]
+    store, _ = ingest(files, tmp_path / "s", cluster)
+    assert [v.state for v in store.read_catalogue().videos] == ["ok", "pending", "ok"]
+    assert "a fault nobody thought of" in store.read_catalogue().videos[1].reason
+    monkeypatch.undo()
+    store, counts = ingest(files, tmp_path / "s", cluster)
+    assert {v.state for v in store.read_catalogue().videos} == {"ok"}
+    assert counts.frames == 40
+
+
+@pytest.mark.parametrize("block_rows", [7, 1024])
+def test_frames_too_small_for_the_crop_are_left_out_one_by_one(
+    block_rows: int, tmp_path: Path, cluster: str
+) -> None:
+    parts = [
+        make(Recipe(f"{width}.ts", frames=20, width=width, options={"bf": "0"}), tmp_path)
+        for width in (96, 64)
+    ]
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(b"".join(part.read_bytes() for part in parts))
+    store, _ = ingest([joined], tmp_path / "s", cluster, crop="80:60:0:0", block_rows=block_rows)
+    states = store.frames()["state"].value_counts().to_dict()
+    assert states == {"ok": 20, "undecodable": len(store.frames()) - 20}
+    video = store.read_catalogue().videos[0]
+    assert video.state == "damaged"
+    assert "too small for the crop" in video.reason

@@ -63,6 +63,7 @@ RECIPES = [
     Recipe("variable_rate.mkv", pts=[i * 30 + (i * i) % 17 for i in range(40)]),
     Recipe("times_guessed.avi", options={"bf": "2"}),
     Recipe("times_missing.h264", options={"bf": "2"}),
+    Recipe("no_key_marked.avi", "msvideo1", pixel_format="rgb555le"),
     Recipe("one_frame.mp4", frames=1),
 ]
 

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -71,3 +72,35 @@ def test_missing_input_is_named(given: str) -> None:
 def test_missing_list_is_named() -> None:
     with pytest.raises(UsageError, match=r"list\.txt"):
         discover([], files_from="no/list.txt")
+
+
+def test_folder_given_itself_is_searched_though_it_is_ignored_from_above(folder: Path) -> None:
+    assert "a.mp4" in names([str(folder)], ignore=[folder])
+
+
+def test_file_named_after_its_folder_is_still_explicit(folder: Path) -> None:
+    files = discover([str(folder), str(folder / "a.mp4")])
+    assert [file.name for file in files if file.explicit] == ["a.mp4"]
+
+
+def test_names_with_strange_line_ends_survive_in_a_list(tmp_path: Path) -> None:
+    odd = tmp_path / "a\u2028b\x0bc.mp4"
+    odd.touch()
+    (tmp_path / "list.txt").write_bytes(b"\xef\xbb\xbf" + str(odd).encode() + b"\r\n")
+    assert names([], files_from=str(tmp_path / "list.txt")) == [odd.name]
+
+
+def test_list_may_hold_folders(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text(f"{folder}\n")
+    assert "sub/c.mkv" in names([], files_from=str(tmp_path / "list.txt"))
+
+
+def test_what_cannot_be_looked_at_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp4")
+    (tmp_path / "list.txt").write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match="not a regular file"):
+        discover([str(tmp_path / "pipe.mp4")])
+    with pytest.raises(UsageError, match="not UTF-8"):
+        discover([], files_from=str(tmp_path / "list.txt"))
+    with pytest.raises(UsageError, match="too long"):
+        discover(["a" * 300])

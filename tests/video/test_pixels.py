@@ -143,3 +143,13 @@ def test_rotated_video_is_upright(real_videos: Path) -> None:
     near = upright[np.ix_(rows, columns)].astype(int)
     turned = np.rot90(near, 2)
     assert np.abs(small - near).mean() < np.abs(small - turned).mean()
+
+
+def test_sharpness_of_sixteen_bits_does_not_overflow() -> None:
+    rng = np.random.default_rng(0)
+    noise = (rng.integers(0, 2, (64, 64)) * 65535).astype(np.uint16)
+    wide = luminance_and_sharpness(av.VideoFrame.from_ndarray(noise, "gray16le"))
+    eight = (noise >> 8).astype(np.uint8)
+    assert wide == pytest.approx(
+        luminance_and_sharpness(av.VideoFrame.from_ndarray(eight, "gray")), abs=1e-6
+    )
