@@ -13,6 +13,7 @@ SETTINGS = {
     # A run's log goes to Prefect's server; the terminal gets bars, a table, or one sentence.
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
     # The temporary server takes 20 s on a cold machine, which is Prefect's own limit.
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
     # A shell may expand a glob to far more names than Prefect's half a megabyte of parameters.

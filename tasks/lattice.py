@@ -7,6 +7,7 @@ exact in any order, on any device, with TF32 off. Squared distances reach 4 * 40
 are formed in int32.
 """
 
+from collections.abc import Sequence
 from fractions import Fraction
 from math import ceil
 
@@ -14,6 +15,9 @@ import numpy as np
 import torch
 
 SCALE = 4000
+
+TILE_VALUES = 2 * 1024 * 1024
+"""Values widened or distances formed at a time: 8 MiB of float32 or int32."""
 
 
 def from_floats(vectors: np.ndarray) -> np.ndarray:
@@ -28,8 +32,13 @@ def quantise(vectors: torch.Tensor) -> np.ndarray:
 
 def squared_norms(vectors: torch.Tensor) -> torch.Tensor:
     """(n, dim) int16 lattice to (n,) int32 squared lengths."""
-    wide = vectors.to(torch.int32)
-    return (wide * wide).sum(dim=1, dtype=torch.int32)
+    parts = [tile.float().square().sum(dim=1).to(torch.int32) for tile in tiles(vectors)]
+    return torch.cat(parts) if parts else torch.empty(0, dtype=torch.int32, device=vectors.device)
+
+
+def tiles(vectors: torch.Tensor) -> Sequence[torch.Tensor]:
+    """Split (n, dim) rows so that a widened copy of one part stays small, however large n is."""
+    return torch.split(vectors, max(1, TILE_VALUES // max(1, vectors.shape[1])))
 
 
 def squared_distances(

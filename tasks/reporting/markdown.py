@@ -97,7 +97,7 @@ def _table(rows: Sequence[Mapping[str, object]]) -> str:
 
 def _cell(value: object) -> str:
     """Text for a table cell: file names may hold anything, markup and line breaks included."""
-    if value is None or value == []:
+    if value is None or value == "":
         return "–"
     text = html.escape(str(value), quote=False)
     return re.sub(r"([\\|`*\[\]])", r"\\\1", " ".join(text.split()))
@@ -109,5 +109,5 @@ def _flat(parameters: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
         if isinstance(value, Mapping):
             flat |= _flat(value, f"{prefix}{name}.")
         else:
-            flat[prefix + name] = value
+            flat[prefix + name] = ", ".join(map(str, value)) if isinstance(value, list) else value
     return flat

@@ -9,13 +9,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from tasks.lattice import squared_distances, squared_norms
+from tasks.lattice import TILE_VALUES, squared_distances, squared_norms, tiles
 
 FAR = 2**31 - 1
 """Distance of a row before there is any center: farther than anything."""
-
-TILE_VALUES = 4 * 1024 * 1024
-"""Distances formed at a time: 16 MiB of int32, whatever the numbers of rows and centers."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +75,11 @@ class Candidates:
 
 def vector_sum(part: Partition) -> tuple[int, np.ndarray]:
     """Number of eligible rows and the (dim,) int64 sum of their vectors."""
-    chosen = part.vectors[part.eligible]
-    return len(chosen), chosen.sum(dim=0, dtype=torch.int64).cpu().numpy()
+    total = torch.zeros(part.vectors.shape[1], dtype=torch.int64, device=part.vectors.device)
+    masks = torch.split(part.eligible, max(1, len(tiles(part.vectors)[0])))
+    for tile, mask in zip(tiles(part.vectors), masks, strict=True):
+        total += tile[mask].sum(dim=0, dtype=torch.int64)
+    return int(part.eligible.sum()), total.cpu().numpy()
 
 
 def most_central(part: Partition, count: int, total: np.ndarray) -> tuple[int, int] | None:
@@ -87,14 +87,14 @@ def most_central(part: Partition, count: int, total: np.ndarray) -> tuple[int, i
 
     The score, count * |x|^2 - 2 x.total, is an exact integer: in float64 up to 5 * 10^8 rows.
     """
-    here = torch.nonzero(part.eligible).flatten()
-    if len(here) == 0:
+    if not bool(part.eligible.any()):
         return None
     mean = on_device(total.astype(np.float64), part.vectors.device)
-    dots = torch.cat([tile.double() @ mean for tile in torch.split(part.vectors[here], 65_536)])
-    scores = (count * part.norms[here].double() - 2 * dots).long()
+    dots = torch.cat([tile.double() @ mean for tile in tiles(part.vectors)])
+    scores = (count * part.norms.double() - 2 * dots).long()
+    scores[~part.eligible] = torch.iinfo(torch.int64).max
     best = int(torch.nonzero(scores == scores.min())[0, 0])
-    return int(scores[best]), int(part.rows[here[best]])
+    return int(scores[best]), int(part.rows[best])
 
 
 def assign(part: Partition, rows: np.ndarray, vectors: np.ndarray) -> Partition:
@@ -110,7 +110,7 @@ def assign(part: Partition, rows: np.ndarray, vectors: np.ndarray) -> Partition:
     center_norms = squared_norms(centers)
     wide = centers.float()
     distance = part.distance.clone()
-    tile = max(1, TILE_VALUES // max(1, len(centers)))
+    tile = max(1, TILE_VALUES // max(len(centers), part.vectors.shape[1], 1))
     for start in range(0, len(part), tile):
         here = slice(start, start + tile)
         found = squared_distances(part.vectors[here].float(), part.norms[here], wide, center_norms)

@@ -50,10 +50,10 @@ def open_video(path: str | Path) -> Iterator[tuple[InputContainer, VideoStream]]
     except av.FFmpegError as error:
         if isinstance(error, OSError) and not path.is_file():
             raise
-        reason = f"cannot be opened: {error.strerror or error}"
         if path.suffix.lower() in VIDEO_SUFFIXES:
+            reason = f"cannot be opened: {error.strerror or error}"
             raise BrokenVideoError(reason) from error
-        raise NotAVideoError(reason) from error
+        raise NotAVideoError("FFmpeg knows no such format") from error
     with container:
         yield container, _video_stream(container)
 

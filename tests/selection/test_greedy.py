@@ -138,3 +138,14 @@ def test_same_picks_on_a_gpu() -> None:
         corpus.vectors = lambda rows: lattice[list(rows)]
         found.append(greedy_k_center(corpus, 500).rows.tolist())
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("values", [1, 50, 10_000])
+def test_tiling_changes_nothing(values: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(5)
+    vectors = rng.integers(-1000, 1000, (60, 8)).astype(np.int16)
+    eligible = rng.random(60) < 0.8
+    expected = textbook(vectors, eligible, 20, 0)
+    monkeypatch.setattr("tasks.lattice.TILE_VALUES", values)
+    monkeypatch.setattr("tasks.selection.partition.TILE_VALUES", values)
+    assert run(vectors, eligible, [13], 8, 20, 0).rows.tolist() == expected
