@@ -30,6 +30,11 @@ def quantise(vectors: torch.Tensor) -> np.ndarray:
     return torch.round(vectors.double() * SCALE).to(torch.int16).cpu().numpy()
 
 
+def on_device(array: np.ndarray, device: torch.device) -> torch.Tensor:
+    """Bring an array to a device. What Dask hands over may be read-only, which torch cannot be."""
+    return torch.from_numpy(np.require(array, requirements=["C", "W"])).to(device)
+
+
 def squared_norms(vectors: torch.Tensor) -> torch.Tensor:
     """(n, dim) int16 lattice to (n,) int32 squared lengths."""
     parts = [tile.float().square().sum(dim=1).to(torch.int32) for tile in tiles(vectors)]

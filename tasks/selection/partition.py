@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from tasks.lattice import TILE_VALUES, squared_distances, squared_norms, tiles
+from tasks.lattice import TILE_VALUES, on_device, squared_distances, squared_norms, tiles
 
 FAR = 2**31 - 1
 """Distance of a row before there is any center: farther than anything."""
@@ -49,11 +49,6 @@ class Partition:
 
     def __len__(self) -> int:
         return len(self.rows)
-
-
-def on_device(array: np.ndarray, device: torch.device) -> torch.Tensor:
-    """Copy an array to a device. What Dask hands over may be read-only, which torch is not."""
-    return torch.from_numpy(np.array(array)).to(device)
 
 
 @dataclass(frozen=True)
