@@ -59,7 +59,7 @@ def show_store(store: Store) -> None:
     catalogue, settings = store.read_catalogue(), store.settings
     active = [video for video in catalogue.videos if video.active]
     embedded = sum(video.decoded for video in active)
-    _say(f"{store.path}: {embedded:,} embedded frames of {len(active):,} videos")
+    _say(f"{store.path}: {embedded:,} embedded frames of {_counted(len(active), 'video')}")
     _say(
         f"embedder {settings.embedder} ({settings.dim} numbers a frame), sampling "
         f"{settings.sampling}, crop {settings.crop or 'none'}, {settings.block_rows:,} rows a block"
@@ -85,8 +85,11 @@ def show_store(store: Store) -> None:
 
 def _files(states: Mapping[str, int]) -> str:
     parts = ", ".join(f"{count:,} {state}" for state, count in sorted(states.items()))
-    total = sum(states.values())
-    return f"{total:,} file{'s' * (total != 1)}: {parts}"
+    return f"{_counted(sum(states.values()), 'file')}: {parts}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def _say(text: str) -> None:

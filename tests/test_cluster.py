@@ -6,6 +6,7 @@ from dask.distributed import Client
 from flows.cluster import open_cluster
 from flows.parameters import Compute
 from tasks.errors import CoreframeError, UsageError
+from tests.runs import ingest
 
 
 def test_local_cluster_has_the_workers_asked_for() -> None:
@@ -50,3 +51,14 @@ def test_useless_cluster_file_is_named(content: str | None, tmp_path: Path) -> N
         open_cluster(Compute(cluster=str(file))),
     ):
         pass
+
+
+def test_workers_in_another_folder_find_the_store(
+    made_videos: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir("/")
+    with open_cluster(Compute(workers=1, device="cpu")) as address:
+        monkeypatch.chdir(tmp_path)
+        _, counts = ingest([made_videos["closed_gop.mp4"]], Path("store"), address)
+    assert counts.frames == 40
+    assert (tmp_path / "store" / "catalogue.parquet").exists()

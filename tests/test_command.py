@@ -133,7 +133,7 @@ def test_run_through_a_temporary_server(folder: Path) -> None:
 
     info = coreframe("info", "--store", "real-store", cwd=folder)
     assert info.returncode == 0
-    assert "40 embedded frames of 1 videos" in info.stdout
+    assert "40 embedded frames of 1 video\n" in info.stdout
 
     other = coreframe("ingest", "in", "--store", "real-store", "--every", "2", cwd=folder)
     assert other.returncode == 2

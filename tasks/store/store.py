@@ -55,7 +55,7 @@ class Store:
     """
 
     def __init__(self, path: str | Path, settings: StoreSettings) -> None:
-        self.path = Path(path)
+        self.path = Path(path).absolute()  # workers may run in another folder
         self.settings = settings
 
     @classmethod
