@@ -57,7 +57,7 @@ def embed_frames(
                 start = block * store.block_rows
                 stop = min(start + store.block_rows, catalogue.rows)
                 near = rows[bisect_right(starts, start) - 1 : bisect_right(starts, stop - 1)]
-                segments = plan_segments((v for v in near if v.state != "retired"), start, stop)
+                segments = plan_segments((v for v in near if v.active), start, stop)
                 yield BlockJob(
                     str(store.path),
                     block,

@@ -32,17 +32,11 @@ def index_files(
         The catalogue numbers of the given files, in their order.
     """
     catalogue = store.read_catalogue()
-    known = frozenset(video.fingerprint for video in catalogue.videos if video.rows)
-    judged = frozenset(
-        (video.source, video.fingerprint) for video in catalogue.videos if not video.rows
-    )
     batches = (
         files[first : first + FILES_PER_JOB] for first in range(0, len(files), FILES_PER_JOB)
     )
     jobs = [
-        IndexJob(
-            str(store.path), number * FILES_PER_JOB, tuple(some), known, judged, sampling, crop
-        )
+        IndexJob(str(store.path), number * FILES_PER_JOB, tuple(some), sampling, crop)
         for number, some in enumerate(batches)
     ]
     looked_at: dict[int, list[Video]] = {}
@@ -86,8 +80,8 @@ def _merge(catalogue: Catalogue, looked_at: Iterable[Video]) -> list[int]:
             catalogue.revived(number)
         else:
             number = len(catalogue)
-            if same:  # one more copy of a known file: the same frames, with rows of their own
-                entry = _copy_of(catalogue.videos[same[0]], entry)
+            if same:  # one more copy of a known file, with rows of its own
+                entry = replace(entry, note=catalogue.videos[same[0]].note)
             name = unique_name(entry.path, entry.source, taken)
             first_row = next_row if entry.rows else -1
             next_row += entry.rows
@@ -106,18 +100,6 @@ def _merge(catalogue: Catalogue, looked_at: Iterable[Video]) -> list[int]:
 
 def _without_file(video: Video) -> bool:
     return video.state == "retired" or not Path(video.source).exists()
-
-
-def _copy_of(twin: Video, entry: Video) -> Video:
-    return replace(
-        twin,
-        path=entry.path,
-        source=entry.source,
-        state="pending",
-        reason="",
-        decoded=0,
-        undecodable=0,
-    )
 
 
 def _describe(job: IndexJob) -> str:

@@ -333,3 +333,36 @@ def test_frames_too_small_for_the_crop_are_left_out_one_by_one(
     video = store.read_catalogue().videos[0]
     assert video.state == "damaged"
     assert "too small for the crop" in video.reason
+
+
+def test_missing_video_beside_one_to_embed_stays_missing(
+    made_videos: dict[str, Path], tmp_path: Path, cluster: str
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in ("closed_gop.mp4", "high_444.mp4"):
+        shutil.copy(made_videos[name], folder / name)
+    ingest([folder], tmp_path / "s", cluster)
+    (folder / "high_444.mp4").unlink()
+    shutil.copy(made_videos["mpeg4.mp4"], folder / "mpeg4.mp4")  # shares the missing one's block
+    store, counts = ingest([folder], tmp_path / "s", cluster)
+    assert dict(entries(store)) == {
+        "closed_gop.mp4": "ok",
+        "high_444.mp4": "missing",
+        "mpeg4.mp4": "ok",
+    }
+    assert counts.frames == 40
+
+
+def test_index_written_before_the_catalogue_is_used_not_made_again(
+    made_videos: dict[str, Path],
+    tmp_path: Path,
+    cluster: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole, _ = ingest([made_videos["closed_gop.mp4"]], tmp_path / "s", cluster)
+    expected = whole.read_catalogue().videos
+    (tmp_path / "s" / "catalogue.parquet").unlink()
+    monkeypatch.setattr("tasks.jobs.index.index_video", None)
+    again, _ = ingest([made_videos["closed_gop.mp4"]], tmp_path / "s", cluster)
+    assert again.read_catalogue().videos == expected

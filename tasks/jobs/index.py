@@ -1,4 +1,4 @@
-"""Look at some files: fingerprint them, and write the index of those that are new."""
+"""Look at some files: fingerprint them, and write the index of those whose content is new."""
 
 from dataclasses import dataclass, replace
 
@@ -7,7 +7,7 @@ from tasks.store.catalogue import Video
 from tasks.store.fingerprint import fingerprint
 from tasks.store.store import Store
 from tasks.video.discover import SourceFile, readable
-from tasks.video.index import index_video, take_census
+from tasks.video.index import VideoFacts, VideoIndex, index_video, take_census
 from tasks.video.pixels import Crop
 from tasks.video.sampling import Sampling
 
@@ -20,20 +20,15 @@ class IndexJob:
     first: int
     """Place of the first among all files of the run."""
     files: tuple[SourceFile, ...]
-    known: frozenset[str]
-    """Fingerprints of content that has been indexed."""
-    judged: frozenset[tuple[str, str]]
-    """(source, fingerprint) of files known to be of no use: the verdict may hang on the name."""
     sampling: Sampling
     crop: Crop | None
 
 
 def look_at_files(job: IndexJob) -> list[Video]:
-    """Fingerprint some files, and write the index of those that are not known.
+    """Fingerprint some files, and write the index of those whose content is new.
 
     Returns:
-        One catalogue entry a file, not yet numbered; with nothing but its fingerprint and size
-        where its content is known.
+        One catalogue entry a file, not yet numbered.
     """
     store = Store.open(job.store)
     return [_look_at(file, job, store) for file in job.files]
@@ -49,10 +44,8 @@ def _look_at(file: SourceFile, job: IndexJob, store: Store) -> Video:
         )
     except OSError as error:
         return replace(entry, reason=f"cannot be read: {error.strerror}")
-    if entry.fingerprint in job.known or (entry.source, entry.fingerprint) in job.judged:
-        return entry
     try:
-        facts, index = index_video(file.path)
+        facts, index = _facts_and_index(file, entry.fingerprint, store)
     except NotAVideoError as error:
         return replace(entry, state="skipped", reason=str(error))
     except (BrokenVideoError, OSError) as error:
@@ -62,7 +55,6 @@ def _look_at(file: SourceFile, job: IndexJob, store: Store) -> Video:
     if job.crop is not None and not job.crop.fits(facts.width, facts.height):
         reason = f"its {facts.width}x{facts.height} pixels do not hold the crop {job.crop}"
         return replace(entry, reason=reason)
-    store.write_index(entry.fingerprint, index)
     return replace(
         entry,
         state="pending",
@@ -79,6 +71,15 @@ def _look_at(file: SourceFile, job: IndexJob, store: Store) -> Video:
         frame_count=len(index),
         rows=len(job.sampling.positions(index)),
     )
+
+
+def _facts_and_index(file: SourceFile, content: str, store: Store) -> tuple[VideoFacts, VideoIndex]:
+    """What the store knows of the content, or what the file says, which the store keeps."""
+    if store.has_index(content):
+        return store.read_facts_and_index(content)
+    facts, index = index_video(file.path)
+    store.write_index(content, facts, index)
+    return facts, index
 
 
 @dataclass(frozen=True)
@@ -103,9 +104,10 @@ class CensusReport:
 def survey(job: CensusJob) -> CensusReport:
     """Take a video's census and keep it as its index."""
     store = Store.open(job.store)
+    facts, demuxed = store.read_facts_and_index(job.fingerprint)
     try:
-        index, trouble = take_census(job.source, store.read_index(job.fingerprint))
+        index, trouble = take_census(job.source, demuxed)
     except (BrokenVideoError, NotAVideoError, OSError) as error:
         return CensusReport(False, str(error))
-    store.write_index(job.fingerprint, index)
+    store.write_index(job.fingerprint, facts, index)
     return CensusReport(True, trouble)

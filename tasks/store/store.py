@@ -22,7 +22,7 @@ from tasks.errors import CoreframeError, UsageError
 from tasks.lattice import SCALE, from_floats
 from tasks.store import frames as frames_schema
 from tasks.store.catalogue import Catalogue
-from tasks.video.index import VideoIndex
+from tasks.video.index import VideoFacts, VideoIndex
 
 FORMAT_VERSION = 1
 EMBEDDINGS, CATALOGUE = "embeddings.zarr", "catalogue.parquet"
@@ -143,11 +143,17 @@ class Store:
     def write_catalogue(self, catalogue: Catalogue) -> None:
         _write_parquet(catalogue.to_table(), self.path / CATALOGUE)
 
-    def write_index(self, fingerprint: str, index: VideoIndex) -> None:
-        """Keep a video's index under its content's fingerprint: copies share it."""
-        _write_parquet(_index_to_table(index), self._index_path(fingerprint))
+    def write_index(self, fingerprint: str, facts: VideoFacts, index: VideoIndex) -> None:
+        """Keep what is known of a video under its content's fingerprint: copies share it."""
+        _write_parquet(_index_to_table(facts, index), self._index_path(fingerprint))
+
+    def has_index(self, fingerprint: str) -> bool:
+        return self._index_path(fingerprint).exists()
 
     def read_index(self, fingerprint: str) -> VideoIndex:
+        return self.read_facts_and_index(fingerprint)[1]
+
+    def read_facts_and_index(self, fingerprint: str) -> tuple[VideoFacts, VideoIndex]:
         with _understandably(self._index_path(fingerprint)):
             return _index_from_table(pq.read_table(self._index_path(fingerprint)))
 
@@ -253,7 +259,7 @@ def _write_parquet(table: pa.Table, path: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _index_to_table(index: VideoIndex) -> pa.Table:
+def _index_to_table(facts: VideoFacts, index: VideoIndex) -> pa.Table:
     columns = {
         "pts": pa.array(index.pts),
         "dts": pa.array(index.dts),
@@ -263,6 +269,7 @@ def _index_to_table(index: VideoIndex) -> pa.Table:
     if index.digest is not None:
         columns["digest"] = pa.array(index.digest)
     meta = {
+        "facts": asdict(facts),
         "time_base": str(index.time_base),
         "end_pts": index.end_pts,
         "origin_pts": index.origin_pts,
@@ -271,9 +278,9 @@ def _index_to_table(index: VideoIndex) -> pa.Table:
     return pa.table(columns).replace_schema_metadata({"coreframe": json.dumps(meta)})
 
 
-def _index_from_table(table: pa.Table) -> VideoIndex:
+def _index_from_table(table: pa.Table) -> tuple[VideoFacts, VideoIndex]:
     meta = json.loads(table.schema.metadata[b"coreframe"])
-    return VideoIndex(
+    return VideoFacts(**meta["facts"]), VideoIndex(
         **{name: table[name].to_numpy() for name in ("pts", "dts", "key", "frame_index")},
         digest=table["digest"].to_numpy() if "digest" in table.column_names else None,
         time_base=Fraction(meta["time_base"]),

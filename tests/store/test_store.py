@@ -110,12 +110,15 @@ def test_unreadable_table_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("survey", [False, True])
 def test_index_round_trip(survey: bool, made_videos: dict[str, Path], tmp_path: Path) -> None:
-    _, index = index_video(made_videos["open_gop.mp4"])
+    facts, index = index_video(made_videos["open_gop.mp4"])
     if survey:
         index, _ = take_census(made_videos["open_gop.mp4"], index)
     store = store_of(tmp_path, 0)
-    store.write_index("abc", index)
-    again = store.read_index("abc")
+    assert not store.has_index("abc")
+    store.write_index("abc", facts, index)
+    assert store.has_index("abc")
+    same_facts, again = store.read_facts_and_index("abc")
+    assert same_facts == facts
     for name, value in vars(index).items():
         other = getattr(again, name)
         assert np.array_equal(value, other) if isinstance(value, np.ndarray) else value == other
