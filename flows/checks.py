@@ -106,13 +106,34 @@ def check_broken(videos: Sequence[Video], threshold: float) -> None:
     Raises:
         CoreframeError: naming the share, the limit and the first broken ones.
     """
-    unfinished = [video for video in videos if video.state == "pending"]
-    broken = [video for video in videos if video.state == "broken"]
-    counted = sum(video.state != "skipped" for video in videos)
-    lost = broken + unfinished
-    if lost and len(lost) > exact(threshold) * counted:
-        names = "; ".join(f"{video.path}: {video.reason}" for video in lost[:3])
+    lost, counted = _lost(videos)
+    if len(lost) > exact(threshold) * counted:
         raise CoreframeError(
             f"{len(lost)} of {counted} videos are broken, more than the threshold of {threshold:g} "
-            f"({names}). Mend or exclude them, or raise --corrupt-threshold."
+            f"({_reasons(lost)}). The rest is done and written. Mend or exclude them, or raise "
+            "--corrupt-threshold."
         )
+
+
+def check_selectable(store: Store, videos: Sequence[Video]) -> None:
+    """End the run before selecting when there is nothing to select from.
+
+    Raises:
+        CoreframeError: naming the first of the given videos that are broken.
+    """
+    if not any(video.decoded for video in store.read_catalogue().videos if video.active):
+        lost, counted = _lost(videos)
+        raise CoreframeError(
+            f"there is no frame to select from: {len(lost)} of {counted} videos are broken "
+            f"({_reasons(lost)}). Mend them, or give at least one sound video."
+        )
+
+
+def _lost(videos: Sequence[Video]) -> tuple[list[Video], int]:
+    """The videos of which no frame, or not every planned one, was read; and how many there are."""
+    counted = [video for video in videos if video.state != "skipped"]
+    return [video for video in counted if video.state in ("broken", "pending")], len(counted)
+
+
+def _reasons(videos: Sequence[Video]) -> str:
+    return "; ".join(f"{video.path}: {video.reason}" for video in videos[:3])

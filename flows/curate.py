@@ -4,7 +4,13 @@ from typing import Any
 
 from prefect import flow
 
-from flows.checks import check_broken, check_corpus, open_store, output_folder
+from flows.checks import (
+    check_broken,
+    check_corpus,
+    check_selectable,
+    open_store,
+    output_folder,
+)
 from flows.cluster import open_cluster
 from flows.ingest import ingest_stages
 from flows.parameters import Compute, Corpus, Ingestion, Picture, Selecting
@@ -37,8 +43,7 @@ def curate(
     timings: dict[str, float] = {}
     with open_cluster(compute) as cluster:
         ingested = ingest_stages(opened, files, ingestion, compute, cluster, timings)
-        if not any(video.decoded for video in opened.read_catalogue().videos if video.active):
-            check_broken(ingested.videos, threshold=0)  # nothing to select from: say why
+        check_selectable(opened, ingested.videos)
         result = selection_stages(
             opened, folder, ingested, selecting, picture, compute, cluster, timings, parameters
         )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 
-import av
+from av import library_versions
 
 PACKAGES = ("coreframe", "torch", "av", "zarr", "numpy", "pandas", "prefect", "dask")
 
@@ -23,7 +23,7 @@ def timed(timings: dict[str, float], stage: str) -> Iterator[None]:
 
 def versions() -> dict[str, str]:
     """Of Python, the packages that matter for a result, and FFmpeg's decoders."""
-    libavcodec = ".".join(map(str, av.library_versions["libavcodec"]))
+    libavcodec = ".".join(map(str, library_versions["libavcodec"]))
     found = {"python": platform.python_version()}
     found |= {name: version(name) for name in PACKAGES}
     return found | {"libavcodec": libavcodec}

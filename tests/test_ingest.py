@@ -29,6 +29,14 @@ def corpus(made_videos: dict[str, Path], tmp_path_factory: pytest.TempPathFactor
     return folder
 
 
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An empty input folder."""
+    path = tmp_path / "in"
+    path.mkdir()
+    return path
+
+
 def same(store: Store, other: Store) -> bool:
     (frames, vectors), (other_frames, other_vectors) = content(store), content(other)
     pd.testing.assert_frame_equal(frames, other_frames)
@@ -143,10 +151,8 @@ def test_interrupted_run_ends_like_one_left_alone(
 
 
 def test_renamed_file_is_not_embedded_again(
-    made_videos: dict[str, Path], tmp_path: Path, cluster: str
+    folder: Path, made_videos: dict[str, Path], tmp_path: Path, cluster: str
 ) -> None:
-    folder = tmp_path / "in"
-    folder.mkdir()
     shutil.copy(made_videos["closed_gop.mp4"], folder / "old.mp4")
     ingest([folder], tmp_path / "s", cluster)
     (folder / "old.mp4").rename(folder / "new.mp4")
@@ -156,10 +162,8 @@ def test_renamed_file_is_not_embedded_again(
 
 
 def test_changed_file_gets_new_rows_and_its_old_ones_are_retired(
-    made_videos: dict[str, Path], tmp_path: Path, cluster: str
+    folder: Path, made_videos: dict[str, Path], tmp_path: Path, cluster: str
 ) -> None:
-    folder = tmp_path / "in"
-    folder.mkdir()
     shutil.copy(made_videos["closed_gop.mp4"], folder / "a.mp4")
     ingest([folder], tmp_path / "s", cluster)
     shutil.copy(made_videos["high_444.mp4"], folder / "a.mp4")
@@ -184,10 +188,8 @@ def test_copy_of_a_video_has_rows_of_its_own_that_are_duplicates(
 
 
 def test_video_that_vanishes_before_it_is_embedded_stays_pending_and_is_named(
-    made_videos: dict[str, Path], tmp_path: Path, cluster: str
+    folder: Path, made_videos: dict[str, Path], tmp_path: Path, cluster: str
 ) -> None:
-    folder = tmp_path / "in"
-    folder.mkdir()
     for name in ("closed_gop.mp4", "high_444.mp4"):
         shutil.copy(made_videos[name], folder / name)
     store, _ = ingest([folder], tmp_path / "s", cluster)
@@ -229,10 +231,8 @@ def entries(store: Store) -> list[tuple[str, str]]:
 
 
 def test_missing_file_leaves_the_corpus_until_it_is_back(
-    made_videos: dict[str, Path], tmp_path: Path, cluster: str
+    folder: Path, made_videos: dict[str, Path], tmp_path: Path, cluster: str
 ) -> None:
-    folder = tmp_path / "in"
-    folder.mkdir()
     for name in ("closed_gop.mp4", "high_444.mp4"):
         shutil.copy(made_videos[name], folder / name)
     ingest([folder], tmp_path / "s", cluster)
@@ -247,10 +247,8 @@ def test_missing_file_leaves_the_corpus_until_it_is_back(
 
 
 def test_content_that_comes_back_gets_its_rows_back(
-    made_videos: dict[str, Path], tmp_path: Path, cluster: str
+    folder: Path, made_videos: dict[str, Path], tmp_path: Path, cluster: str
 ) -> None:
-    folder = tmp_path / "in"
-    folder.mkdir()
     for name in ("closed_gop.mp4", "high_444.mp4", "closed_gop.mp4"):
         shutil.copy(made_videos[name], folder / "a.mp4")
         store, counts = ingest([folder], tmp_path / "s", cluster)
@@ -259,10 +257,8 @@ def test_content_that_comes_back_gets_its_rows_back(
 
 
 def test_broken_content_under_changing_files_is_judged_anew(
-    made_videos: dict[str, Path], tmp_path: Path, cluster: str
+    folder: Path, made_videos: dict[str, Path], tmp_path: Path, cluster: str
 ) -> None:
-    folder = tmp_path / "in"
-    folder.mkdir()
     for data in (b"no video", None, b"no video"):
         if data is None:
             shutil.copy(made_videos["closed_gop.mp4"], folder / "a.mp4")
@@ -272,9 +268,9 @@ def test_broken_content_under_changing_files_is_judged_anew(
     assert [v.state for v in store.read_catalogue().videos] == ["retired", "retired", "broken"]
 
 
-def test_equal_useless_files_are_judged_each_by_its_name(tmp_path: Path, cluster: str) -> None:
-    folder = tmp_path / "in"
-    folder.mkdir()
+def test_equal_useless_files_are_judged_each_by_its_name(
+    folder: Path, tmp_path: Path, cluster: str
+) -> None:
     for name in ("a.txt", "b.mp4", "c.txt"):
         (folder / name).touch()
     for _ in range(2):
@@ -283,10 +279,8 @@ def test_equal_useless_files_are_judged_each_by_its_name(tmp_path: Path, cluster
 
 
 def test_file_with_an_undecodable_name_is_named_and_the_others_go_on(
-    made_videos: dict[str, Path], tmp_path: Path, cluster: str
+    folder: Path, made_videos: dict[str, Path], tmp_path: Path, cluster: str
 ) -> None:
-    folder = tmp_path / "in"
-    folder.mkdir()
     shutil.copy(made_videos["closed_gop.mp4"], folder / "good.mp4")
     shutil.copy(made_videos["closed_gop.mp4"], os.fsencode(folder) + b"/bad\xff.mp4")
     store, _ = ingest([folder], tmp_path / "s", cluster)
@@ -336,10 +330,8 @@ def test_frames_too_small_for_the_crop_are_left_out_one_by_one(
 
 
 def test_missing_video_beside_one_to_embed_stays_missing(
-    made_videos: dict[str, Path], tmp_path: Path, cluster: str
+    folder: Path, made_videos: dict[str, Path], tmp_path: Path, cluster: str
 ) -> None:
-    folder = tmp_path / "in"
-    folder.mkdir()
     for name in ("closed_gop.mp4", "high_444.mp4"):
         shutil.copy(made_videos[name], folder / name)
     ingest([folder], tmp_path / "s", cluster)

@@ -225,6 +225,22 @@ def test_too_many_broken_videos_end_in_an_error_after_all_is_written(
     assert (tmp_path / "out" / "run.json").exists()
 
 
+def test_nothing_but_broken_videos_is_said_so(made_videos: dict[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    raw = made_videos["mjpeg.mov"].read_bytes()
+    start = raw.index(b"mdat") + 4
+    stop = raw.index(b"moov", start) - 4
+    blank = raw[:start] + bytes(stop - start) + raw[stop:]  # it opens, but holds no picture
+    (tmp_path / "in" / "a.mov").write_bytes(blank)
+    with pytest.raises(CoreframeError, match=r"no frame to select from: 1 of 1 videos .*a\.mov"):
+        curate(
+            store=str(tmp_path / "s"),
+            out=str(tmp_path / "o"),
+            corpus=Corpus(videos=[str(tmp_path / "in")]),
+            compute=Compute(workers=1, device="cpu"),
+        )
+
+
 def test_replaced_video_is_not_exported_as_what_it_was(
     made_videos: dict[str, Path], tmp_path: Path
 ) -> None:

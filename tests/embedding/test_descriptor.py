@@ -67,6 +67,7 @@ def test_same_bits_in_any_batch_and_thread_count() -> None:
             assert torch.equal(parts, whole), (count, batch)
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_same_bits_on_cuda() -> None:
     images = torch.cat([scene(seed) for seed in range(40)])
