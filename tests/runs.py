@@ -103,3 +103,13 @@ def check_picks(store: Path, out: Path) -> None:
         nearest = np.sqrt(((own[:rank] - own[rank]) ** 2).sum(axis=1).min()) / 4000
         assert abs(selection["distance"][rank] - nearest) < 1e-9
     assert np.isnan(selection["distance"][0])
+
+
+def scenes_hit(picks: pd.DataFrame, scenes: list[tuple[str, int, int, str]]) -> int:
+    """How many scenes hold at least one of the picks (columns ``video`` and ``frame_index``)."""
+    hit = set()
+    for file, start, stop, name in scenes:
+        own = picks[picks["video"] == file]["frame_index"]
+        if ((own >= start) & (own < stop)).any():
+            hit.add(name)
+    return len(hit)

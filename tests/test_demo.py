@@ -3,23 +3,12 @@
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
 import make_demo
 from tasks.select import baseline_rows, select_frames
 from tasks.selection.methods import Budget, Choice
-from tests.runs import ingest
-
-
-def scenes_hit(picks: pd.DataFrame, scenes: list[tuple[str, int, int, str]]) -> int:
-    """How many scenes hold at least one of the picks (columns ``video`` and ``frame_index``)."""
-    hit = set()
-    for file, start, stop, name in scenes:
-        own = picks[picks["video"] == file]["frame_index"]
-        if ((own >= start) & (own < stop)).any():
-            hit.add(name)
-    return len(hit)
+from tests.runs import ingest, scenes_hit
 
 
 @pytest.fixture(scope="module")

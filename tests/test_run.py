@@ -19,8 +19,7 @@ from flows.selection import select
 from tasks.errors import CoreframeError
 from tasks.store.store import Store
 from tests import shots
-from tests.runs import check_metrics, check_picks
-from tests.test_demo import scenes_hit
+from tests.runs import check_metrics, check_picks, scenes_hit
 from tests.videos import damage, sequential_rgb
 
 pytestmark = pytest.mark.xdist_group("flows")  # one Prefect server for all of them
