@@ -10,6 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import dask
 import numpy as np
 from dask.distributed import LocalCluster
 
@@ -17,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "data")]
 
 import make_demo  # noqa: E402
+from flows.cluster import SETTINGS  # noqa: E402
 from tasks.select import baseline_rows, select_frames  # noqa: E402
 from tasks.selection.methods import Budget, Choice  # noqa: E402
 from tests import shots  # noqa: E402
@@ -64,6 +66,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as temporary,
+        dask.config.set(SETTINGS),
         LocalCluster(
             n_workers=2, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"
         ) as cluster,

@@ -22,6 +22,9 @@ SETTINGS = {
     # Workers hold what they run and no queue: a dying one takes no innocent job with it.
     "distributed.scheduler.worker-saturation": 1.0,
     "distributed.logging.distributed": "error",
+    # Dask's profiler looks at all threads every 10 ms through sys._current_frames(), which can
+    # deadlock a process under CPython 3.11 (seen here); nobody reads its profiles.
+    "distributed.worker.profile.enabled": False,
 }
 
 
