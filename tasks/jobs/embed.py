@@ -54,12 +54,13 @@ class BlockJob:
 
 @dataclass
 class BlockReport:
-    """What came of it. Counts are of rows newly committed by this call."""
+    """What came of it."""
 
     block: int
     counts: dict[int, tuple[int, int]] = field(default_factory=dict)
     """video -> (decoded, undecodable), over all of its rows committed in this block."""
     embedded: int = 0
+    """Rows newly committed by this call."""
     damaged: dict[int, str] = field(default_factory=dict)
     """video -> why it needs a census before its rows here can be embedded."""
     unreadable: dict[int, str] = field(default_factory=dict)

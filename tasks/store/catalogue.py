@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields, replace
-from fractions import Fraction
 
 import pyarrow as pa
 
@@ -64,10 +63,6 @@ class Video:
     def active(self) -> bool:
         """Its rows belong to the corpus."""
         return self.rows > 0 and self.state not in ("missing", "retired")
-
-    @property
-    def time_base(self) -> Fraction:
-        return Fraction(self.time_base_num, self.time_base_den)
 
 
 _TYPES = {int: pa.int64(), float: pa.float64(), str: pa.string()}
