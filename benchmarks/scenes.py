@@ -20,7 +20,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "data")]
 import make_demo  # noqa: E402
 from flows.cluster import SETTINGS  # noqa: E402
 from tasks.select import baseline_rows, select_frames  # noqa: E402
-from tasks.selection.methods import Budget, Choice  # noqa: E402
+from tasks.selection.choice import Budget, Choice  # noqa: E402
 from tests import shots  # noqa: E402
 from tests.runs import ingest, scenes_hit  # noqa: E402
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from flows.parameters import Compute, Corpus, Ingestion
 from tasks.embedding.embedder import load_embedder
 from tasks.errors import BrokenVideoError, CoreframeError, NotAVideoError, UsageError
-from tasks.selection.methods import exact
+from tasks.selection.choice import exact
 from tasks.store.catalogue import Video
 from tasks.store.store import Store, StoreSettings
 from tasks.video.container import open_video

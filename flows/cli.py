@@ -68,6 +68,38 @@ Proportion = Annotated[float | None, typer.Option(help="Share of the decodable f
 MinDistance = Annotated[
     float | None, typer.Option(help="L2 (0 to 2) that any two selected frames are apart at least.")
 ]
+Radius = Annotated[
+    float | None, typer.Option(help="L2 within which every frame has a selected one: stop then.")
+]
+Minimum = Annotated[
+    list[str] | None,
+    typer.Option("--min", help="sharpness=V or luminance=V: choose no frame below; repeatable."),
+]
+Maximum = Annotated[
+    list[str] | None,
+    typer.Option("--max", help="sharpness=V or luminance=V: choose no frame above; repeatable."),
+]
+PreferSharp = Annotated[
+    float, typer.Option(help="0 to 1: how much farther a blurred frame must lie to be chosen.")
+]
+MinPerVideo = Annotated[int, typer.Option(help="Frames of every video at least.")]
+MaxPerVideo = Annotated[int | None, typer.Option(help="Frames of any video at most.")]
+SequenceLength = Annotated[
+    int, typer.Option(help="Choose runs of so many consecutive sampled frames.")
+]
+Preselected = Annotated[
+    str | None,
+    typer.Option(help="Frames to start from: a selection.parquet, or CSV of video,frame_index."),
+]
+CountPreselected = Annotated[
+    bool, typer.Option("--count-preselected", help="They count towards the number asked for.")
+]
+Name = Annotated[
+    str | None, typer.Option(help="Keep the selection in the store under this name; extend it.")
+]
+MemoryLimit = Annotated[
+    str | None, typer.Option(help="Of each local process, such as 2GB [default: all there is].")
+]
 Seed = Annotated[int, typer.Option(help="Of the random method.")]
 KeepDuplicates = Annotated[
     bool, typer.Option("--keep-exact-duplicates", help="Allow frames equal to an earlier one.")
@@ -103,14 +135,25 @@ def curate(
     n_samples: NSamples = None,
     proportion: Proportion = None,
     min_distance: MinDistance = None,
+    radius: Radius = None,
     seed: Seed = 0,
     keep_exact_duplicates: KeepDuplicates = False,
+    min: Minimum = None,
+    max: Maximum = None,
+    prefer_sharp: PreferSharp = 0.0,
+    min_per_video: MinPerVideo = 0,
+    max_per_video: MaxPerVideo = None,
+    sequence_length: SequenceLength = 1,
+    preselected: Preselected = None,
+    count_preselected: CountPreselected = False,
+    name: Name = None,
     resize: Resize = None,
     format: Format = "png",
     quality: Quality = 95,
     workers: Workers = None,
     cluster: ClusterOption = None,
     device: Device = "auto",
+    memory_limit: MemoryLimit = None,
 ) -> None:
     """Do everything: index, embed what is new, select, export, compare."""
     given = dict(locals())
@@ -140,6 +183,7 @@ def ingest(
     workers: Workers = None,
     cluster: ClusterOption = None,
     device: Device = "auto",
+    memory_limit: MemoryLimit = None,
 ) -> None:
     """Index the videos and embed the frames that the store lacks."""
     given = dict(locals())
@@ -159,14 +203,25 @@ def select(
     n_samples: NSamples = None,
     proportion: Proportion = None,
     min_distance: MinDistance = None,
+    radius: Radius = None,
     seed: Seed = 0,
     keep_exact_duplicates: KeepDuplicates = False,
+    min: Minimum = None,
+    max: Maximum = None,
+    prefer_sharp: PreferSharp = 0.0,
+    min_per_video: MinPerVideo = 0,
+    max_per_video: MaxPerVideo = None,
+    sequence_length: SequenceLength = 1,
+    preselected: Preselected = None,
+    count_preselected: CountPreselected = False,
+    name: Name = None,
     resize: Resize = None,
     format: Format = "png",
     quality: Quality = 95,
     workers: Workers = None,
     cluster: ClusterOption = None,
     device: Device = "auto",
+    memory_limit: MemoryLimit = None,
 ) -> None:
     """Select from an existing store, write the frames, compare the methods."""
     given = dict(locals())
@@ -253,7 +308,9 @@ def _sentence(error: ValidationError) -> str:
     message = first["msg"].removeprefix("Value error, ").rstrip(".")
     if not option:
         return f"{message}."
-    return f"--{option} {first['input']}: {message[0].lower()}{message[1:]}."
+    given = first["input"]
+    value = " ".join(map(str, given)) if isinstance(given, list) else given
+    return f"--{option} {value}: {message[0].lower()}{message[1:]}."
 
 
 if __name__ == "__main__":

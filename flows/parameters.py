@@ -1,18 +1,23 @@
 """What a person can set. Prefect's pages make their forms from these models."""
 
+import math
 from fractions import Fraction
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ByteSize, ConfigDict, Field, model_validator
 
 from tasks.embedding.embedder import EmbedderSpec
-from tasks.selection.methods import Budget, Choice
+from tasks.selection.choice import MEASURES, Budget, Choice
 from tasks.video.pictures import PictureSettings, Resize
 from tasks.video.pixels import Crop
 from tasks.video.sampling import Sampling
 
 DEFAULT_SAMPLES = 100
 """Frames selected when no budget is given: enough to look through in a minute."""
+
+
+LEAST_MEMORY_BYTES = 600 * 10**6
+"""A worker takes some 400 MB before it holds anything."""
 
 
 def _fps(value: str) -> str:
@@ -33,6 +38,28 @@ def _crop(value: str) -> str:
 def _resize(value: str) -> str:
     Resize.parse(value)
     return value
+
+
+def _limits(given: list[str]) -> list[str]:
+    _measures(given)
+    return given
+
+
+def _measures(given: list[str]) -> dict[str, float]:
+    """Read ``MEASURE=VALUE`` texts."""
+    limits: dict[str, float] = {}
+    for text in given:
+        measure, _, value = text.partition("=")
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if measure not in MEASURES or not math.isfinite(number):
+            raise ValueError(f"must be {' or '.join(MEASURES)}, =, and a number: sharpness=0.02")
+        if measure in limits:
+            raise ValueError(f"{measure} is limited twice: give one of them")
+        limits[measure] = number
+    return limits
 
 
 class Parameters(BaseModel):
@@ -111,16 +138,71 @@ class Selecting(Parameters):
         default=None, ge=0, le=2, description="L2 that any two selected frames are apart at least."
     )
     seed: int = Field(default=0, ge=0, description="Of the random method and of samples.")
+    radius: float | None = Field(
+        default=None,
+        ge=0,
+        le=2,
+        description="Stop once every frame is as near as this to a selected one; L2.",
+    )
     keep_exact_duplicates: bool = Field(
         default=False, description="Allow frames whose pixels equal an earlier frame's."
     )
+    min: Annotated[list[str], AfterValidator(_limits)] = Field(
+        default=[], description="MEASURE=VALUE: choose no frame below it. sharpness, luminance."
+    )
+    max: Annotated[list[str], AfterValidator(_limits)] = Field(
+        default=[], description="MEASURE=VALUE: choose no frame above it. sharpness, luminance."
+    )
+    prefer_sharp: float = Field(
+        default=0.0, ge=0, le=1, description="Among near-equals choose the sharper; a strength."
+    )
+    min_per_video: int = Field(default=0, ge=0, description="Frames of every video at least.")
+    max_per_video: int | None = Field(
+        default=None, ge=1, description="Frames of any video at most."
+    )
+    sequence_length: int = Field(
+        default=1, ge=1, le=65536, description="Consecutive sampled frames chosen together."
+    )
+    preselected: str | None = Field(
+        default=None, description="A selection.parquet, or CSV of video and frame_index."
+    )
+    count_preselected: bool = Field(
+        default=False, description="Preselected frames count towards the number asked for."
+    )
+    name: str | None = Field(
+        default=None, description="Keep the selection in the store, to extend it later."
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Selecting":
+        self.choice()
+        return self
 
     def choice(self) -> Choice:
+        """Put it in the terms of `tasks.selection`.
+
+        Raises:
+            UsageError: what is asked for contradicts itself.
+        """
         n_samples = self.n_samples
-        if self.n_samples is None and self.proportion is None and self.min_distance is None:
-            n_samples = DEFAULT_SAMPLES
-        budget = Budget(n_samples, self.proportion, self.min_distance or 0.0)
-        return Choice(self.method, budget, self.seed, self.keep_exact_duplicates)
+        bounds = (self.n_samples, self.proportion, self.min_distance, self.radius)
+        if all(bound is None for bound in bounds):
+            n_samples = max(DEFAULT_SAMPLES, self.sequence_length)
+        return Choice(
+            method=self.method,
+            budget=Budget(n_samples, self.proportion, self.min_distance or 0.0, self.radius),
+            seed=self.seed,
+            keep_exact_duplicates=self.keep_exact_duplicates,
+            sequence_length=self.sequence_length,
+            minimum=_measures(self.min),
+            maximum=_measures(self.max),
+            prefer_sharp=self.prefer_sharp,
+            min_per_video=self.min_per_video,
+            max_per_video=self.max_per_video,
+            preselected=self.preselected,
+            count_preselected=self.count_preselected,
+            name=self.name,
+        )
 
 
 class Picture(Parameters):
@@ -150,11 +232,20 @@ class Compute(Parameters):
         default=None, description="tcp://… of a Dask scheduler, or a cluster file that names one."
     )
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    memory_limit: ByteSize | None = Field(
+        default=None,
+        ge=LEAST_MEMORY_BYTES,
+        description="Of each process of the local cluster, such as 2GB; by default they share all.",
+    )
 
     @model_validator(mode="after")
     def _one_place(self) -> "Compute":
         if self.cluster is not None and self.workers is not None:
             raise ValueError("workers is for the local cluster: leave it out when naming a cluster")
+        if self.cluster is not None and self.memory_limit is not None:
+            raise ValueError(
+                "memory-limit is for the local cluster: start the named one's workers with theirs"
+            )
         return self
 
     def embedder(self, ingestion: Ingestion) -> EmbedderSpec:

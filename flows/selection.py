@@ -75,8 +75,13 @@ def selection_stages(
         measured = measure_selection(
             store, selection, choice.method, choice.seed, exported, device, cluster
         )
-    videos = store.read_catalogue().videos
-    metrics = {"methods": measured.methods, "selected": choice.method, "storage": measured.storage}
+    videos, units = store.read_catalogue().videos, selection.units
+    metrics = {
+        "methods": measured.methods,
+        "selected": choice.method,
+        "sequence_length": units.length,
+        "storage": measured.storage,
+    }
     run = {
         "parameters": parameters,
         "versions": versions(),
@@ -85,12 +90,18 @@ def selection_stages(
         | {
             "decodable_frames": selection.decodable,
             "undecodable_frames": sum(video.undecodable for video in videos if video.active),
-            "exact_duplicates": selection.duplicates,
-            "eligible_frames": len(selection.eligible),
+            "exact_duplicates": units.duplicates,
+            "rejected_frames": units.rejected,
+            "frames_in_no_sequence": units.loose,
+            "eligible_frames": int(units.eligible.sum()) * units.length,
             "asked_frames": selection.asked,
+            "kept_frames": selection.kept,
+            "gone_frames": selection.gone,
             "selected_frames": len(selection.frames),
             "stopped_by": selection.stopped_by,
             "selection_passes": selection.passes,
+            "distances_formed": selection.pairs,
+            "sketch_distances_formed": selection.screened,
             "written_files": exported.files,
         },
         "failures": exported.failures,

@@ -22,18 +22,27 @@ def show_result(result: Mapping[str, Any], out: str) -> None:
     """
     run, metrics = result["run"], result["metrics"]
     counts, storage = run["counts"], metrics["storage"]
-    rows = comparison(metrics["methods"], metrics["selected"])
+    rows = comparison(metrics)
     table = Table(box=box.SIMPLE_HEAVY, padding=(0, 0, 0, 1), pad_edge=False)
     for number, title in enumerate(rows[0]):
         table.add_column(title, justify="right" if number else "left", no_wrap=True)
     for row in rows:
         table.add_row(*row.values(), style="bold" if SELECTED_MARK in row["method"] else None)
     Console().print(table)
-    _say("L2: between any two frames of a set. gap: from any frame of the corpus to the set.")
-    duplicates = counts["exact_duplicates"]
-    _say(
-        _files(counts["files"]) + (f"; {duplicates:,} exact duplicates left out" * bool(duplicates))
-    )
+    noun = "frame" if metrics["sequence_length"] == 1 else "sequence"
+    _say(f"L2: between any two {noun}s of a set. gap: from any {noun} of the corpus to the set.")
+    if not all(measured["exact"] for measured in metrics["methods"].values()):
+        _say("* from the pairs of a random sample, ± its 95 % confidence interval")
+    left_out = {
+        "exact duplicates": counts["exact_duplicates"],
+        "outside the quality limits": counts["rejected_frames"],
+        "in no whole sequence": counts["frames_in_no_sequence"],
+    }
+    parts = [f"{count:,} {what}" for what, count in left_out.items() if count]
+    _say(_files(counts["files"]) + (f"; left out: {', '.join(parts)}" if parts else ""))
+    if counts["kept_frames"]:
+        new = counts["selected_frames"] - counts["kept_frames"]
+        _say(f"{counts['kept_frames']:,} frames were selected before, {new:,} are new")
     if counts["stopped_by"] == "exhausted" and counts["asked_frames"] is not None:
         _say(
             f"{counts['asked_frames']:,} frames were asked for, but there are only "

@@ -38,7 +38,7 @@ def export_frames(
     was embedded.
 
     Returns:
-        The table of ``selection.parquet``, and what was written.
+        The chosen frames with their files and the names of their videos, and what was written.
     """
     videos = {video.video: video for video in store.read_catalogue().videos if video.active}
     stems = file_stems({number: video.path for number, video in videos.items()})
@@ -61,8 +61,7 @@ def export_frames(
             result.sample += one.sample
             result.failures += one.failures
             advance(one.files)
-    table = chosen[["rank", "row", "video", "frame_index", "pts", "time_s", "distance", "file"]]
-    return table.assign(video=[videos[number].path for number in table["video"]]), result
+    return chosen.assign(video=[videos[number].path for number in chosen["video"]]), result
 
 
 def size_sample(corpus: pd.DataFrame) -> pd.DataFrame:

@@ -1,13 +1,13 @@
 """Unit vectors as small integers, so that distances are exact and reproducible to the bit.
 
-A unit vector is multiplied by 4000 and rounded. All partial sums of a dot product of two such
-vectors are integers below 2^24 (Cauchy-Schwarz; rounding lengthens a vector by at most
-sqrt(dim)/2, so up to dim 36,000 it stays below 4096), hence a float32 matrix product over them is
-exact in any order, on any device, with TF32 off. Squared distances reach 4 * 4096^2 < 2^26 and
-are formed in int32.
+A unit vector is multiplied by 4000 and rounded, which lengthens it by at most sqrt(dim)/2: to no
+more than 4064 up to dim 16,384. All partial sums of a dot product of two such vectors are integers
+below 2^24 (Cauchy-Schwarz), hence a float32 matrix product over them is exact in any order, on any
+device, with TF32 off. Squared distances reach 4 * 4064^2 < 2^26 and are formed in int32.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil
 
@@ -16,13 +16,11 @@ import torch
 
 SCALE = 4000
 
-TILE_VALUES = 2 * 1024 * 1024
-"""Values widened or distances formed at a time: 8 MiB of float32 or int32."""
+MAX_DIM = 16_384
+"""Up to here every product below is exact."""
 
-
-def from_floats(vectors: np.ndarray) -> np.ndarray:
-    """(n, dim) float unit vectors, or lattice values divided by SCALE, to int16 lattice."""
-    return np.rint(vectors * np.float32(SCALE)).astype(np.int16)
+TILE_VALUES = 2**19
+"""Values widened to float32, and scores formed, at a time: 2 MiB stay in a core's cache."""
 
 
 def quantise(vectors: torch.Tensor) -> np.ndarray:
@@ -43,7 +41,12 @@ def squared_norms(vectors: torch.Tensor) -> torch.Tensor:
 
 def tiles(vectors: torch.Tensor) -> Sequence[torch.Tensor]:
     """Split (n, dim) rows so that a widened copy of one part stays small, however large n is."""
-    return torch.split(vectors, max(1, TILE_VALUES // max(1, vectors.shape[1])))
+    return torch.split(vectors, tile_rows(vectors.shape[1]))
+
+
+def tile_rows(dim: int, targets: int = 1) -> int:
+    """Rows whose vectors, and scores with so many targets, are formed at a time."""
+    return max(1, TILE_VALUES // max(1, dim, targets))
 
 
 def squared_distances(
@@ -59,6 +62,83 @@ def squared_distances(
     """
     dots = (left @ right.T).to(torch.int32)
     return left_norms[:, None] + right_norms[None, :] - 2 * dots
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Vectors made ready for finding, exactly and cheaply, which of them is nearest to others.
+
+    Written |c|^2 = SCALE^2 + 2h - p with an integer h and p 0 or 1, the squared distance of x and c
+    is |x|^2 + SCALE^2 - p - 2 (x.c - h). The score x.c - h is an integer that a float32 product
+    gives exactly: its partial sums stay below 4064^2 + (4064^2 - SCALE^2) / 2 < 2^24. So the
+    nearest is the one with the highest score, found among float32 numbers without forming a matrix
+    of integers; among equal scores those with p = 1 are nearer, and stand first.
+
+    Attributes:
+        wide: (m, dim) float32 holding lattice integers, those with p = 1 first.
+        offset: (m, 1) float32, -h.
+        norms: (m,) int32 squared lengths.
+        odd: how many have p = 1.
+        place: (m,) int64, where each stood among the vectors given; ascending among equal p.
+    """
+
+    wide: torch.Tensor
+    offset: torch.Tensor
+    norms: torch.Tensor
+    odd: int
+    place: torch.Tensor
+
+    @classmethod
+    def of(cls, vectors: torch.Tensor) -> "Targets":
+        """Prepare (m, dim) int16 lattice vectors."""
+        norms = squared_norms(vectors)
+        odd = (norms - SCALE**2) & 1
+        place = torch.argsort(odd, descending=True, stable=True)
+        norms, odd = norms[place], odd[place]
+        half = (norms - SCALE**2 + odd) // 2
+        wide = vectors.index_select(0, place).float()
+        return cls(wide, -half.float()[:, None], norms, int(odd.sum()), place)
+
+    def __len__(self) -> int:
+        return len(self.wide)
+
+    def some(self, chosen: torch.Tensor) -> "Targets":
+        """Those at ascending positions (int64) of these; ``place`` and ``norms`` stay whole."""
+        return replace(
+            self,
+            wide=self.wide.index_select(0, chosen),
+            offset=self.offset.index_select(0, chosen),
+            odd=int((chosen < self.odd).sum()),
+        )
+
+    def scores(self, wide: torch.Tensor) -> torch.Tensor:
+        """(m, n) float32 scores of (n, dim) float32 vectors that hold lattice integers."""
+        return torch.addmm(self.offset, self.wide, wide.T)
+
+    @staticmethod
+    def least_score(norms: torch.Tensor, squared: torch.Tensor) -> torch.Tensor:
+        """(n,) float32: whoever scores no more is no nearer than ``squared``, (n,) of any type."""
+        return ((norms + SCALE**2 - 1 - squared) / 2 - 1).float()
+
+    def nearest(self, scores: torch.Tensor, norms: torch.Tensor) -> torch.Tensor:
+        """(n,) int32 squared distance to the nearest of these.
+
+        Args:
+            scores: of the n vectors.
+            norms: (n,) int32, their squared lengths.
+        """
+        best = [
+            2 * part.amax(dim=0).to(torch.int32) + parity
+            for part, parity in ((scores[: self.odd], 1), (scores[self.odd :], 0))
+            if len(part)
+        ]
+        return norms + (SCALE**2 - (torch.maximum(*best) if len(best) == 2 else best[0]))
+
+    def squared(self, scores: torch.Tensor, norms: torch.Tensor) -> torch.Tensor:
+        """(m, n) int32 squared distances; arguments as of :meth:`nearest`."""
+        distance = norms[None, :] + SCALE**2 - 2 * scores.to(torch.int32)
+        distance[: self.odd] -= 1
+        return distance
 
 
 def to_l2(squared: np.ndarray) -> np.ndarray:

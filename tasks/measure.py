@@ -8,15 +8,29 @@ from dask.distributed import Client
 
 from tasks.dispatch import gather, workers
 from tasks.jobs.export import Exported
-from tasks.jobs.select import measure_pairs
-from tasks.metrics.pairwise import PairStatistics, sample_places, strips
-from tasks.select import DaskPartitions, Selection, baseline_rows, read_corpus
-from tasks.selection.greedy import greedy_k_center
+from tasks.jobs.select import as_is
+from tasks.metrics.pairwise import (
+    PairStatistics,
+    groups_of,
+    half_widths,
+    pairs_within,
+    sample_places,
+    strips,
+)
+from tasks.partitions import DaskPartitions
+from tasks.select import Selection, baseline_rows
+from tasks.selection.greedy import Goal, greedy_k_center
 from tasks.stage import stage
 from tasks.store.store import Store
 
-EXACT_ROWS = 20_000
-"""Up to here all pairs are measured (2 * 10^8, seconds); beyond, all pairs of a sample of rows."""
+EXACT_UNITS = 50_000
+"""Up to here all pairs are measured (1.25 * 10^9, half a minute); beyond, those of a sample."""
+
+SAMPLE_UNITS = 20_000
+"""Sampled at random, of which all pairs are measured (2 * 10^8, seconds)."""
+
+STRIP_UNITS = 1000
+"""Sets up to this size are one job."""
 
 
 @dataclass(frozen=True)
@@ -39,64 +53,69 @@ def measure_selection(
 ) -> Measured:
     """Measure the corpus, the selection, and the other methods at the selection's size.
 
-    All methods choose from the same eligible rows, so nothing but the method differs. Coverage
-    is over every decodable frame, exact duplicates included.
+    All methods choose from the same eligible units, so nothing but the method differs. Coverage
+    is over every unit, exact duplicates and rejected ones included.
     """
-    corpus = read_corpus(store)
-    rows = corpus["row"].to_numpy()
-    n = len(selection.frames)
+    units, n = selection.units, len(selection.chosen)
+    eligible = units.choosable
     subsets = {
-        "original": rows,
-        "fixed_rate": baseline_rows("fixed-rate", selection.eligible, n, seed),
-        "random": baseline_rows("random", selection.eligible, n, seed),
+        "original": units.rows,
+        "fixed_rate": baseline_rows("fixed-rate", eligible, min(n, len(eligible)), seed),
+        "random": baseline_rows("random", eligible, n, seed),
     }
     with Client(cluster) as client:
-        parts = DaskPartitions(client, store, rows, np.ones(len(rows), bool), device)
+        every = DaskPartitions(client, store, units.rows, length=units.length, device=device)
         if method == "coreset":
-            subsets["coreset"] = selection.frames["row"].to_numpy()
+            subsets["coreset"] = selection.chosen
         else:
-            subsets["coreset"] = _coreset_of_size(client, store, rows, selection, n, device)
-            subsets[method.replace("-", "_")] = selection.frames["row"].to_numpy()
+            choosing = DaskPartitions(client, store, eligible, length=units.length, device=device)
+            subsets["coreset"] = greedy_k_center(choosing, Goal(n)).rows
+            del choosing
+            subsets[method.replace("-", "_")] = selection.chosen
         methods = {}
         for name, chosen in subsets.items():
-            measured = _pairs(client, store, chosen, seed)
+            measured = _pairs(client, every, chosen, seed)
             if name == "original":
                 measured |= {"coverage_radius": 0.0, "coverage_mean": 0.0}
             else:
-                radius, mean = parts.coverage(store.read_rows(chosen))
+                radius, mean = every.coverage(every.collect(np.sort(chosen))[1])
                 measured |= {"coverage_radius": radius, "coverage_mean": mean}
-                measured["rows"] = chosen.tolist()
+                measured["rows"] = units.frames_of(chosen).tolist()
             methods[name] = measured
-    return Measured(methods, storage(store, len(rows), exported))
+    return Measured(methods, storage(store, selection.decodable, exported))
 
 
-def _coreset_of_size(
-    client: Client, store: Store, rows: np.ndarray, selection: Selection, n: int, device: str
-) -> np.ndarray:
-    eligible = np.isin(rows, selection.eligible)
-    return greedy_k_center(DaskPartitions(client, store, rows, eligible, device), n).rows
-
-
-def _pairs(client: Client, store: Store, rows: np.ndarray, seed: int) -> dict[str, Any]:
-    """Pairwise statistics of some rows, computed on the workers in strips."""
-    measured: dict[str, Any] = {"n": len(rows)}
-    exact = len(rows) <= EXACT_ROWS
+def _pairs(client: Client, every: DaskPartitions, chosen: np.ndarray, seed: int) -> dict[str, Any]:
+    """Pairwise statistics of some units, computed on the workers in strips."""
+    measured: dict[str, Any] = {"n": len(chosen)}
+    exact = len(chosen) <= EXACT_UNITS
     if not exact:
-        rows = rows[sample_places(len(rows), EXACT_ROWS, seed)]
-    jobs = strips(len(rows), 4 * workers(client)) if len(rows) > 1000 else [(0, len(rows))]
-    futures = [
-        client.submit(measure_pairs, str(store.path), rows, start, stop, pure=False)
-        for start, stop in jobs
-    ]
-    found = gather(client, futures, "Measuring")
-    total = PairStatistics.empty()
-    for part in found:
-        total = total.merge(part)
-    measured |= total.summary()
+        chosen = chosen[sample_places(len(chosen), SAMPLE_UNITS, seed)]
+    vectors = every.collect(np.sort(chosen))[1]
+    measured |= _statistics(client, vectors).summary()
     measured["exact"] = exact
     if not exact:
-        measured |= {"sampled_frames": len(rows), "sampled_pairs": total.pairs}
+        groups = [_statistics(client, vectors[group]) for group in groups_of(len(vectors), seed)]
+        measured |= {f"{name}_ci95": width for name, width in half_widths(groups).items()}
+        measured |= {
+            "sampled_frames": len(vectors),
+            "sampled_pairs": len(vectors) * (len(vectors) - 1) // 2,
+        }
     return measured
+
+
+def _statistics(client: Client, vectors: np.ndarray) -> PairStatistics:
+    """Of all pairs of (n, dim) int16 lattice vectors."""
+    parts = 4 * workers(client) if len(vectors) > STRIP_UNITS else 1
+    held = client.submit(as_is, vectors, pure=False)
+    futures = [
+        client.submit(pairs_within, held, start, stop, pure=False)
+        for start, stop in strips(len(vectors), parts)
+    ]
+    total = PairStatistics.empty()
+    for part in gather(client, futures, "Measuring"):
+        total = total.merge(part)
+    return total
 
 
 def storage(store: Store, decodable: int, exported: Exported) -> dict[str, Any]:

@@ -26,6 +26,10 @@ SELECTION_SCHEMA = pa.schema(
         "pts": pa.int64(),
         "time_s": pa.float64(),
         "distance": pa.float64(),
+        "radius": pa.float64(),
+        "lower_bound": pa.float64(),
+        "preselected": pa.bool_(),
+        "sequence": pa.int64(),
         "file": pa.string(),
     }
 )
@@ -43,23 +47,25 @@ def write_outputs(
 
     Args:
         out: the output folder.
-        selection: the columns of SELECTION_SCHEMA.
+        selection: the columns of SELECTION_SCHEMA, and perhaps others.
         metrics: what ``metrics.json`` holds.
         run: what ``run.json`` holds.
         videos: the catalogue's entries that the run is about.
     """
     path = out / "selection.parquet"
     before = _files_before(path)
-    table = pa.Table.from_pandas(selection, schema=SELECTION_SCHEMA, preserve_index=False)
-    with_nan = table["distance"].combine_chunks().fill_null(float("nan"))
-    table = table.set_column(table.schema.get_field_index("distance"), "distance", with_nan)
+    columns = selection[SELECTION_SCHEMA.names]
+    table = pa.Table.from_pandas(columns, schema=SELECTION_SCHEMA, preserve_index=False)
+    for name in ("distance", "radius", "lower_bound"):
+        with_nan = table[name].combine_chunks().fill_null(float("nan"))
+        table = table.set_column(table.schema.get_field_index(name), name, with_nan)
     _replace(path, lambda temporary: pq.write_table(table, temporary))
     remove_stale(out, before, selection["file"])
     write_text(out / "metrics.json", json.dumps(metrics, indent=2) + "\n")
     write_text(out / "report.md", report_markdown(run, metrics, videos))
     create_table_artifact(
         key="coreframe-comparison",
-        table=comparison(metrics["methods"], metrics["selected"]),
+        table=comparison(metrics),
         description=verdict(metrics),
     )
     write_text(out / "run.json", json.dumps(run, indent=2) + "\n")

@@ -1,33 +1,26 @@
-"""Stage 3, select: choose rows, with the corpus spread over the workers."""
+"""Stage 3, select: choose frames, with the corpus spread over the workers."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from dask.distributed import Client, Future
+from dask.distributed import Client
 
-from tasks.dispatch import gather, workers
-from tasks.errors import CoreframeError
-from tasks.jobs.select import load_partition
-from tasks.lattice import SCALE
-from tasks.progress import Advance, stage_bar
-from tasks.selection import partition as on_worker
-from tasks.selection.greedy import Picks, central_row, greedy_k_center
-from tasks.selection.methods import (
-    Choice,
-    distances_in_order,
-    fixed_rate_rows,
-    keep_apart,
-    random_rows,
-)
-from tasks.selection.partition import Candidates
+from tasks.errors import CoreframeError, UsageError
+from tasks.jobs.select import Before
+from tasks.partitions import DaskPartitions
+from tasks.preselected import preselected_rows
+from tasks.progress import stage_bar
+from tasks.selection.baselines import distances_in_order, fixed_rate_rows, keep_apart, random_rows
+from tasks.selection.choice import Choice
+from tasks.selection.greedy import Goal, Picks, Quota, greedy_k_center
+from tasks.selection.units import Units, form_units, mean_vectors
 from tasks.stage import stage
-from tasks.store.frames import first_occurrences
-from tasks.store.store import Store, corpus_frames
+from tasks.store.selections import NamedSelection, SavedSelection
+from tasks.store.store import RowReader, Store, corpus_frames
 
-PARTITIONS_PER_WORKER = 2
+CENTER_COLUMNS = ["row", "preselected", "distance", "radius", "lower_bound"]
 
 
 @dataclass(frozen=True)
@@ -35,19 +28,27 @@ class Selection:
     """What was chosen, and from what."""
 
     frames: pd.DataFrame
-    """One row a pick in pick order: rank, row, video (its catalogue number), frame_index, pts,
-    time_s, distance, digest."""
-    eligible: np.ndarray
-    """(m,) int64 rows that could be chosen, ascending."""
+    """One row a frame in pick order: rank, row, video (its catalogue number), frame_index, pts,
+    time_s, distance, radius, lower_bound, preselected, sequence, digest."""
+    chosen: np.ndarray
+    """(k,) int64 units in pick order, those from before first; a unit is named by its first row."""
+    units: Units
     decodable: int
-    """Rows of the corpus."""
-    duplicates: int
-    """Rows left out because an earlier frame has the same pixels."""
+    """Frames of the corpus."""
     asked: int | None
     """Frames the budget asked for, perhaps more than there are; None when it set no number."""
+    kept: int
+    """Frames that were selected before: by an earlier run under this name, or preselected."""
+    gone: int
+    """Frames that an earlier run under this name selected and whose videos are gone."""
     stopped_by: str
-    """``n``, ``min_distance``, ``exhausted`` or, at a fixed rate, ``thinned``."""
+    """``n``, ``min_distance``, ``radius``, ``max_per_video``, ``exhausted`` or, at a fixed rate,
+    ``thinned``."""
     passes: int
+    pairs: int
+    """Distances formed."""
+    screened: int
+    """Distances between sketches formed."""
 
 
 def read_corpus(store: Store) -> pd.DataFrame:
@@ -67,136 +68,239 @@ def read_corpus(store: Store) -> pd.DataFrame:
 
 @stage("select")
 def select_frames(store: Store, choice: Choice, device: str, cluster: str) -> Selection:
-    """Choose rows by the method asked for.
+    """Choose frames by the method asked for.
 
-    Duplicates are dropped before any method chooses, so that methods differ in nothing else.
+    What may be chosen is settled before any method chooses, so that methods differ in nothing
+    else; see `tasks.selection.units` for the order in which wishes take effect.
+
+    Raises:
+        UsageError: the wishes cannot be met by this corpus, or name what it does not hold.
     """
     corpus = read_corpus(store)
-    rows = corpus["row"].to_numpy()
-    first = first_occurrences(corpus)
-    eligible = np.ones(len(rows), bool) if choice.keep_exact_duplicates else first
-    asked = choice.budget.asked(len(rows))
-    available = int(eligible.sum())
-    n = available if asked is None else min(asked, available)
+    catalogue = store.read_catalogue()
+    units = form_units(corpus, {v.video: v.first_row for v in catalogue.videos}, choice)
+    asked = choice.budget.asked(len(corpus))
+    kept = _Kept(store, choice, units, corpus)
+    available = int((units.eligible & ~np.isin(units.rows, kept.rows)).sum())
+    wanted = available
+    if available == 0 and len(kept.rows) == 0:
+        raise UsageError(_why_nothing(choice, units, corpus))
+    if asked is not None:
+        wanted = max(0, max(1, asked // units.length) - kept.counted)
+    n = min(wanted, available)
 
-    with stage_bar("select", n, "frames") as advance:
+    with stage_bar("select", n * units.length, "frames") as advance:
         if choice.method == "coreset":
+            goal = _goal(choice, units, kept, n)
             with Client(cluster) as client:
-                parts = DaskPartitions(client, store, rows, eligible, device, advance)
-                picks = greedy_k_center(parts, n, choice.budget.squared_min_distance)
-                advance(len(picks.rows) - parts.assigned)
+                corpus_parts = DaskPartitions(
+                    client,
+                    store,
+                    units.choosable,
+                    length=units.length,
+                    weight=None if units.weight is None else units.weight[units.eligible],
+                    video=units.video[units.eligible] if goal.quota else None,
+                    device=device,
+                    before=kept.before,
+                )
+                picks = greedy_k_center(
+                    corpus_parts, goal, lambda count: advance(count * units.length)
+                )
+                centers = kept.followed_by(picks)
+                if kept.place is not None and len(centers):
+                    kept.save(corpus_parts, centers)
         else:
-            picks = _baseline_picks(store, choice, rows[eligible], n)
-            advance(len(picks.rows))
+            picks = _baseline_picks(store, choice, units, n)
+            centers = kept.followed_by(picks)
+            advance(n * units.length)
 
     stopped_by = picks.stopped_by
-    if stopped_by == "n" and (asked is None or asked > available):
+    if stopped_by == "n" and (asked is None or wanted > available):
         stopped_by = "exhausted"
-    chosen = corpus.set_index("row").loc[picks.rows].reset_index()
-    chosen.insert(0, "rank", np.arange(len(chosen)))
-    chosen["distance"] = picks.distance
     return Selection(
-        frames=chosen,
-        eligible=rows[eligible],
-        decodable=len(rows),
-        duplicates=int((~eligible).sum()),
+        frames=_frames_of(centers, units, corpus),
+        chosen=centers["row"].to_numpy(),
+        units=units,
+        decodable=len(corpus),
         asked=asked,
+        kept=len(kept.rows) * units.length,
+        gone=kept.gone * units.length,
         stopped_by=stopped_by,
         passes=picks.passes,
+        pairs=picks.pairs,
+        screened=picks.screened,
     )
 
 
+def _why_nothing(choice: Choice, units: Units, corpus: pd.DataFrame) -> str:
+    if len(units) == 0:
+        return (
+            f"no video has {choice.sequence_length} consecutive sampled frames that can all be "
+            "decoded: ask for a smaller sequence-length."
+        )
+    spans = ", ".join(
+        f"{measure} is {corpus[measure].min():.4g} to {corpus[measure].max():.4g}"
+        for measure in sorted({*choice.minimum, *choice.maximum})
+    )
+    return (
+        f"none of the {len(corpus):,} frames is within the limits of min and max ({spans}): "
+        "loosen them."
+    )
+
+
+def unit_reader(store: Store, units: Units):  # type: ignore[no-untyped-def]
+    """Give what reads the (k, dim) int16 lattice vectors of k units."""
+    return mean_vectors(RowReader(store), units.length)
+
+
 def baseline_rows(method: str, eligible: np.ndarray, n: int, seed: int) -> np.ndarray:
-    """The rows that ``random`` or ``fixed-rate`` chooses, in its order."""
+    """The units that ``random`` or ``fixed-rate`` chooses, in its order."""
     if method == "random":
         return random_rows(eligible, n, seed)
     return fixed_rate_rows(eligible, n)
 
 
-def _baseline_picks(store: Store, choice: Choice, eligible: np.ndarray, n: int) -> Picks:
+class _Kept:
+    """The centers that exist before the selection starts."""
+
+    def __init__(self, store: Store, choice: Choice, units: Units, corpus: pd.DataFrame) -> None:
+        self._units = units
+        self.place = None if choice.name is None else NamedSelection(store.path, choice.name)
+        saved = None if self.place is None else self.place.open(units.length)
+        self._saved, self.gone = _still_there(saved, units)
+        added = np.empty(0, np.int64)
+        if choice.preselected is not None:
+            added = preselected_rows(choice.preselected, corpus, store.read_catalogue())
+            added = added[
+                ~np.isin(added, [] if self._saved is None else self._saved.centers["row"])
+            ]
+        self._vectors = unit_reader(store, units)(added)
+        centers = pd.DataFrame({"row": added, "preselected": True})
+        if self._saved is not None:
+            self._vectors = np.concatenate([self._saved.vectors, self._vectors])
+            centers = pd.concat([self._saved.centers, centers], ignore_index=True)
+        self._old = len(centers) - len(added)
+        self._centers = centers.reindex(columns=CENTER_COLUMNS)
+        if len(added) or self.gone:
+            self._centers["distance"] = distances_in_order(self._vectors)
+        self.rows = centers["row"].to_numpy()
+        own = ~centers["preselected"].to_numpy().astype(bool)
+        self.counted = len(centers) if choice.count_preselected else int(own.sum())
+
+    @property
+    def before(self) -> Before | None:
+        """What partitions must know of them, None when there are none."""
+        if len(self.rows) == 0:
+            return None
+        old = slice(0, self._old)
+        return Before(
+            saved=(self.rows[old], self._vectors[old]) if self._saved is not None else None,
+            folder=None if self._saved is None else self._saved.folder,
+            added=(self.rows[self._old :], self._vectors[self._old :])
+            if len(self.rows) > self._old
+            else None,
+        )
+
+    def followed_by(self, picks: Picks) -> pd.DataFrame:
+        """All centers in order: CENTER_COLUMNS."""
+        kept = self._centers.copy()
+        if len(picks.radius_before) == len(kept):
+            radius = picks.radius_before.copy()  # for saved ones over the new units alone
+            saved = kept["radius"].to_numpy(float)[: self._old]
+            radius[: self._old] = np.maximum(saved, radius[: self._old])
+            kept["radius"] = radius
+        if self.gone:  # what the remaining ones cover without the others was never computed
+            kept.loc[: self._old - 1, ["radius", "lower_bound"]] = np.nan
+        new = pd.DataFrame(
+            {
+                "row": picks.rows,
+                "preselected": False,
+                "distance": picks.distance,
+                "radius": picks.radius,
+                "lower_bound": picks.lower_bound,
+            }
+        )
+        return pd.concat([kept, new], ignore_index=True) if len(kept) else new
+
+    def save(self, parts: DaskPartitions, centers: pd.DataFrame) -> None:
+        """Keep the selection in the store under its name."""
+        assert self.place is not None
+        folder = self.place.begin()
+        parts.save(folder, centers["row"].to_numpy())
+        picked = centers["row"].to_numpy()[len(self.rows) :]
+        order = np.argsort(picked)
+        vectors = np.empty((len(picked), self._vectors.shape[1]), np.int16)
+        if len(picked):
+            vectors[order] = parts.collect(picked[order])[1]
+        every = np.concatenate([self._vectors, vectors])
+        self.place.commit(folder, centers, every, self._units.length)
+
+
+def _still_there(saved: SavedSelection | None, units: Units) -> tuple[SavedSelection | None, int]:
+    """The saved selection without the centers that left the corpus, and how many those are."""
+    if saved is None:
+        return None, 0
+    there = np.isin(saved.centers["row"], units.rows)
+    gone = int((~there).sum())
+    if not there.any():
+        return None, gone
+    centers = saved.centers[there].reset_index(drop=True)
+    return SavedSelection(saved.folder, centers, saved.vectors[there]), gone
+
+
+def _goal(choice: Choice, units: Units, kept: _Kept, n: int) -> Goal:
+    """When the selection is done, in units.
+
+    Raises:
+        UsageError: there is no room for the least number of every video.
+    """
+    quota = None
+    least, most = -(-choice.min_per_video // units.length), None
+    if choice.max_per_video is not None:
+        most = choice.max_per_video // units.length
+    if least or most is not None:
+        video = units.video[units.eligible].astype(np.int64)
+        held = units.video[np.isin(units.rows, kept.rows)]
+        taken = Counter(held.tolist())
+        quota = Quota(most, least, units.choosable, video, taken)
+        room = Counter(video.tolist())
+        needed = sum(max(0, min(least, room[v]) - taken[v]) for v in room)
+        if n < needed:
+            raise UsageError(
+                f"min-per-video {choice.min_per_video} needs {needed * units.length:,} frames of "
+                f"the {len(room):,} videos, and the budget allows {n * units.length:,}: ask for "
+                "fewer of each, or for more in all."
+            )
+    budget = choice.budget
+    return Goal(n, budget.squared_min_distance, budget.squared_radius, quota)
+
+
+def _baseline_picks(store: Store, choice: Choice, units: Units, n: int) -> Picks:
     """Choose at random or at a fixed rate, and apart if that is asked.
 
-    At random, frames too near to a drawn one are passed over and drawing goes on; a fixed rate
-    has no others to go on with, so its frames are thinned.
+    At random, units too near to a drawn one are passed over and drawing goes on; a fixed rate
+    has no others to go on with, so its units are thinned.
     """
+    eligible, read = units.choosable, unit_reader(store, units)
     if choice.budget.min_distance == 0:
         rows, stopped_by = baseline_rows(choice.method, eligible, n, choice.seed), "n"
     else:
         random = choice.method == "random"
         order = baseline_rows(choice.method, eligible, len(eligible) if random else n, choice.seed)
-        rows = keep_apart(order, store.read_rows, choice.budget.squared_min_distance, n)
+        rows = keep_apart(order, read, choice.budget.squared_min_distance, n)
         stopped_by = "n" if len(rows) == n else "min_distance" if random else "thinned"
-    return Picks(rows, distances_in_order(store.read_rows(rows)), stopped_by)
+    unknown = np.full(len(rows), np.nan)
+    return Picks(rows, distances_in_order(read(rows)), unknown, unknown, unknown[:0], stopped_by)
 
 
-class DaskPartitions:
-    """The corpus on the workers: :class:`tasks.selection.greedy.Partitions` over Dask futures.
-
-    A partition's next state is a new future made from the last one and the new centers, both
-    immutable, so Dask can rebuild a lost worker's partitions from the store.
-    """
-
-    def __init__(
-        self,
-        client: Client,
-        store: Store,
-        rows: np.ndarray,
-        eligible: np.ndarray,
-        device: str,
-        advance: Advance = lambda _: None,
-    ) -> None:
-        self._client = client
-        self._store = store
-        self._advance = advance
-        self.assigned = 0
-        """Centers the partitions know of."""
-        count = PARTITIONS_PER_WORKER * workers(client)
-        self._parts: list[Future] = [
-            client.submit(load_partition, str(store.path), some, ok, device, pure=False)
-            for some, ok in split_by_block(rows, eligible, store.block_rows, count)
-        ]
-
-    def central(self) -> int | None:
-        return central_row(self._ask(on_worker.vector_sum), self._nearest_to_mean)
-
-    def _nearest_to_mean(self, count: int, total: np.ndarray) -> list[tuple[int, int] | None]:
-        return self._ask(on_worker.most_central, count, total)
-
-    def vectors(self, rows: Sequence[int]) -> np.ndarray:
-        return self._store.read_rows(rows)
-
-    def assign(self, rows: np.ndarray, vectors: np.ndarray) -> None:
-        self._parts = self._submit(on_worker.assign, rows, vectors)
-        self._advance(len(rows))
-        self.assigned += len(rows)
-
-    def candidates(self, count: int) -> list[Candidates]:
-        return self._ask(on_worker.candidates, -(-count // len(self._parts)))
-
-    def coverage(self, subset: np.ndarray) -> tuple[float, float]:
-        """Largest and mean L2 distance of the corpus's rows to their nearest vector of a subset.
-
-        Args:
-            subset: (m, dim) int16 lattice.
-        """
-        answers = self._ask(on_worker.coverage, subset)
-        rows = sum(count for _, _, count in answers)
-        largest = max(squared for squared, _, _ in answers)
-        return largest**0.5 / SCALE, sum(total for _, total, _ in answers) / rows / SCALE
-
-    def _submit(self, function: Callable[..., Any], *arguments: Any) -> list[Future]:
-        return [self._client.submit(function, part, *arguments, pure=False) for part in self._parts]
-
-    def _ask(self, function: Callable[..., Any], *arguments: Any) -> list[Any]:
-        return gather(self._client, self._submit(function, *arguments), "Selecting")
-
-
-def split_by_block(
-    rows: np.ndarray, eligible: np.ndarray, block_rows: int, count: int
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Split ascending rows into at most ``count`` runs of about equal size, whole blocks each."""
-    edges = np.flatnonzero(np.diff(rows // block_rows)) + 1
-    ideal = np.arange(1, count) * len(rows) // count
-    at = np.searchsorted(edges, ideal)
-    cuts = np.unique(edges[at[at < len(edges)]])
-    return list(zip(np.split(rows, cuts), np.split(eligible, cuts), strict=True))
+def _frames_of(centers: pd.DataFrame, units: Units, corpus: pd.DataFrame) -> pd.DataFrame:
+    """The frames of all centers; see :attr:`Selection.frames`."""
+    of = np.repeat(np.arange(len(centers)), units.length)
+    rows = units.frames_of(centers["row"].to_numpy())
+    frames = corpus.iloc[np.searchsorted(corpus["row"], rows)].reset_index(drop=True)
+    for name in CENTER_COLUMNS[1:]:
+        frames[name] = centers[name].to_numpy()[of]
+    frames["preselected"] = frames["preselected"].astype(bool)
+    frames["sequence"] = of
+    frames.insert(0, "rank", np.arange(len(frames)))
+    return frames

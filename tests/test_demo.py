@@ -7,7 +7,7 @@ import pytest
 
 import make_demo
 from tasks.select import baseline_rows, select_frames
-from tasks.selection.methods import Budget, Choice
+from tasks.selection.choice import Budget, Choice
 from tests.runs import ingest, scenes_hit
 
 
@@ -31,7 +31,8 @@ def test_coreset_finds_the_scenes(demo: Path, tmp_path: Path, cluster: str) -> N
     for method in ("fixed-rate", "random"):
         hits = [
             scenes_hit(
-                frames.loc[baseline_rows(method, selection.eligible, 40, seed)], make_demo.scenes()
+                frames.loc[baseline_rows(method, selection.units.choosable, 40, seed)],
+                make_demo.scenes(),
             )
             for seed in range(10)
         ]

@@ -1,18 +1,160 @@
 """Hold a part of the corpus for selecting and measuring."""
 
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
 import numpy as np
+import torch
 
 from tasks.embedding.embedder import resolve_device
-from tasks.metrics.pairwise import PairStatistics, pairs_within
-from tasks.selection.partition import Partition
-from tasks.store.store import Store
+from tasks.selection import partition
+from tasks.selection.partition import Partition, restored
+from tasks.selection.units import mean_vectors
+from tasks.selection.vectors import Vectors
+from tasks.store.selections import read_distances, write_distances
+from tasks.store.store import RowReader, Store
+
+STATE_BYTES = 256
+"""Taken by a row beside its vector: its state twice over while it is brought up to date, its
+sketch, and what selecting among the rows needs in passing."""
+
+GPU_SHARE = 0.6
+"""Of the free memory of a GPU that vectors may fill."""
 
 
-def load_partition(store: str, rows: np.ndarray, eligible: np.ndarray, device: str) -> Partition:
-    """Read rows from the store onto this worker's device."""
-    return Partition.of(rows, Store.open(store).read_rows(rows), eligible, resolve_device(device))
+@dataclass(frozen=True)
+class PartitionJob:
+    """Which units a worker is to hold; see :class:`tasks.selection.units.Units`."""
+
+    store: str
+    rows: np.ndarray
+    length: int
+    weight: np.ndarray | None
+    video: np.ndarray | None
+    device: str
+    room_bytes: int | None
+    """Memory that it may fill, None for as much as it takes."""
 
 
-def measure_pairs(store: str, rows: np.ndarray, start: int, stop: int) -> PairStatistics:
-    """Read rows from the store; see :func:`tasks.metrics.pairwise.pairs_within` for the rest."""
-    return pairs_within(Store.open(store).read_rows(rows), start, stop)
+class StoredUnits:
+    """Units of a store, read when asked for: :class:`tasks.selection.vectors.Source`."""
+
+    def __init__(self, store: str, rows: np.ndarray, length: int) -> None:
+        self._store, self._rows, self._length = store, rows, length
+        self._read: Any = None
+
+    def __reduce__(self) -> tuple:
+        return StoredUnits, (self._store, self._rows, self._length)
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        if self._read is None:
+            self._read = mean_vectors(RowReader(Store.open(self._store)), self._length)
+        return self._read(self._rows[start:stop])
+
+
+Centers = tuple[np.ndarray, np.ndarray]
+"""(c,) int64 rows and (c, dim) int16 lattice."""
+
+
+@dataclass(frozen=True)
+class Before:
+    """The centers that exist before a selection starts.
+
+    Attributes:
+        saved: those of an earlier run, None when there was none.
+        folder: where that run left the distances to them.
+        added: others.
+    """
+
+    saved: Centers | None
+    folder: Path | None
+    added: Centers | None
+
+
+def load_partition(job: PartitionJob, before: Before | None = None) -> Partition:
+    """Make a partition without centers, or with those that exist before the selection starts.
+
+    The partition's curve is over the latter: with saved ones, of the units alone that the earlier
+    run did not know.
+    """
+    part = Partition.of(job.rows, _vectors(job, job.rows), weight=job.weight, video=job.video)
+    if before is None:
+        return part
+    curves = []
+    if before.saved is not None and before.folder is not None:
+        part = _resumed(part, job, before.saved, before.folder)
+        curves.append(part.curve)
+    if before.added is not None:
+        part = partition.assign(part, *before.added, curve=True)
+        curves.append(part.curve)
+    return replace(part, curve=np.concatenate([curve for curve in curves if curve is not None]))
+
+
+def _resumed(part: Partition, job: PartitionJob, saved: Centers, folder: Path) -> Partition:
+    """Take over what an earlier run found, and find it for the units that it did not know."""
+    center_rows, center_vectors = saved
+    distance = np.zeros(len(part), np.int32)
+    number = np.full(len(part), -1, np.int64)
+    if len(part):
+        known = read_distances(folder, int(job.rows[0]), int(job.rows[-1]))
+        order = np.argsort(center_rows)
+        place = np.searchsorted(center_rows, known["center"], sorter=order)
+        owner = order[np.minimum(place, len(order) - 1)]
+        at = np.minimum(np.searchsorted(job.rows, known["row"]), len(job.rows) - 1)
+        valid = (center_rows[owner] == known["center"]) & (job.rows[at] == known["row"])
+        distance[at[valid]] = known["distance"][valid]
+        number[at[valid]] = owner[valid]
+    new = number < 0
+    curve = np.zeros(len(center_rows), np.int32)
+    if new.any():
+        rows = job.rows[new]
+        some = Partition.of(rows, _vectors(job, rows))
+        some = partition.assign(some, center_rows, center_vectors, curve=True)
+        distance[new], number[new] = some.distance.cpu().numpy(), some.center
+        assert some.curve is not None
+        curve = some.curve
+    return replace(restored(part, distance, number, center_rows, center_vectors), curve=curve)
+
+
+def _vectors(job: PartitionJob, rows: np.ndarray) -> Vectors:
+    store = Store.open(job.store)
+    device = resolve_device(job.device)
+    dim = store.settings.dim
+    room = job.room_bytes
+    if device.type == "cuda":
+        room = int(GPU_SHARE * torch.cuda.mem_get_info(device)[0])
+    kept_rows = None
+    if room is not None:
+        kept_rows = max(0, (room - STATE_BYTES * len(rows)) // (2 * dim))
+    cuts = np.flatnonzero(np.diff(rows // store.block_rows)) + 1
+    edges = np.unique([0, *cuts.tolist(), len(rows)])
+    return Vectors(StoredUnits(job.store, rows, job.length), edges, dim, device, kept_rows)
+
+
+def assign(part: Partition, centers: Centers, curve: bool) -> Partition:
+    """See :func:`tasks.selection.partition.assign`."""
+    return partition.assign(part, *centers, curve=curve)
+
+
+def save_partition(part: Partition, folder: Path, number: int, center_rows: np.ndarray) -> int:
+    """Write where a partition's units stand; see `tasks.store.selections`.
+
+    Args:
+        part: the partition.
+        folder: of the generation.
+        number: of the partition.
+        center_rows: (c,) int64 of all centers that it was told of.
+
+    Returns:
+        How many units it has.
+    """
+    if len(part):
+        rows, distance = part.rows.cpu().numpy(), part.distance.cpu().numpy()
+        write_distances(folder, number, rows, distance, center_rows[part.center])
+    return len(part)
+
+
+def as_is(value: Any) -> Any:
+    """Hold what several jobs need, once, where a lost worker's copy can be made again."""
+    return value

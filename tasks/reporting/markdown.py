@@ -16,6 +16,8 @@ LISTED = 200
 STOPPED = {
     "n": "as many as asked",
     "min_distance": "every further frame is nearer than the minimum distance to one of these",
+    "radius": "every frame that could be chosen is within the radius asked for",
+    "max_per_video": "the videos have their largest number, or nothing else to choose",
     "thinned": "of the fixed rate, those at least the minimum distance apart",
     "exhausted": "all that there are to choose from",
 }
@@ -40,12 +42,12 @@ def report_markdown(
     )
     troubles = [video for video in videos if video.state != "ok" or video.note]
     counts, storage = run["counts"], metrics["storage"]
-    original = metrics["methods"]["original"]
     factor = storage["reduction_factor"] or 0.0
     return environment.get_template("report.md.j2").render(
         verdict=verdict(metrics),
-        comparison=comparison(metrics["methods"], metrics["selected"]),
-        sampled=None if original["exact"] else original,
+        comparison=comparison(metrics),
+        noun="sequence" if metrics["sequence_length"] > 1 else "frame",
+        sampled=[measured for measured in metrics["methods"].values() if not measured["exact"]],
         storage=storage,
         storage_rows=storage_table(storage, run["parameters"]["picture"]["format"]),
         factor=f"{factor:,.0f}" if factor >= 10 else f"{factor:.1f}",
@@ -56,6 +58,7 @@ def report_markdown(
         ],
         more_troubles=max(0, len(troubles) - LISTED),
         counts=counts,
+        original=metrics["methods"]["original"],
         stopped=STOPPED[counts["stopped_by"]],
         failures=run["failures"][:LISTED],
         parameters=[
@@ -71,7 +74,8 @@ def report_markdown(
 
 def verdict(metrics: Mapping[str, Any]) -> str:
     """The comparison in one sentence, whoever won."""
-    methods = metrics["methods"]
+    methods, length = metrics["methods"], metrics["sequence_length"]
+    noun = "frames" if length == 1 else f"sequences of {length} frames"
     selected = metrics["selected"].replace("-", "_")
     mine = methods[selected]
     others = " and ".join(
@@ -80,7 +84,7 @@ def verdict(metrics: Mapping[str, Any]) -> str:
         if name != selected
     )
     return (
-        f"{mine['n']:,} of {methods['original']['n']:,} frames ({metrics['selected']}) cover the "
+        f"{mine['n']:,} of {methods['original']['n']:,} {noun} ({metrics['selected']}) cover the "
         f"corpus within {mine['coverage_radius']:.3f}; {others}."
     )
 

@@ -14,6 +14,7 @@ COLUMNS = {
     "coverage_mean": "gap mean",
     "coverage_radius": "gap max",
 }
+EXTREMES = {"l2_min": "≤", "l2_max": "≥"}
 NAMES = {
     "original": "original",
     "fixed_rate": "fixed rate",
@@ -22,14 +23,28 @@ NAMES = {
 }
 
 
-def comparison(methods: Mapping[str, Mapping[str, Any]], selected: str) -> list[dict[str, str]]:
-    """One row a method, every value as people read it; the selected one's name is marked."""
+def comparison(metrics: Mapping[str, Any]) -> list[dict[str, str]]:
+    """One row a method, every value as people read it; the selected one's name is marked.
+
+    What was found from a sample has its 95 % confidence interval, and an extreme the sign that
+    the true one may lie beyond it.
+
+    Args:
+        metrics: the content of ``metrics.json``.
+    """
+    selected = metrics["selected"].replace("-", "_")
     rows = []
     for key, name in NAMES.items():
-        measured = methods[key]
-        row = {"method": f"{name} {SELECTED_MARK}" if key == selected.replace("-", "_") else name}
+        measured = metrics["methods"][key]
+        row = {"method": f"{name} {SELECTED_MARK}" if key == selected else name}
         for column, title in COLUMNS.items():
+            if column == "n" and metrics["sequence_length"] > 1:
+                title = "sequences"
             row[title] = _number(measured[column])
+            if f"{column}_ci95" in measured:
+                row[title] += f" ±{measured[f'{column}_ci95']:.3f}"
+            elif not measured["exact"] and column in EXTREMES:
+                row[title] = f"{EXTREMES[column]} {row[title]}"
         if not measured["exact"]:
             row["method"] += " *"
         rows.append(row)

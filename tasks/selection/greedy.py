@@ -1,23 +1,62 @@
 """Greedy k-center, exact, in few passes over the data."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 
 from tasks.lattice import to_l2
 from tasks.selection.partition import (
-    Candidates,
+    FAR,
+    Farthest,
     Partition,
     assign,
-    candidates,
+    collect,
+    farthest,
     most_central,
     vector_sum,
 )
+from tasks.selection.pool import Candidates, pick
 
-POOL_ROWS = 2048
+POOL_ROWS = 4096
 """Candidates pooled per pass. More make fewer passes, and more work for the driver per pick."""
+
+
+@dataclass(frozen=True)
+class Quota:
+    """How many rows of each video are picked, at most and at least.
+
+    Attributes:
+        most: at most so many of any video; None for no such limit.
+        least: so many of every video, before anything else, where it has them.
+        rows: (r,) int64 ascending, all rows of the corpus.
+        video: (r,) int64, their videos.
+        taken: rows of each video that are centers before the selection starts.
+    """
+
+    most: int | None
+    least: int
+    rows: np.ndarray
+    video: np.ndarray
+    taken: dict[int, int] = field(default_factory=dict)
+
+    def video_of(self, rows: np.ndarray) -> np.ndarray:
+        """(k,) int64 videos of rows."""
+        return self.video[np.searchsorted(self.rows, rows)]
+
+
+@dataclass(frozen=True)
+class Goal:
+    """When a selection is done. What is set combines: whichever comes first."""
+
+    n: int
+    squared_min_distance: int = 0
+    """No pick is nearer than this to an earlier one; in squared lattice units."""
+    squared_radius: int | None = None
+    """A row as near as this to a center needs none of its own; in squared lattice units."""
+    quota: Quota | None = None
 
 
 @dataclass(frozen=True)
@@ -26,38 +65,59 @@ class Picks:
 
     Attributes:
         rows: (k,) int64.
-        distance: (k,) float64 L2 on the unit scale to the nearest earlier pick, NaN for the first.
-        stopped_by: ``n``, ``min_distance`` or ``exhausted``: which budget ended the selection.
+        distance: (k,) float64 L2 on the unit scale to the nearest earlier center, NaN when there
+            is none.
+        radius: (k,) float64 L2, the covering radius once the pick is made: the largest distance
+            of any row of the corpus to its nearest center.
+        lower_bound: (k,) float64 L2: no other rows in place of these k have a covering radius
+            below this.
+        radius_before: (p,) float64 L2, the same after each center that existed before.
+        stopped_by: ``n``, ``min_distance``, ``radius``, ``max_per_video`` or ``exhausted``.
         passes: passes over the corpus that it took.
+        pairs: distances that it formed, where the textbook forms len(corpus) * k.
+        screened: distances between short sketches that it formed to save others.
     """
 
     rows: np.ndarray
     distance: np.ndarray
+    radius: np.ndarray
+    lower_bound: np.ndarray
+    radius_before: np.ndarray
     stopped_by: str
     passes: int = 0
+    pairs: int = 0
+    screened: int = 0
 
 
 class Partitions(Protocol):
     """The corpus, wherever its partitions live."""
 
     def central(self) -> int | None:
-        """The eligible row nearest to the mean of all eligible rows; None when there is none."""
+        """The row nearest to the mean of all rows; None when there is none."""
         ...
 
-    def vectors(self, rows: Sequence[int]) -> np.ndarray:
-        """(len(rows), dim) int16 lattice of any rows."""
-        ...
-
-    def assign(self, rows: np.ndarray, vectors: np.ndarray) -> None:
+    def assign(self, rows: np.ndarray, vectors: np.ndarray, curve: bool = False) -> None:
         """Let every partition take new centers into account."""
         ...
 
-    def candidates(self, count: int) -> list[Candidates]:
-        """About ``count`` candidates in all, from every partition its share."""
+    def farthest(
+        self, count: int, squared_threshold: int, closed: np.ndarray | None
+    ) -> list[Farthest]:
+        """Every partition's answer to :func:`tasks.selection.partition.farthest`."""
+        ...
+
+    def collect(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The squared distances and vectors of ascending rows of any partitions."""
+        ...
+
+    def weight(self, rows: np.ndarray) -> np.ndarray | None:
+        """(k,) int64 weights of rows, None when all are alike."""
         ...
 
 
-def greedy_k_center(corpus: Partitions, n: int, squared_min_distance: int = 0) -> Picks:
+def greedy_k_center(
+    corpus: Partitions, goal: Goal, advance: Callable[[int], None] = lambda _: None
+) -> Picks:
     """Pick rows one by one, each the farthest from all picked before it.
 
     This is the 2-approximation of Gonzalez (1985), "Clustering to minimize the maximum
@@ -67,82 +127,196 @@ def greedy_k_center(corpus: Partitions, n: int, squared_min_distance: int = 0) -
     left out of it: those can only come nearer, so each pick is the true farthest row, and the
     picks are those of the textbook, to the bit.
 
-    The first pick is the row nearest to the mean of the eligible rows: the most typical frame.
-    Ties go to the lower row everywhere. So the result depends on the rows alone, not on workers,
+    Centers that exist before are in the corpus already, with a curve if one is wanted. Without
+    any, the first pick is the row nearest to the mean of the corpus: the most typical frame. Ties
+    go to the lower row everywhere. So the result depends on the rows alone, not on workers,
     partitions or devices.
 
+    With weights, "farthest" means the largest squared distance times weight. With a quota, rows
+    of videos that have theirs are passed over; while any video lacks its least number, all others
+    are.
+
+    The lower bound is half the smallest distance among k + 1 rows that lie apart, the picks and
+    the farthest row: of any k centers one serves two of these (Gonzalez; Hochbaum and Shmoys
+    1985). Without weights and quotas it is half the radius.
+
     Args:
-        corpus: the rows; only eligible ones are picked, once each.
-        n: picks wanted at most.
-        squared_min_distance: stop before a pick that is nearer than this (squared, lattice
-            units) to an earlier one; 0 for no such limit.
+        corpus: the rows, with any centers that exist before already assigned.
+        goal: when to stop.
+        advance: told of every number of picks just made.
     """
-    first = corpus.central() if n > 0 else None
-    if first is None:
-        return Picks(np.empty(0, np.int64), np.empty(0), "n" if n <= 0 else "exhausted")
-    rows, squared = [first], [0]
-    fresh_rows, fresh_vectors = np.array([first]), corpus.vectors([first])
-    passes, stopped_by = 2, "n"  # finding the mean and its nearest row read the corpus once each
-    while len(rows) < n:
-        corpus.assign(fresh_rows, fresh_vectors)
-        pool = _Pool(corpus.candidates(POOL_ROWS))
-        passes += 1
-        taken: list[int] = []
-        while len(rows) < n:
-            best = pool.best()
-            if best is None:
-                stopped_by = "" if taken else "exhausted"
+    progress = _Progress(goal, weighted=corpus.weight(np.empty(0, np.int64)) is not None)
+    reports = corpus.farthest(POOL_ROWS, progress.threshold, progress.closed())
+    before = highest_curve(reports)
+    if goal.n > 0 and any(report.largest >= FAR for report in reports):
+        first = corpus.central()
+        assert first is not None  # a row that is far from everything exists
+        progress.passes += 2  # finding the mean and its nearest row read the corpus once each
+        vectors = corpus.collect(np.array([first]))[1]
+        progress.take(np.array([first]), [])
+        reports = _assign(corpus, progress, np.array([first]), vectors, advance)
+    while len(progress.rows) < goal.n:
+        if not any(report.pickable for report in reports):
+            if not progress.stop_filling():
                 break
-            if pool.distance[best] < squared_min_distance:
-                stopped_by = "min_distance"
-                break
-            rows.append(int(pool.rows[best]))
-            squared.append(int(pool.distance[best]))
-            taken.append(best)
-            pool.take(best)
-        if len(rows) < n and stopped_by in ("min_distance", "exhausted"):
-            break
-        stopped_by = "n"
-        fresh_rows, fresh_vectors = pool.rows[taken], pool.vectors[taken]
-    distance = to_l2(np.array(squared))
-    distance[0] = np.nan
-    return Picks(np.array(rows, np.int64), distance, stopped_by, passes)
+            reports = corpus.farthest(POOL_ROWS, progress.threshold, progress.closed())
+            continue
+        pool = _pool(corpus, reports, goal.quota)
+        places, squared = pick(
+            pool, goal.n - len(progress.rows), progress.threshold, progress.room()
+        )
+        progress.take(pool.rows[places], squared)
+        reports = _assign(corpus, progress, pool.rows[places], pool.vectors[places], advance)
+    return progress.picks(reports, before)
 
 
-class _Pool:
-    """Candidates of all partitions together, kept up to date as picks are made."""
+def _assign(
+    corpus: Partitions,
+    progress: "_Progress",
+    rows: np.ndarray,
+    vectors: np.ndarray,
+    advance: Callable[[int], None],
+) -> list[Farthest]:
+    corpus.assign(rows, vectors, curve=progress.needs_curve)
+    reports = corpus.farthest(POOL_ROWS, progress.threshold, progress.closed())
+    progress.passes += 1
+    progress.note(reports)
+    advance(len(rows))
+    return reports
 
-    def __init__(self, parts: Sequence[Candidates]) -> None:
-        rows = np.concatenate([part.rows for part in parts])
-        order = np.argsort(rows)  # ascending rows: the first of equal distances is the lowest row
-        self.rows = rows[order]
-        self.distance = np.concatenate([part.distance for part in parts])[order].astype(np.int64)
-        self.vectors = np.concatenate([part.vectors for part in parts])[order]
-        self._wide = self.vectors.astype(np.float32)
-        self._norms = np.einsum("ij,ij->i", self._wide, self._wide).astype(np.int64)
-        bars = [part.bar for part in parts if part.bar is not None]
-        self._bar = max(bars, key=lambda bar: (bar[0], -bar[1])) if bars else None
 
-    def best(self) -> int | None:
-        """Place of the true farthest row, or None when it may be outside the pool."""
-        if len(self.rows) == 0:
+def _pool(corpus: Partitions, reports: Sequence[Farthest], quota: Quota | None) -> Candidates:
+    """The best rows of all partitions together, and the bar: the best that may be left out."""
+    rows = np.concatenate([report.rows for report in reports])
+    keys = np.concatenate([report.keys for report in reports])
+    order = np.lexsort((rows, -keys))
+    bars = [(int(keys[place]), -int(rows[place])) for place in order[POOL_ROWS : POOL_ROWS + 1]]
+    for report in reports:
+        if report.pickable > len(report.rows):  # what it did not name is below what it named last
+            bars.append((int(report.keys[-1]), -int(report.rows[-1])))
+    kept = np.sort(rows[order[:POOL_ROWS]])
+    distance, vectors = corpus.collect(kept)
+    return Candidates(
+        rows=kept,
+        distance=distance,
+        vectors=vectors,
+        weight=corpus.weight(kept),
+        video=None if quota is None else quota.video_of(kept),
+        bar=max(bars, default=None),
+    )
+
+
+class _Progress:
+    """What has been picked, and what that means for the next pass."""
+
+    def __init__(self, goal: Goal, weighted: bool) -> None:
+        self.goal = goal
+        self.needs_curve = weighted or goal.quota is not None
+        self.passes = 0
+        self.rows: list[int] = []
+        self._squared: list[int] = []
+        self._radius: list[int] = []
+        self._first_alone = False
+        self._filling = goal.quota is not None and goal.quota.least > 0
+        self._left: dict[int, int] = {}
+        """Rows of each video that may still be picked in this phase."""
+        if goal.quota is not None:
+            self._taken = Counter(goal.quota.taken)
+            self._available = Counter(goal.quota.video.tolist())
+            self._count_left()
+
+    @property
+    def threshold(self) -> int:
+        """Rows nearer than this to a center are not picked now; squared."""
+        if self._filling or self.goal.squared_radius is None:
+            return self.goal.squared_min_distance
+        return max(self.goal.squared_min_distance, self.goal.squared_radius + 1)
+
+    def closed(self) -> np.ndarray | None:
+        """Videos of which no row may be picked now."""
+        if self.room() is None:
             return None
-        best = int(np.argmax(self.distance))
-        farthest, row = int(self.distance[best]), int(self.rows[best])
-        if farthest < 0:
-            return None
-        if self._bar is not None and (self._bar[0], -self._bar[1]) > (farthest, -row):
-            return None
-        return best
+        return np.array([video for video, left in self._left.items() if left <= 0], np.int32)
 
-    def take(self, place: int) -> None:
-        """Make a pick: the others come nearer, and it is never the best again."""
-        dots = (self._wide @ self._wide[place]).astype(np.int64)  # exact, see tasks.lattice
-        squared = self._norms + self._norms[place] - 2 * dots
-        taken = self.distance < 0
-        np.minimum(self.distance, squared, out=self.distance)
-        self.distance[taken] = -1
-        self.distance[place] = -1
+    def room(self) -> dict[int, int] | None:
+        """Rows of each video that may still be picked, None when there is no limit."""
+        quota = self.goal.quota
+        return None if quota is None or (quota.most is None and not self._filling) else self._left
+
+    def take(self, rows: np.ndarray, squared: Sequence[int]) -> None:
+        """Record picks; no distance for the very first center."""
+        self._first_alone |= len(squared) < len(rows)
+        self.rows += rows.tolist()
+        self._squared += squared
+        if self.goal.quota is not None:
+            self._taken.update(self.goal.quota.video_of(rows).tolist())
+            self._count_left()
+            if self._filling and all(left <= 0 for left in self._left.values()):
+                self.stop_filling()
+
+    def stop_filling(self) -> bool:
+        """End the phase in which videos get their least number; False when it was over."""
+        was, self._filling = self._filling, False
+        if was:
+            self._count_left()
+        return was
+
+    def note(self, reports: Sequence[Farthest]) -> None:
+        """Take the radius after each of the last picks from the partitions' answers."""
+        if self.needs_curve:
+            self._radius += highest_curve(reports).tolist()
+
+    def picks(self, reports: Sequence[Farthest], before: np.ndarray) -> Picks:
+        """The selection, given the answers after its last pick."""
+        largest = max((report.largest for report in reports), default=0)
+        squared = [0] * self._first_alone + self._squared
+        radius = self._radius
+        if not self.needs_curve:  # each pick was the farthest row
+            radius = [*squared[1:], largest] if self.rows else []
+        apart = np.array(squared, np.int64)
+        if self._first_alone:
+            apart[0] = FAR
+        bound = np.minimum(np.minimum.accumulate(apart), np.array(radius, np.int64))
+        distance = to_l2(np.array(squared, np.int64))
+        if self._first_alone:
+            distance[0] = np.nan
+        return Picks(
+            rows=np.array(self.rows, np.int64),
+            distance=distance,
+            radius=to_l2(np.array(radius, np.int64)),
+            lower_bound=to_l2(bound) / 2,
+            radius_before=to_l2(before),
+            stopped_by=self._stopped_by(reports, largest),
+            passes=self.passes,
+            pairs=sum(report.pairs for report in reports),
+            screened=sum(report.screened for report in reports),
+        )
+
+    def _stopped_by(self, reports: Sequence[Farthest], largest: int) -> str:
+        goal = self.goal
+        if len(self.rows) >= goal.n:
+            return "n"
+        if not any(report.unpicked for report in reports):
+            return "exhausted"
+        if goal.squared_radius is not None and largest <= goal.squared_radius:
+            return "radius"
+        closed = self.closed()
+        if closed is not None and len(closed):
+            return "max_per_video"
+        return "min_distance" if goal.squared_min_distance else "exhausted"
+
+    def _count_left(self) -> None:
+        quota = self.goal.quota
+        assert quota is not None
+        for video, available in self._available.items():
+            limit = min(quota.least, available) if self._filling else quota.most
+            self._left[video] = available if limit is None else limit - self._taken[video]
+
+
+def highest_curve(reports: Sequence[Farthest]) -> np.ndarray:
+    """(m,) squared covering radius after each of the centers that partitions last took up."""
+    curves = [report.curve for report in reports if report.curve is not None]
+    return np.max(curves, axis=0) if curves else np.empty(0, np.int64)
 
 
 class LocalPartitions:
@@ -157,19 +331,47 @@ class LocalPartitions:
             lambda count, total: [most_central(part, count, total) for part in self._parts],
         )
 
-    def vectors(self, rows: Sequence[int]) -> np.ndarray:
+    def assign(self, rows: np.ndarray, vectors: np.ndarray, curve: bool = False) -> None:
+        self._parts = [assign(part, rows, vectors, curve) for part in self._parts]
+
+    def farthest(
+        self, count: int, squared_threshold: int, closed: np.ndarray | None
+    ) -> list[Farthest]:
+        share = share_of(count, len(self._parts))
+        return [farthest(part, share, squared_threshold, closed) for part in self._parts]
+
+    def collect(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        found = [collect(part, own) for part, own in self._owners(rows) if len(own)]
+        return in_order(found)
+
+    def weight(self, rows: np.ndarray) -> np.ndarray | None:
+        if not self._parts or self._parts[0].weight is None:
+            return None
         held = {
-            int(row): (part, place) for part in self._parts for place, row in enumerate(part.rows)
+            int(row): int(weight)
+            for part in self._parts
+            if part.weight is not None
+            for row, weight in zip(part.rows, part.weight, strict=True)
         }
-        found = [held[row] for row in rows]
-        return np.stack([part.vectors[place].cpu().numpy() for part, place in found])
+        return np.array([held[row] for row in rows.tolist()], np.int64)
 
-    def assign(self, rows: np.ndarray, vectors: np.ndarray) -> None:
-        self._parts = [assign(part, rows, vectors) for part in self._parts]
+    def _owners(self, rows: np.ndarray) -> list[tuple[Partition, np.ndarray]]:
+        ends = [int(part.rows[-1]) + 1 for part in self._parts if len(part)]
+        owned = np.split(rows, np.searchsorted(rows, ends)[:-1])
+        return list(zip([part for part in self._parts if len(part)], owned, strict=True))
 
-    def candidates(self, count: int) -> list[Candidates]:
-        share = -(-count // max(1, len(self._parts)))
-        return [candidates(part, share) for part in self._parts]
+
+def share_of(count: int, partitions: int) -> int:
+    """Rows that each partition names so that the best ``count`` of all are probably among them."""
+    return min(count + 1, max(256, 4 * count // max(1, partitions)))
+
+
+def in_order(found: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """Join what partitions collected; partitions are in the order of their rows."""
+    return (
+        np.concatenate([distance for distance, _ in found]),
+        np.concatenate([vectors for _, vectors in found]),
+    )
 
 
 def central_row(

@@ -1,137 +1,423 @@
-"""The part of the corpus that one worker holds, and the three things it does with it.
+"""The part of the corpus that one worker holds, and what it does with it.
 
 Everything is a pure function of lattice integers, so any split of the corpus into partitions, on
 any device, gives the same answers to the bit.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
-from tasks.lattice import TILE_VALUES, on_device, squared_distances, squared_norms, tiles
+from tasks.lattice import Targets, on_device, tile_rows
+from tasks.selection.centers import Centers, Concerned
+from tasks.selection.sketch import Sketch
+from tasks.selection.vectors import Vectors
 
-FAR = 2**31 - 1
-"""Distance of a row before there is any center: farther than anything."""
+FAR = 2**28
+"""Squared distance of a row before there is any center: farther than any two rows can be."""
+
+SKETCH_SAMPLE = 2048
+"""Rows from which a partition's sketch is found."""
+
+DENSE = 0.7
+"""Share of (row, new center) pairs left above which all are formed."""
+
+CENTERS_AT_ONCE = 1024
+"""New centers taken into account together. More prune worse, fewer take more passes."""
 
 
 @dataclass(frozen=True)
 class Partition:
-    """Rows of the corpus and their distance to the nearest center.
+    """Rows of the corpus, and where each stands in the selection.
 
     Attributes:
         rows: (n,) int64, ascending.
-        vectors: (n, dim) int16 lattice.
-        norms: (n,) int32 squared lengths.
-        eligible: (n,) bool, may still be picked.
+        vectors: their vectors.
+        open: (n,) bool, may still be picked.
+        weight: (n,) int64 by which the squared distance is multiplied to say which row comes
+            next, or None when all rows are alike.
+        video: (n,) int32, or None when videos do not matter.
         distance: (n,) int32 squared distance to the nearest center; FAR before the first.
+        owner: (n,) int32, that center's place in ``centers``; of equally near ones the earliest.
+        sketch: what rules out distances; None before the first center.
+        centers: the centers so far.
+        pairs: (row, center) distances formed so far.
+        screened: distances between sketches formed so far.
+        curve: (m,) int32, the largest distance in the partition after each of the last m centers;
+            None unless asked for.
     """
 
     rows: torch.Tensor
-    vectors: torch.Tensor
-    norms: torch.Tensor
-    eligible: torch.Tensor
+    vectors: Vectors
+    open: torch.Tensor
+    weight: torch.Tensor | None
+    video: torch.Tensor | None
     distance: torch.Tensor
+    owner: torch.Tensor
+    sketch: Sketch | None = None
+    centers: Centers | None = None
+    pairs: int = 0
+    screened: int = 0
+    curve: np.ndarray | None = None
 
     @classmethod
     def of(
-        cls, rows: np.ndarray, vectors: np.ndarray, eligible: np.ndarray, device: torch.device
+        cls,
+        rows: np.ndarray,
+        vectors: Vectors,
+        *,
+        weight: np.ndarray | None = None,
+        video: np.ndarray | None = None,
     ) -> "Partition":
-        """Put rows on a device; the shapes are those of the attributes."""
-        held = on_device(vectors, device)
+        """Begin with no center; the shapes are those of the attributes."""
+        device, count = vectors.device, len(rows)
         return cls(
             rows=on_device(rows, device),
-            vectors=held,
-            norms=squared_norms(held),
-            eligible=on_device(eligible, device),
-            distance=torch.full((len(rows),), FAR, dtype=torch.int32, device=device),
+            vectors=vectors,
+            open=torch.ones(count, dtype=torch.bool, device=device),
+            weight=None if weight is None else on_device(weight, device),
+            video=None if video is None else on_device(video, device),
+            distance=torch.full((count,), FAR, dtype=torch.int32, device=device),
+            owner=torch.full((count,), -1, dtype=torch.int32, device=device),
         )
 
     def __len__(self) -> int:
         return len(self.rows)
 
+    def __sizeof__(self) -> int:
+        """Bytes, so that Dask knows what moving this would cost."""
+        each = (self.rows, self.open, self.distance, self.owner)
+        return self.vectors.__sizeof__() + sum(tensor.nbytes for tensor in each)
+
+    @property
+    def center(self) -> np.ndarray:
+        """(n,) int64, each row's nearest center in the order of their arrival; -1 for none."""
+        if self.centers is None:
+            return np.full(len(self), -1)
+        return self.centers.number.index_select(0, self.owner).cpu().numpy()
+
 
 @dataclass(frozen=True)
-class Candidates:
-    """The farthest eligible rows of a partition, farthest first, ties by ascending row.
+class Farthest:
+    """The rows of a partition that may be picked next.
 
     Attributes:
-        rows: (m,) int64.
-        distance: (m,) int32 squared.
-        vectors: (m, dim) int16 lattice.
-        bar: (distance, row) of the farthest eligible row *not* among them, None if there is none.
+        rows: (s,) int64, first those with the largest key, ties by ascending row.
+        keys: (s,) int64, squared distance times weight.
+        pickable: how many there are in all.
+        unpicked: how many rows are not picked, though their video may be full or they too near.
+        largest: squared distance of the farthest row, pickable or not.
+        pairs: see :class:`Partition`.
+        screened: see :class:`Partition`.
+        curve: see :class:`Partition`.
     """
 
     rows: np.ndarray
-    distance: np.ndarray
-    vectors: np.ndarray
-    bar: tuple[int, int] | None
+    keys: np.ndarray
+    pickable: int
+    unpicked: int
+    largest: int
+    pairs: int
+    screened: int
+    curve: np.ndarray | None
 
 
 def vector_sum(part: Partition) -> tuple[int, np.ndarray]:
-    """Number of eligible rows and the (dim,) int64 sum of their vectors."""
-    total = torch.zeros(part.vectors.shape[1], dtype=torch.int64, device=part.vectors.device)
-    masks = torch.split(part.eligible, max(1, len(tiles(part.vectors)[0])))
-    for tile, mask in zip(tiles(part.vectors), masks, strict=True):
-        total += tile[mask].sum(dim=0, dtype=torch.int64)
-    return int(part.eligible.sum()), total.cpu().numpy()
+    """The number of rows and their (dim,) int64 lattice sum."""
+    total = torch.zeros(part.vectors.dim, dtype=torch.float64, device=part.rows.device)
+    for _, vectors, index in part.vectors.chunks():
+        for some in torch.split(index, 4096):  # 4096 * 4064 < 2^24: exact in float32
+            total += vectors.index_select(0, some).float().sum(dim=0)
+    return len(part), total.long().cpu().numpy()
 
 
 def most_central(part: Partition, count: int, total: np.ndarray) -> tuple[int, int] | None:
-    """(score, row) of the eligible row nearest to the mean ``total / count``; lower is nearer.
+    """(score, row) of the row nearest to the mean ``total / count``; lower is nearer.
 
     The score, count * |x|^2 - 2 x.total, is an exact integer: in float64 up to 5 * 10^8 rows.
     """
-    if not bool(part.eligible.any()):
+    if len(part) == 0:
         return None
-    mean = on_device(total.astype(np.float64), part.vectors.device)
-    dots = torch.cat([tile.double() @ mean for tile in tiles(part.vectors)])
-    scores = (count * part.norms.double() - 2 * dots).long()
-    scores[~part.eligible] = torch.iinfo(torch.int64).max
-    best = int(torch.nonzero(scores == scores.min())[0, 0])
-    return int(scores[best]), int(part.rows[best])
+    exact = on_device(total.astype(np.float64), part.rows.device)
+    mean = (exact / count).float()
+    best: tuple[int, int] | None = None
+    tile = tile_rows(part.vectors.dim)
+    for asked, vectors, index in part.vectors.chunks():
+        norms = part.vectors.norms[asked]
+        about = norms.float() - 2 * torch.cat(
+            [vectors.index_select(0, some).float() @ mean for some in torch.split(index, tile)]
+        )
+        # float32 errs by less than dim * 2^-23 of |x| |mean| < 2^24, twice: look again, exactly
+        margin = 16 + 8 * part.vectors.dim
+        again = torch.nonzero(about <= about.min() + margin).flatten()
+        for places in torch.split(again, tile):
+            dots = vectors.index_select(0, index.index_select(0, places)).double() @ exact
+            scores = (count * norms.index_select(0, places).double() - 2 * dots).long()
+            place = int(torch.nonzero(scores == scores.min())[0, 0])
+            found = int(scores[place]), int(part.rows[asked][places[place]])
+            best = found if best is None else min(best, found)
+    return best
 
 
-def assign(part: Partition, rows: np.ndarray, vectors: np.ndarray) -> Partition:
+def assign(
+    part: Partition, rows: np.ndarray, vectors: np.ndarray, curve: bool = False
+) -> Partition:
     """Take new centers into account; the given partition is left as it is.
 
     Args:
         part: the partition.
         rows: (m,) int64 rows of the new centers, in this partition or not.
         vectors: (m, dim) int16 lattice.
+        curve: note the largest distance after each of them.
     """
-    device = part.vectors.device
-    centers = on_device(vectors, device)
-    center_norms = squared_norms(centers)
-    wide = centers.float()
-    distance = part.distance.clone()
-    tile = max(1, TILE_VALUES // max(len(centers), part.vectors.shape[1], 1))
-    for start in range(0, len(part), tile):
-        here = slice(start, start + tile)
-        found = squared_distances(part.vectors[here].float(), part.norms[here], wide, center_norms)
-        distance[here] = torch.minimum(distance[here], found.amin(dim=1))
-    picked = torch.isin(part.rows, on_device(rows, device))
-    return replace(part, distance=distance, eligible=part.eligible & ~picked)
+    if len(part) == 0:
+        return replace(part, curve=np.zeros(len(rows), np.int32) if curve else None)
+    curves = []
+    # Arrivals in large numbers are taken up in growing portions: the first prune for the rest.
+    start, portion = 0, CENTERS_AT_ONCE
+    if part.centers is None:
+        portion = 64
+    while start < len(vectors):
+        some = on_device(vectors[start : start + portion], part.rows.device)
+        part = _assign(part, some, curve)
+        if part.curve is not None:
+            curves.append(part.curve)
+        start, portion = start + portion, min(CENTERS_AT_ONCE, 4 * portion)
+    picked = torch.searchsorted(part.rows, on_device(rows, part.rows.device))
+    own = part.rows[picked.clamp(max=len(part) - 1)] == on_device(rows, part.rows.device)
+    still_open = part.open.clone()
+    still_open[picked[own]] = False
+    return replace(part, open=still_open, curve=np.concatenate(curves) if curves else None)
 
 
-def candidates(part: Partition, count: int) -> Candidates:
-    """The ``count`` farthest eligible rows; see :class:`Candidates`."""
-    # One key orders by distance, then by place; rows ascend, so the lower row has the higher key.
-    place = torch.arange(len(part), device=part.rows.device)
-    key = (part.distance.long() << 32) + (2**32 - 1 - place)
-    key = torch.where(part.eligible, key, -1)
-    best = torch.topk(key, min(count + 1, len(part))).indices
-    best = best[key[best] >= 0]
-    top = best[:count]
-    bar = None
-    if len(best) > count:
-        bar = int(part.distance[best[count]]), int(part.rows[best[count]])
-    return Candidates(
-        rows=part.rows[top].cpu().numpy(),
-        distance=part.distance[top].cpu().numpy(),
-        vectors=part.vectors[top].cpu().numpy(),
-        bar=bar,
+def _assign(part: Partition, vectors: torch.Tensor, curve: bool) -> Partition:
+    device = part.rows.device
+    new = Targets.of(vectors)
+    sketch, centers = part.sketch, part.centers
+    screened = part.screened
+    if sketch is None or centers is None:
+        sketch = _make_sketch(part)
+        centers = Centers.none(len(part), sketch, part.vectors.dim, device)
+        rows = torch.arange(len(part), device=device)
+        cell_of, targets = torch.zeros_like(rows), [torch.arange(len(new), device=device)]
+    else:
+        short = Targets.of(sketch(new.wide.to(torch.int16)))
+        found = centers.concerned(sketch, part.owner, part.distance, short)
+        rows, cell_of = found.rows, found.cell
+        targets = [short.place[chosen].sort().values for chosen in found.targets]
+        screened += found.screened
+        if sketch.short:
+            rows, cell_of, pairs = _screened(part, sketch, found, short)
+            screened += pairs
+        sizes = torch.bincount(cell_of, minlength=len(targets)).tolist()
+        pairs = sum(size * len(some) for size, some in zip(sizes, targets, strict=True))
+        if pairs > DENSE * len(rows) * len(new):  # cells would only cut the product into pieces
+            cell_of, targets = torch.zeros_like(cell_of), [torch.arange(len(new), device=device)]
+    peaks = None
+    if curve:
+        idle = part.distance.clone()
+        idle[rows] = 0
+        peaks = torch.full((len(new),), int(idle.max()) if len(idle) else 0, device=device)
+    distance, owner, pairs = _nearest(part, new, rows, cell_of, targets, len(centers), peaks)
+    owning, owner = _renumbered(owner, len(centers), len(new))
+    return replace(
+        part,
+        distance=distance,
+        owner=owner,
+        sketch=sketch,
+        centers=centers.add(sketch, vectors, owning),
+        pairs=part.pairs + pairs,
+        screened=screened,
+        curve=None if peaks is None else peaks.cpu().numpy().astype(np.int32),
     )
+
+
+def _make_sketch(part: Partition) -> Sketch:
+    """From rows at an even stride."""
+    places = torch.arange(0, len(part), max(1, len(part) // SKETCH_SAMPLE), device=part.rows.device)
+    return Sketch.of(part.vectors.at(places))
+
+
+def _screened(
+    part: Partition, sketch: Sketch, found: Concerned, short: Targets
+) -> tuple[torch.Tensor, torch.Tensor, int]:
+    """Keep the rows whose sketch is near enough to a new center's, with their cells."""
+    sketches, norms = part.vectors.sketches(sketch, found.rows)
+    cells, order = torch.sort(found.cell, stable=True)
+    places = found.rows.index_select(0, order)
+    limit = sketch.limit(part.distance.index_select(0, places).double().sqrt())
+    least = Targets.least_score(norms.index_select(0, places), limit)
+    kept, pairs, stop = [], 0, 0
+    names, sizes = torch.unique_consecutive(cells, return_counts=True)
+    for cell, size in zip(names.tolist(), sizes.tolist(), strict=True):
+        start, stop = stop, stop + size
+        some = short.some(found.targets[cell])
+        pairs += len(some) * size
+        tile = tile_rows(sketches.shape[1], len(some))
+        for top in range(start, stop, tile):
+            piece = slice(top, min(top + tile, stop))
+            scores = some.scores(sketches.index_select(0, places[piece]).float())
+            kept.append(scores.amax(dim=0) > least[piece])
+    if not kept:
+        return found.rows, found.cell, 0
+    which = order[torch.cat(kept)].sort().values
+    return found.rows.index_select(0, which), found.cell.index_select(0, which), pairs
+
+
+def _nearest(
+    part: Partition,
+    new: Targets,
+    rows: torch.Tensor,
+    cell_of: torch.Tensor,
+    targets: Sequence[torch.Tensor],
+    held: int,
+    peaks: torch.Tensor | None,
+) -> tuple[torch.Tensor, torch.Tensor, int]:
+    """The new distances and owners of all rows, and how many distances were formed.
+
+    Args:
+        part: the partition.
+        new: the new centers.
+        rows: (r,) int64 ascending places of the rows that may change.
+        cell_of: (r,) int64 cell of each.
+        targets: for each cell the new centers that matter.
+        held: how many centers there were: the new ones are numbered from here.
+        peaks: raised to the largest distance after each new center, when given.
+    """
+    distance, owner = part.distance.clone(), part.owner.clone()
+    pairs = 0
+    for asked, chunk, index in part.vectors.chunks(rows):
+        cells, order = torch.sort(cell_of[asked], stable=True)
+        here, index = rows[asked].index_select(0, order), index.index_select(0, order)
+        names, sizes = torch.unique_consecutive(cells, return_counts=True)
+        stop = 0
+        for cell, size in zip(names.tolist(), sizes.tolist(), strict=True):
+            start, stop = stop, stop + size
+            some = new.some(targets[cell])
+            pairs += len(some) * size
+            tile = tile_rows(part.vectors.dim, len(some))
+            for top in range(start, stop, tile):
+                piece = slice(top, min(top + tile, stop))
+                places = here[piece]
+                norms = part.vectors.norms.index_select(0, places)
+                before = distance.index_select(0, places)
+                scores = some.scores(chunk.index_select(0, index[piece]).float())
+                squared = some.nearest(scores, norms)
+                if peaks is not None:
+                    exact = some.squared(scores, norms)
+                    _raise_peaks(peaks, new.place[targets[cell]], exact, before)
+                nearer = torch.nonzero(squared < before).flatten()
+                if len(nearer):
+                    moved = places.index_select(0, nearer)
+                    distance[moved] = squared.index_select(0, nearer)
+                    # the first of equal scores is the nearest and earliest, see Targets
+                    which = targets[cell][scores.index_select(1, nearer).max(dim=0).indices]
+                    owner[moved] = (held + new.place[which]).int()
+    return distance, owner, pairs
+
+
+def _renumbered(owner: torch.Tensor, held: int, new: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Positions of the new centers that own rows, and the owners counted without the others."""
+    used = torch.zeros(held + new, dtype=torch.bool, device=owner.device)
+    used[owner.long()] = True
+    used[:held] = True
+    number = (torch.cumsum(used, 0) - 1).int()
+    return torch.nonzero(used[held:]).flatten(), number.index_select(0, owner)
+
+
+def _raise_peaks(
+    peaks: torch.Tensor, arrived: torch.Tensor, squared: torch.Tensor, before: torch.Tensor
+) -> None:
+    """Raise ``peaks[i]`` to the largest distance, among some rows, after new center i.
+
+    Args:
+        peaks: (m,) of all the new centers.
+        arrived: (s,) int64, which of them may change the rows.
+        squared: (s, rows) int32.
+        before: (rows,) int32.
+    """
+    arrival = torch.argsort(arrived)
+    falling = torch.minimum(squared[arrival].cummin(dim=0).values, before[None, :])
+    after = torch.cat([before.max()[None], falling.amax(dim=1)])
+    at = torch.cat([arrived.new_zeros(1), arrived[arrival], arrived.new_tensor([len(peaks)])])
+    torch.maximum(peaks, torch.repeat_interleave(after, torch.diff(at)), out=peaks)
+
+
+def restored(
+    part: Partition,
+    distance: np.ndarray,
+    number: np.ndarray,
+    rows: np.ndarray,
+    vectors: np.ndarray,
+) -> Partition:
+    """A fresh partition with centers whose distances were found before.
+
+    Its own vectors are not read for it.
+
+    Args:
+        part: the partition.
+        distance: (n,) int32 squared distance of each row to its nearest center.
+        number: (n,) int64, which of the centers that is.
+        rows: (c,) int64 rows of all centers, in the order of their arrival.
+        vectors: (c, dim) int16 lattice.
+    """
+    device = part.rows.device
+    owning, owner = np.unique(number, return_inverse=True)
+    held = on_device(vectors, device)
+    sketch = Sketch.of(held[:: max(1, len(held) // SKETCH_SAMPLE)])
+    centers = Centers.none(len(part), sketch, part.vectors.dim, device)
+    return replace(
+        part,
+        open=~torch.isin(part.rows, on_device(rows, device)),
+        distance=on_device(distance, device),
+        owner=on_device(owner.astype(np.int32), device),
+        sketch=sketch,
+        centers=centers.add(sketch, held, on_device(owning, device)),
+    )
+
+
+def farthest(
+    part: Partition, count: int, squared_threshold: int, closed: np.ndarray | None = None
+) -> Farthest:
+    """The ``count`` rows to be picked next; see :class:`Farthest`.
+
+    Args:
+        part: the partition.
+        count: how many to name at most.
+        squared_threshold: rows nearer than this to a center are not picked.
+        closed: videos of which no row is picked now.
+    """
+    pickable = part.open & (part.distance >= squared_threshold)
+    if closed is not None and part.video is not None:
+        pickable &= ~torch.isin(part.video, on_device(closed, part.video.device))
+    keys = part.distance if part.weight is None else part.distance * part.weight
+    keys = torch.where(pickable, keys, -1)
+    available = int(pickable.sum())
+    count = min(count, available)
+    places = torch.empty(0, dtype=torch.int64, device=part.rows.device)
+    if count:
+        least = torch.topk(keys, count).values[-1]
+        above = torch.nonzero(keys > least).flatten()
+        ties = torch.nonzero(keys == least).flatten()[: count - len(above)]
+        places = torch.cat([above[torch.argsort(keys[above], descending=True, stable=True)], ties])
+    return Farthest(
+        rows=part.rows[places].cpu().numpy(),
+        keys=keys[places].long().cpu().numpy(),
+        pickable=available,
+        unpicked=int(part.open.sum()),
+        largest=int(part.distance.max()) if len(part) else 0,
+        pairs=part.pairs,
+        screened=part.screened,
+        curve=part.curve,
+    )
+
+
+def collect(part: Partition, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The (k,) int32 squared distances and (k, dim) int16 vectors of ascending rows of its own."""
+    places = torch.searchsorted(part.rows, on_device(rows, part.rows.device))
+    return part.distance[places].cpu().numpy(), part.vectors.at(places).cpu().numpy()
 
 
 def coverage(part: Partition, subset: np.ndarray) -> tuple[int, float, int]:
@@ -147,6 +433,6 @@ def coverage(part: Partition, subset: np.ndarray) -> tuple[int, float, int]:
     """
     if len(part) == 0:
         return 0, 0.0, 0
-    fresh = replace(part, distance=torch.full_like(part.distance, FAR))
+    fresh = Partition.of(part.rows.cpu().numpy(), part.vectors)
     nearest = assign(fresh, np.empty(0, np.int64), subset).distance
     return int(nearest.max()), float(nearest.double().sqrt().sum()), len(part)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -17,9 +17,11 @@ import pyarrow.parquet as pq
 import zarr
 from zarr.codecs import ZstdCodec
 from zarr.codecs.numcodecs import FixedScaleOffset
+from zarr.core.array import AsyncArray
+from zarr.core.metadata import ArrayV3Metadata
 
 from tasks.errors import CoreframeError, UsageError
-from tasks.lattice import SCALE, from_floats
+from tasks.lattice import SCALE
 from tasks.store import frames as frames_schema
 from tasks.store.catalogue import Catalogue
 from tasks.video.index import VideoFacts, VideoIndex
@@ -204,18 +206,11 @@ class Store:
 
     def read_block(self, block: int) -> np.ndarray:
         """(rows, dim) int16 lattice of one block."""
-        start = block * self.block_rows
-        return self._read(slice(start, start + self.block_rows))
+        return RowReader(self).block(block)
 
     def read_rows(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
         """(len(rows), dim) int16 lattice of any rows, in the order asked, a block at a time."""
-        wanted = np.asarray(rows, np.int64)
-        vectors = np.zeros((len(wanted), self.settings.dim), np.int16)
-        blocks = wanted // self.block_rows
-        for block in np.unique(blocks):
-            here = np.flatnonzero(blocks == block)
-            vectors[here] = self.read_block(int(block))[wanted[here] - block * self.block_rows]
-        return vectors
+        return RowReader(self)(np.asarray(rows, np.int64))
 
     def frames(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """All committed rows in row order. Reads every block's table.
@@ -228,12 +223,25 @@ class Store:
         tables = []
         for path in sorted((self.path / "frames").glob("block-*.parquet")):
             with _understandably(path):
-                tables.append(pq.read_table(path, columns=names))
+                tables.append(pq.ParquetFile(path).read(columns=names, use_threads=False))
         return (pa.concat_tables(tables) if tables else schema.empty_table()).to_pandas()
 
-    def _read(self, rows: slice) -> np.ndarray:
-        with _understandably(self.path / EMBEDDINGS):
-            return from_floats(np.asarray(self._array("r")[rows]))
+    def open_integers(self) -> zarr.Array:
+        """The embeddings as they lie on disk, (rows, dim) int16 lattice.
+
+        Twice as fast as the detour to float32 and back that the array's own filter makes.
+        """
+        with _understandably(self.path / EMBEDDINGS), _quiet_codec():
+            floats = self._array("r")
+            described = floats.metadata.to_dict()
+            codecs: list[Any] = described["codecs"]  # type: ignore[assignment]
+            described |= {
+                "data_type": "int16",
+                "fill_value": 0,
+                "codecs": [c for c in codecs if c["name"] != "numcodecs.fixedscaleoffset"],
+            }
+            metadata = ArrayV3Metadata.from_dict(described)
+            return zarr.Array(AsyncArray(metadata=metadata, store_path=floats.store_path))
 
     def _frames_path(self, block: int) -> Path:
         return self.path / "frames" / f"block-{block:08d}.parquet"
@@ -241,6 +249,30 @@ class Store:
     def _array(self, mode: Literal["r", "r+"]) -> zarr.Array:
         with _quiet_codec():
             return zarr.open_array(self.path / EMBEDDINGS / "embedding", mode=mode)
+
+
+class RowReader:
+    """Reads lattice vectors of a store as it is now; keeps the array open between reads."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._array = store.open_integers()
+
+    def block(self, block: int) -> np.ndarray:
+        """(rows, dim) int16 lattice of one block."""
+        start = block * self._store.block_rows
+        with _understandably(self._store.path / EMBEDDINGS):
+            return np.asarray(self._array[start : start + self._store.block_rows])
+
+    def __call__(self, rows: np.ndarray) -> np.ndarray:
+        """(len(rows), dim) int16 lattice of any rows, in the order asked, a block at a time."""
+        size = self._store.block_rows
+        vectors = np.zeros((len(rows), self._store.settings.dim), np.int16)
+        blocks = rows // size
+        for block in np.unique(blocks).tolist():
+            here = np.flatnonzero(blocks == block)
+            vectors[here] = self.block(block)[rows[here] - block * size]
+        return vectors
 
 
 def corpus_frames(frames: pd.DataFrame, videos: Iterable[int]) -> pd.DataFrame:

@@ -1,5 +1,10 @@
 """The selection equals the textbook greedy in integers, exactly, however the rows are split."""
 
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -9,116 +14,285 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.lattice import squared_threshold
-from tasks.selection import greedy
-from tasks.selection.greedy import LocalPartitions, Picks, greedy_k_center
-from tasks.selection.partition import Partition, assign, coverage
+from tasks.selection import centers, greedy, partition, pool, vectors
+from tasks.selection.greedy import Goal, LocalPartitions, Picks, Quota, greedy_k_center
+from tasks.selection.partition import FAR, Partition, assign, coverage
+from tasks.selection.vectors import Held, Vectors
 
 CPU = torch.device("cpu")
 
 
-def textbook(vectors: np.ndarray, eligible: np.ndarray, n: int, threshold: int) -> list[int]:
+@dataclass
+class Asked:
+    """A selection, in plain terms."""
+
+    n: int
+    threshold: int = 0
+    radius: int | None = None
+    weight: np.ndarray | None = None
+    video: np.ndarray | None = None
+    most: int | None = None
+    least: int = 0
+    before: Sequence[int] = ()
+
+    @property
+    def goal(self) -> Goal:
+        quota = None
+        if self.video is not None and (self.most is not None or self.least):
+            taken = Counter(self.video[list(self.before)].tolist())
+            quota = Quota(self.most, self.least, np.arange(len(self.video)), self.video, taken)
+        return Goal(self.n, self.threshold, self.radius, quota)
+
+
+def textbook(lattice: np.ndarray, asked: Asked) -> dict[str, list[int]]:
     """Greedy k-center, one pass over all rows for each pick, in int64."""
-    wide = vectors.astype(np.int64)
-    rows = np.flatnonzero(eligible)
-    score = len(rows) * (wide[rows] ** 2).sum(axis=1) - 2 * wide[rows] @ wide[rows].sum(axis=0)
-    picks = [int(rows[np.argmin(score)])]
-    distance = ((wide - wide[picks[0]]) ** 2).sum(axis=1)
-    while len(picks) < n:
-        open_rows = [row for row in rows if row not in picks]
-        if not open_rows:
-            break
-        best = max(open_rows, key=lambda row: (distance[row], -row))
-        if distance[best] < threshold:
-            break
-        picks.append(int(best))
-        distance = np.minimum(distance, ((wide - wide[best]) ** 2).sum(axis=1))
-    return picks
+    wide = lattice.astype(np.int64)
+    distance = np.full(len(wide), FAR, np.int64)
+    weight = np.ones(len(wide), np.int64) if asked.weight is None else asked.weight
+    video = np.zeros(len(wide), np.int64) if asked.video is None else asked.video
+    can = np.ones(len(wide), bool)
+    taken: Counter[int] = Counter()
+    apart, found = FAR, {"rows": [], "distance": [], "radius": [], "bound": []}
+
+    def take(row: int) -> None:
+        nonlocal distance
+        can[row] = False
+        taken[int(video[row])] += 1
+        distance = np.minimum(distance, ((wide - wide[row]) ** 2).sum(axis=1))
+
+    for row in asked.before:
+        take(row)
+    filling = asked.least > 0
+    while len(found["rows"]) < asked.n:
+        if not found["rows"] and not asked.before:
+            score = len(wide) * (wide**2).sum(axis=1) - 2 * wide @ wide.sum(axis=0)
+            best = int(np.argmin(score))
+            found["distance"].append(0)
+        else:
+            threshold = asked.threshold
+            if not filling and asked.radius is not None:
+                threshold = max(threshold, asked.radius + 1)
+            ok = can & (distance >= threshold)
+            if filling:
+                ok &= np.array([taken[v] < asked.least for v in video.tolist()])
+            elif asked.most is not None:
+                ok &= np.array([taken[v] < asked.most for v in video.tolist()])
+            if not ok.any():
+                if not filling:
+                    break
+                filling = False
+                continue
+            best = int(np.argmax(np.where(ok, distance * weight, -1)))
+            apart = min(apart, int(distance[best]))
+            found["distance"].append(int(distance[best]))
+        take(best)
+        found["rows"].append(best)
+        found["radius"].append(int(distance.max()))
+        found["bound"].append(min(apart, int(distance.max())))
+    return found
 
 
 def run(
-    vectors: np.ndarray, eligible: np.ndarray, cuts: list[int], pool: int, n: int, threshold: int
+    lattice: np.ndarray,
+    asked: Asked,
+    cuts: Sequence[int] = (),
+    pool_rows: int = 64,
+    kept_rows: int | None = None,
+    blocks: int = 3,
+    device: torch.device = CPU,
 ) -> Picks:
-    rows = np.arange(len(vectors))
-    parts = [
-        Partition.of(some, vectors[some], eligible[some], CPU) for some in np.split(rows, cuts)
-    ]
-    with mock.patch.object(greedy, "POOL_ROWS", pool):
-        return greedy_k_center(LocalPartitions(parts), n, threshold)
+    parts = []
+    for rows in np.split(np.arange(len(lattice)), cuts):
+        edges = sorted({0, *range(0, len(rows), blocks), len(rows)})
+        own = Vectors(Held(lattice[rows]), edges, lattice.shape[1], device, kept_rows)
+        weight = None if asked.weight is None else asked.weight[rows]
+        video = None if asked.video is None else asked.video[rows].astype(np.int32)
+        parts.append(Partition.of(rows, own, weight=weight, video=video))
+    corpus = LocalPartitions(parts)
+    if len(asked.before):
+        before = np.array(asked.before)
+        corpus.assign(before, lattice[before])
+    with mock.patch.object(greedy, "POOL_ROWS", pool_rows):
+        return greedy_k_center(corpus, asked.goal)
 
 
-@settings(max_examples=300, deadline=None)
-@given(data=st.data())
-def test_equals_the_textbook_for_any_split_and_pool(data: st.DataObject) -> None:
+def check(picks: Picks, expected: dict[str, list[int]]) -> None:
+    def l2(squared: list[int]) -> np.ndarray:
+        return np.sqrt(np.array(squared, np.float64)) / 4000
+
+    assert picks.rows.tolist() == expected["rows"]
+    distance = l2(expected["distance"])
+    if np.isnan(picks.distance[:1]).any():
+        distance[0] = np.nan
+    assert np.array_equal(picks.distance, distance, equal_nan=True)
+    assert np.array_equal(picks.radius, l2(expected["radius"]))
+    assert np.array_equal(picks.lower_bound, l2(expected["bound"]) / 2)
+
+
+def small_lattice(data: st.DataObject) -> np.ndarray:
     rows, dim = data.draw(st.integers(1, 40)), data.draw(st.integers(1, 4))
     reach = data.draw(st.sampled_from([1, 3, 4000]))  # small: duplicates and ties abound
     values = data.draw(
         st.lists(st.integers(-reach, reach), min_size=rows * dim, max_size=rows * dim)
     )
-    vectors = np.array(values, np.int16).reshape(rows, dim)
-    vectors[np.abs(vectors).sum(axis=1) > 4000] //= dim  # stay within the lattice's length
-    eligible = np.array(data.draw(st.lists(st.booleans(), min_size=rows, max_size=rows)))
-    eligible[data.draw(st.integers(0, rows - 1))] = True
+    lattice = np.array(values, np.int16).reshape(rows, dim)
+    lattice[np.abs(lattice).sum(axis=1) > 4000] //= dim  # stay within the lattice's length
+    return lattice
+
+
+def walks(rows: int, dim: int, seed: int, latent: int = 3) -> np.ndarray:
+    """Unit vectors that wander in few directions, as frames of video do, with some repeated."""
+    rng = np.random.default_rng(seed)
+    path = np.cumsum(rng.normal(size=(rows, latent)), axis=0) / 8 @ rng.normal(size=(latent, dim))
+    path += 1 + 0.02 * rng.normal(size=(rows, dim))
+    path /= np.linalg.norm(path, axis=1, keepdims=True)
+    lattice = np.rint(path * 4000).astype(np.int16)
+    lattice[rng.integers(rows, size=rows // 10)] = lattice[rng.integers(rows, size=rows // 10)]
+    return lattice
+
+
+def drawn(data: st.DataObject, rows: int) -> Asked:
+    """Any combination of what can be asked of a selection."""
+    asked = Asked(data.draw(st.integers(1, rows + 2)), data.draw(st.sampled_from([0, 1, 5, 100])))
+    asked.before = data.draw(st.lists(st.integers(0, rows - 1), max_size=5, unique=True))
+    asked.radius = data.draw(st.sampled_from([None, None, 0, 4, 90]))
+    rng = np.random.default_rng(data.draw(st.integers(0, 99)))
+    if data.draw(st.booleans()):
+        asked.weight = rng.integers(0, data.draw(st.sampled_from([3, 1024])), rows) ** 2
+    if data.draw(st.booleans()):
+        asked.video = rng.integers(0, 5, rows)
+        asked.least = data.draw(st.integers(0, 3))
+        asked.most = data.draw(st.sampled_from([None, 3, 4, 6]))
+    return asked
+
+
+@settings(max_examples=400, deadline=None)
+@given(data=st.data())
+def test_equals_the_textbook_for_any_split_pool_and_wish(data: st.DataObject) -> None:
+    lattice = small_lattice(data)
+    rows = len(lattice)
+    asked = drawn(data, rows)
     cuts = sorted(data.draw(st.lists(st.integers(0, rows), max_size=4)))
-    n = data.draw(st.integers(1, rows + 2))
-    threshold = data.draw(st.sampled_from([0, 1, 5, 100]))
-    picks = run(vectors, eligible, cuts, data.draw(st.integers(1, 8)), n, threshold)
-    assert picks.rows.tolist() == textbook(vectors, eligible, n, threshold)
+    pool_rows, front = data.draw(st.integers(1, 8)), data.draw(st.integers(1, 8))
+    kept_rows = data.draw(st.sampled_from([None, 0, 7]))
+    with mock.patch.object(pool, "FRONT", front), mock.patch.object(vectors, "CHUNK_ROWS", 4):
+        picks = run(lattice, asked, cuts, pool_rows, kept_rows, data.draw(st.integers(1, 9)))
+    check(picks, textbook(lattice, asked))
 
 
-@pytest.mark.parametrize("min_distance", [1e-6, 1e-3, 0.1, 0.3])
-def test_fifty_distinct_times_ten_copies_give_fifty(min_distance: float) -> None:
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_pruning_changes_nothing(data: st.DataObject) -> None:
+    """Many cells, sketches, portions and tiles, on data in which each of them rules out a lot."""
+    dim = data.draw(st.sampled_from([8, 64, 128]))
+    lattice = walks(data.draw(st.integers(200, 900)), dim, data.draw(st.integers(0, 999)))
+    asked = drawn(data, len(lattice))
+    asked.n = data.draw(st.integers(20, 150))
+    asked.before = data.draw(st.lists(st.integers(0, len(lattice) - 1), max_size=90, unique=True))
+    with ExitStack() as patched:
+        for module, name, values in (
+            (centers, "CELL_ROWS", [8, 30]),
+            (partition, "CENTERS_AT_ONCE", [16, 1024]),
+            (partition, "DENSE", [0.0, 0.7, 1.0]),
+            (pool, "FRONT", [4, 128]),
+        ):
+            value = data.draw(st.sampled_from(values))
+            patched.enter_context(mock.patch.object(module, name, value))
+        tile = data.draw(st.sampled_from([1 << 10, 1 << 19]))
+        patched.enter_context(mock.patch("tasks.lattice.TILE_VALUES", tile))
+        picks = run(lattice, asked, [97], data.draw(st.sampled_from([8, 64])), blocks=50)
+    check(picks, textbook(lattice, asked))
+    if dim == 128 and asked.weight is None and asked.video is None and not asked.before:
+        assert picks.pairs < len(lattice) * len(picks.rows)
+
+
+@pytest.mark.parametrize("min_distance", [1e-6, 1e-3, 0.1, 0.3, "spacing"])
+def test_fifty_distinct_times_ten_copies_give_fifty(min_distance: Any) -> None:
     rng = np.random.default_rng(0)
     distinct = rng.normal(size=(50, 16))
     distinct /= np.linalg.norm(distinct, axis=1, keepdims=True)
-    vectors = np.rint(np.tile(distinct, (10, 1)) * 4000).astype(np.int16)
-    picks = run(vectors, np.ones(500, bool), [90, 333], 64, 500, squared_threshold(min_distance))
+    lattice = np.rint(np.tile(distinct, (10, 1)) * 4000).astype(np.int16)
+    wide = lattice[:50].astype(np.int64)
+    squared = ((wide[:, None] - wide[None]) ** 2).sum(axis=2)[np.triu_indices(50, 1)].min()
+    threshold = int(squared) if min_distance == "spacing" else squared_threshold(min_distance)
+    picks = run(lattice, Asked(500, threshold), [90, 333])
     assert len(picks.rows) == 50
     assert len(set(picks.rows % 50)) == 50
     assert picks.stopped_by == "min_distance"
+    assert len(run(lattice, Asked(500, int(squared) + 1), [90, 333]).rows) < 50
 
 
 def test_equal_rows_are_picked_only_after_all_distinct_ones() -> None:
-    vectors = np.repeat(np.eye(4, dtype=np.int16) * 4000, 3, axis=0)
-    picks = run(vectors, np.ones(12, bool), [5], 2, 12, 0)
+    lattice = np.repeat(np.eye(4, dtype=np.int16) * 4000, 3, axis=0)
+    picks = run(lattice, Asked(12), [5], 2)
     assert sorted(picks.rows[:4] // 3) == [0, 1, 2, 3]
     assert sorted(picks.rows.tolist()) == list(range(12))
     assert picks.distance[4:].tolist() == [0.0] * 8
 
 
-def test_distance_is_to_the_nearest_earlier_pick_and_never_grows() -> None:
-    rng = np.random.default_rng(1)
-    vectors = rng.integers(-1000, 1000, (200, 8)).astype(np.int16)
-    picks = run(vectors, np.ones(200, bool), [70], 16, 50, 0)
-    wide = vectors[picks.rows].astype(np.float64) / 4000
+def test_distance_is_the_radius_before_and_never_grows() -> None:
+    lattice = walks(200, 8, 1)
+    picks = run(lattice, Asked(50), [70], 16)
     assert np.isnan(picks.distance[0])
-    for k in range(1, 50):
-        nearest = np.linalg.norm(wide[:k] - wide[k], axis=1).min()
-        assert picks.distance[k] == pytest.approx(nearest, abs=1e-12)
-    assert np.all(np.diff(picks.distance[1:]) <= 0)
+    assert np.array_equal(picks.radius[:-1], picks.distance[1:])
+    assert np.array_equal(picks.lower_bound, picks.radius / 2)
+    assert np.all(np.diff(picks.radius) <= 0)
 
 
-def test_nothing_eligible_gives_an_empty_selection() -> None:
-    picks = run(np.zeros((3, 2), np.int16), np.zeros(3, bool), [], 8, 2, 0)
-    assert (len(picks.rows), picks.stopped_by) == (0, "exhausted")
+def test_radius_gives_the_smallest_prefix_that_covers() -> None:
+    lattice = walks(300, 8, 2)
+    whole = run(lattice, Asked(300))
+    for wanted in (0.5, 0.1, 0.02):
+        picks = run(lattice, Asked(300, radius=int((wanted * 4000) ** 2)))
+        assert picks.stopped_by == "radius"
+        enough = int(np.argmax(whole.radius <= wanted)) + 1
+        assert picks.rows.tolist() == whole.rows[:enough].tolist()
+
+
+def test_the_lower_bound_is_below_the_best_possible_radius() -> None:
+    from itertools import combinations
+
+    rng = np.random.default_rng(3)
+    for seed in range(20):
+        lattice = walks(11, 3, seed)
+        weight = rng.integers(1, 1024, 11)
+        picks = run(lattice, Asked(3, weight=weight))
+        wide = lattice.astype(np.float64) / 4000
+        apart = np.linalg.norm(wide[:, None] - wide[None], axis=2)
+        for k in (1, 2, 3):
+            best = min(apart[list(some)].min(axis=0).max() for some in combinations(range(11), k))
+            assert picks.lower_bound[k - 1] <= best + 1e-12
+            assert best <= picks.radius[k - 1] + 1e-12
+
+
+def test_why_it_stopped() -> None:
+    lattice = walks(60, 8, 4)
+    video = np.arange(60) // 20
+    spacing = int((0.2 * 4000) ** 2)
+    assert run(lattice, Asked(5)).stopped_by == "n"
+    assert run(lattice, Asked(99)).stopped_by == "exhausted"
+    assert run(lattice, Asked(60, spacing)).stopped_by == "min_distance"
+    assert run(lattice, Asked(60, radius=spacing)).stopped_by == "radius"
+    assert run(lattice, Asked(60, video=video, most=2)).stopped_by == "max_per_video"
+    assert run(lattice[:0], Asked(3)).stopped_by == "exhausted"
 
 
 def test_assigning_leaves_the_given_partition_as_it_was() -> None:
-    rng = np.random.default_rng(2)
-    vectors = rng.integers(-1000, 1000, (50, 8)).astype(np.int16)
-    part = Partition.of(np.arange(50), vectors, np.ones(50, bool), CPU)
+    lattice = walks(50, 8, 5)
+    part = Partition.of(np.arange(50), Vectors.of(lattice, CPU))
     before = part.distance.clone()
-    assign(part, np.array([3]), vectors[[3]])
+    after = assign(part, np.array([3]), lattice[[3]])
     assert torch.equal(part.distance, before)
-    assert bool(part.eligible.all())
+    assert bool(part.open.all())
+    assert not bool(after.open[3])
 
 
 def test_coverage_equals_numpy() -> None:
-    rng = np.random.default_rng(3)
-    vectors = rng.integers(-1000, 1000, (300, 8)).astype(np.int16)
-    part = Partition.of(np.arange(300), vectors, np.ones(300, bool), CPU)
-    wide = vectors.astype(np.int64)
+    lattice = walks(300, 8, 6)
+    part = Partition.of(np.arange(300), Vectors.of(lattice, CPU))
+    wide = lattice.astype(np.int64)
     nearest = ((wide[:, None] - wide[None, :20]) ** 2).sum(axis=2).min(axis=1)
-    largest, total, rows = coverage(part, vectors[:20])
+    largest, total, rows = coverage(part, lattice[:20])
     assert (largest, rows) == (int(nearest.max()), 300)
     assert total == pytest.approx(np.sqrt(nearest).sum(), rel=1e-12)
 
@@ -127,25 +301,8 @@ def test_coverage_equals_numpy() -> None:
 def test_same_picks_on_a_gpu() -> None:
     if not torch.cuda.is_available():
         pytest.skip("no NVIDIA GPU on this machine")
-    rng = np.random.default_rng(4)
-    vectors = rng.normal(size=(5000, 128))
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    lattice = np.rint(vectors * 4000).astype(np.int16)
-    found = []
-    for device in (CPU, torch.device("cuda")):
-        part = Partition.of(np.arange(5000), lattice, np.ones(5000, bool), device)
-        corpus = mock.Mock(wraps=LocalPartitions([part]))
-        corpus.vectors = lambda rows: lattice[list(rows)]
-        found.append(greedy_k_center(corpus, 500).rows.tolist())
-    assert found[0] == found[1]
-
-
-@pytest.mark.parametrize("values", [1, 50, 10_000])
-def test_tiling_changes_nothing(values: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    rng = np.random.default_rng(5)
-    vectors = rng.integers(-1000, 1000, (60, 8)).astype(np.int16)
-    eligible = rng.random(60) < 0.8
-    expected = textbook(vectors, eligible, 20, 0)
-    monkeypatch.setattr("tasks.lattice.TILE_VALUES", values)
-    monkeypatch.setattr("tasks.selection.partition.TILE_VALUES", values)
-    assert run(vectors, eligible, [13], 8, 20, 0).rows.tolist() == expected
+    lattice = walks(5000, 128, 7, latent=12)
+    on_cpu = run(lattice, Asked(500), [1700], blocks=512)
+    on_gpu = run(lattice, Asked(500), [1700], blocks=512, device=torch.device("cuda"))
+    assert on_cpu.rows.tolist() == on_gpu.rows.tolist()
+    assert np.array_equal(on_cpu.radius, on_gpu.radius)

@@ -1,76 +1,13 @@
-"""Budgets, and the two ways of choosing that people use today: at a fixed rate and at random."""
+"""The two ways of choosing that people use today: at a fixed rate and at random."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from fractions import Fraction
 
 import numpy as np
 
-from tasks.errors import UsageError
-from tasks.lattice import squared_threshold, to_l2
+from tasks.lattice import to_l2
 
 KEEP_TILE = 1024
 """Rows read from the store at a time."""
-
-METHODS = ("coreset", "random", "fixed-rate")
-
-
-@dataclass(frozen=True)
-class Budget:
-    """How many frames to select. What is given combines: whichever stops first."""
-
-    n_samples: int | None = None
-    proportion: float | None = None
-    """Of the corpus's decodable frames."""
-    min_distance: float = 0.0
-    """L2 on the unit scale that every two selected frames are apart at least; 0 for no limit."""
-
-    def __post_init__(self) -> None:
-        if self.n_samples is not None and self.n_samples < 1:
-            raise UsageError(
-                f"n-samples {self.n_samples} is not at least 1: ask for one frame or more."
-            )
-        if self.proportion is not None and not 0 < self.proportion <= 1:
-            raise UsageError(f"proportion {self.proportion} is not above 0 and at most 1.")
-        if not 0 <= self.min_distance <= 2:
-            raise UsageError(
-                f"min-distance {self.min_distance} is not from 0 to 2, the range of distances "
-                "between unit vectors."
-            )
-
-    def asked(self, decodable: int) -> int | None:
-        """Frames asked for of a corpus of so many decodable ones; None for as many as there are.
-
-        A proportion rounds down, but to no less than one frame.
-        """
-        limits = [] if self.n_samples is None else [self.n_samples]
-        if self.proportion is not None:
-            limits.append(max(1, int(exact(self.proportion) * decodable)))
-        return min(limits, default=None)
-
-    @property
-    def squared_min_distance(self) -> int:
-        """In squared lattice units."""
-        return squared_threshold(self.min_distance)
-
-
-@dataclass(frozen=True)
-class Choice:
-    """How to choose."""
-
-    method: str = "coreset"
-    budget: Budget = field(default_factory=Budget)
-    seed: int = 0
-    keep_exact_duplicates: bool = False
-
-    def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise UsageError(f"unknown method {self.method!r}: use {', '.join(METHODS)}.")
-
-
-def exact(value: float) -> Fraction:
-    """The number that a person wrote: 0.29 of 100 is 29, which in binary it is not."""
-    return Fraction(str(value))
 
 
 def random_rows(eligible: np.ndarray, n: int, seed: int) -> np.ndarray:

@@ -1,0 +1,156 @@
+"""The corpus spread over Dask workers, one partition each, for selecting and measuring."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from dask.distributed import Client, Future
+
+from tasks.dispatch import gather, workers
+from tasks.jobs import select as job
+from tasks.jobs.select import Before, PartitionJob
+from tasks.lattice import SCALE
+from tasks.selection import partition as on_worker
+from tasks.selection.greedy import central_row, in_order, share_of
+from tasks.selection.partition import Farthest
+from tasks.store.store import Store
+
+MEMORY_SHARE = 0.5
+"""Of a worker's memory limit that its process may reach with the vectors it keeps. At 0.6 Dask
+begins to move what a worker holds to disk, at 0.95 it ends the worker."""
+
+
+class DaskPartitions:
+    """:class:`tasks.selection.greedy.Partitions` over Dask futures.
+
+    A partition's next state is a new future made from the last one and the new centers, all of
+    them immutable, so Dask makes a lost worker's partition again from the store. What workers hold
+    of the vectors is theirs alone: a partition that travels takes its state and a recipe.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        store: Store,
+        rows: np.ndarray,
+        *,
+        length: int = 1,
+        weight: np.ndarray | None = None,
+        video: np.ndarray | None = None,
+        device: str = "auto",
+        before: Before | None = None,
+    ) -> None:
+        """Spread units over the workers.
+
+        Args:
+            client: of the cluster.
+            store: what the units are of.
+            rows: (u,) int64 ascending, the first row of each.
+            length: rows a unit.
+            weight: (u,) int64 or None, see :class:`tasks.selection.partition.Partition`.
+            video: (u,) int32 or None, likewise.
+            device: where workers keep tensors.
+            before: centers that exist.
+        """
+        self._client = client
+        self._rows, self._weight = rows, weight
+        cuts = block_cuts(rows, store.block_rows, workers(client))
+        room = _room_bytes(client)
+        given = None if before is None else self._hold(before)
+        self._parts: list[Future] = []
+        self._first: list[int] = []
+        for start, stop in zip([0, *cuts], [*cuts, len(rows)], strict=True):
+            own = slice(start, stop)
+            one = PartitionJob(
+                str(store.path),
+                rows[own],
+                length,
+                None if weight is None else weight[own],
+                None if video is None else video[own],
+                device,
+                room,
+            )
+            self._parts.append(client.submit(job.load_partition, one, given, pure=False))
+            self._first.append(start)
+
+    def central(self) -> int | None:
+        return central_row(
+            self._ask(on_worker.vector_sum),
+            lambda count, total: self._ask(on_worker.most_central, count, total),
+        )
+
+    def assign(self, rows: np.ndarray, vectors: np.ndarray, curve: bool = False) -> None:
+        centers = self._hold((rows, vectors))
+        self._parts = self._submit(job.assign, centers, curve)
+
+    def farthest(
+        self, count: int, squared_threshold: int, closed: np.ndarray | None
+    ) -> list[Farthest]:
+        share = share_of(count, len(self._parts))
+        return self._ask(on_worker.farthest, share, squared_threshold, closed)
+
+    def collect(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        ends = [int(self._rows[first]) for first in self._first[1:]]
+        owned = np.split(rows, np.searchsorted(rows, ends))
+        asked = [
+            self._client.submit(on_worker.collect, part, own, pure=False)
+            for part, own in zip(self._parts, owned, strict=True)
+            if len(own)
+        ]
+        return in_order(gather(self._client, asked, "Selecting"))
+
+    def weight(self, rows: np.ndarray) -> np.ndarray | None:
+        return None if self._weight is None else self._weight[np.searchsorted(self._rows, rows)]
+
+    def coverage(self, subset: np.ndarray) -> tuple[float, float]:
+        """Largest and mean L2 distance of the units to their nearest vector of a subset.
+
+        Args:
+            subset: (m, dim) int16 lattice.
+        """
+        answers = self._ask(on_worker.coverage, self._hold(subset))
+        units = sum(count for _, _, count in answers)
+        largest = max(squared for squared, _, _ in answers)
+        return largest**0.5 / SCALE, sum(total for _, total, _ in answers) / units / SCALE
+
+    def save(self, folder: Path, center_rows: np.ndarray) -> None:
+        """Let every partition write where its units stand; see `tasks.store.selections`."""
+        rows = self._hold(center_rows)
+        written = [
+            self._client.submit(job.save_partition, part, folder, number, rows, pure=False)
+            for number, part in enumerate(self._parts)
+        ]
+        gather(self._client, written, "Selecting")
+
+    def _hold(self, value: Any) -> Future:
+        """Give all partitions a value by way of the workers, not once each by the scheduler."""
+        return self._client.submit(job.as_is, value, pure=False)
+
+    def _submit(self, function: Callable[..., Any], *arguments: Any) -> list[Future]:
+        return [self._client.submit(function, part, *arguments, pure=False) for part in self._parts]
+
+    def _ask(self, function: Callable[..., Any], *arguments: Any) -> list[Any]:
+        return gather(self._client, self._submit(function, *arguments), "Selecting")
+
+
+def block_cuts(rows: np.ndarray, block_rows: int, count: int) -> list[int]:
+    """Places at which to cut ascending rows into at most ``count`` runs of about equal size.
+
+    Blocks stay whole, so that each is read by one worker.
+    """
+    edges = np.flatnonzero(np.diff(rows // block_rows)) + 1
+    ideal = np.arange(1, count) * len(rows) // count
+    at = np.searchsorted(edges, ideal)
+    return np.unique(edges[at[at < len(edges)]]).tolist()
+
+
+def _room_bytes(client: Client) -> int | None:
+    """What each partition's vectors may fill, so that no worker reaches its memory limit."""
+    rooms = [
+        max(0.0, MEMORY_SHARE * worker["memory_limit"] - worker["metrics"]["memory"])
+        / max(1, worker["nthreads"])
+        for worker in client.scheduler_info(n_workers=-1)["workers"].values()
+        if worker["memory_limit"]
+    ]
+    return int(min(rooms)) if rooms else None

@@ -1,0 +1,83 @@
+"""Short vectors that tell which distances need not be formed."""
+
+from dataclasses import dataclass
+from math import sqrt
+
+import torch
+
+SHRINK = 0.995
+"""Keeps sketches, rounded, within the length that exact products allow; see `tasks.lattice`."""
+
+LENGTHS = (16, 32, 64)
+
+ENOUGH, WORTHWHILE = 0.95, 0.6
+"""Share of the variance with which a sketch need not be longer, and without which it rules out
+too little to be worth making."""
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """A projection to a few integers, between which no distance is longer than the true one.
+
+    The basis is that of the principal components of a sample. Frames of video move in few of the
+    directions of their embedding, so a sketch keeps most of every distance: where even the
+    sketches of two vectors are farther apart than matters, the vectors are. That only saves
+    work; what a sketch does not rule out is computed exactly.
+
+    Attributes:
+        basis: (dim, q) float32 with orthonormal columns times SHRINK; None when there are no few
+            directions to speak of, and the whole vector stands for itself.
+        slack: lattice units by which rounding may have moved two sketches apart.
+    """
+
+    basis: torch.Tensor | None
+    slack: float
+
+    @classmethod
+    def of(cls, sample: torch.Tensor) -> "Sketch":
+        """Find the shortest sketch that is worth its while.
+
+        Args:
+            sample: (n, dim) int16 lattice vectors.
+        """
+        dim = sample.shape[1]
+        centred = sample.double() - sample.double().mean(dim=0)
+        variance, directions = torch.linalg.eigh(centred.T @ centred)
+        kept = torch.cumsum(variance.flip(0), 0) / variance.sum().clamp(min=1e-9)
+        lengths = [length for length in LENGTHS if 4 * length <= dim]
+        enough = [length for length in lengths if kept[length - 1] >= ENOUGH]
+        for length in enough[:1] or lengths[-1:]:
+            if kept[length - 1] >= WORTHWHILE:
+                basis = (SHRINK * directions.flip(1)[:, :length]).float().contiguous()
+                # each of 2q integers is off by 1/2, and by the rounding of its float32 sum
+                off = 0.5 + dim * 2**-24 * 4096
+                return cls(basis, 2 * off * sqrt(length))
+        return cls(None, 0.0)
+
+    @property
+    def short(self) -> bool:
+        """Whether sketches are shorter than the vectors."""
+        return self.basis is not None
+
+    def length(self, dim: int) -> int:
+        """Integers a sketch of vectors of ``dim``."""
+        return dim if self.basis is None else self.basis.shape[1]
+
+    def __call__(self, vectors: torch.Tensor) -> torch.Tensor:
+        """(n, dim) int16 lattice to (n, q) int16."""
+        if self.basis is None:
+            return vectors
+        return torch.round(vectors.float() @ self.basis).to(torch.int16)
+
+    def limit(self, distance: torch.Tensor) -> torch.Tensor:
+        """Squared distance of sketches from which on vectors are no nearer than ``distance``.
+
+        Args:
+            distance: (n,) float64 lattice distances.
+
+        Returns:
+            (n,) float64; equal to the squared distance where sketches are whole vectors.
+        """
+        if self.basis is None:
+            return distance.square()
+        return (SHRINK * distance + self.slack).square()

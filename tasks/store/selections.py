@@ -1,0 +1,176 @@
+"""Named selections: what a store remembers of them, so that a later run can extend them.
+
+A folder of its own under ``STORE/selections`` for each name. What one run leaves is a *generation*:
+the centers in pick order with their vectors, and for every frame that could be chosen its distance
+to its nearest center and that center. A generation is written beside the last one, then
+``selection.json`` is replaced to point to it, so a reader finds one or the other whole.
+"""
+
+import json
+import os
+import re
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tasks.errors import CoreframeError, UsageError
+
+FORMAT_VERSION = 1
+
+CENTERS_SCHEMA = pa.schema(
+    {
+        "row": pa.int64(),
+        "preselected": pa.bool_(),
+        "distance": pa.float64(),
+        "radius": pa.float64(),
+        "lower_bound": pa.float64(),
+    }
+)
+"""A center in pick order: its first row, and the columns of the same names of what a run writes."""
+
+ROWS_SCHEMA = pa.schema({"row": pa.int64(), "distance": pa.int32(), "center": pa.int64()})
+"""A unit's first row, its squared lattice distance to its nearest center, and that center's row."""
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """The content of ``selection.json``."""
+
+    generation: int
+    sequence_length: int
+    format_version: int = FORMAT_VERSION
+
+
+@dataclass(frozen=True)
+class SavedSelection:
+    """One generation of a named selection.
+
+    Attributes:
+        folder: where it lies.
+        centers: CENTERS_SCHEMA, in pick order.
+        vectors: (c, dim) int16 lattice of the centers.
+    """
+
+    folder: Path
+    centers: pd.DataFrame
+    vectors: np.ndarray
+
+    def distances(self, first: int, last: int) -> pd.DataFrame:
+        """ROWS_SCHEMA of the units from row ``first`` to row ``last``, in row order."""
+        return read_distances(self.folder, first, last)
+
+
+class NamedSelection:
+    """The place of a named selection in a store."""
+
+    def __init__(self, store: Path, name: str) -> None:
+        """Name it; nothing is written before :meth:`begin`.
+
+        Raises:
+            UsageError: the name cannot be a folder's.
+        """
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
+            raise UsageError(
+                f"name {name!r}: use up to 100 letters, digits, dots, dashes and underscores, "
+                "beginning with a letter or digit."
+            )
+        self.name = name
+        self._folder = store / "selections" / name
+
+    def open(self, sequence_length: int) -> SavedSelection | None:
+        """Read the last generation, or None before the first.
+
+        Raises:
+            UsageError: it is one of sequences of another length, or of another format.
+            CoreframeError: it cannot be read.
+        """
+        pointer = self._pointer()
+        if pointer is None:
+            return None
+        if pointer.sequence_length != sequence_length:
+            raise UsageError(
+                f"the selection {self.name} has sequence-length {pointer.sequence_length}, not "
+                f"{sequence_length}: ask for that, or use another name."
+            )
+        folder = self._folder / f"{pointer.generation:06d}"
+        try:
+            centers = pq.read_table(folder / "centers.parquet", schema=CENTERS_SCHEMA).to_pandas()
+            return SavedSelection(folder, centers, np.load(folder / "centers.npy"))
+        except (OSError, ValueError, pa.ArrowException) as error:
+            raise self._unreadable(error) from error
+
+    def begin(self) -> Path:
+        """Make the folder of the next generation, for workers to write to."""
+        pointer = self._pointer()
+        folder = self._folder / f"{pointer.generation + 1 if pointer else 1:06d}"
+        shutil.rmtree(folder, ignore_errors=True)  # of a run that did not end
+        folder.mkdir(parents=True)
+        return folder
+
+    def commit(
+        self, folder: Path, centers: pd.DataFrame, vectors: np.ndarray, sequence_length: int
+    ) -> None:
+        """Complete a generation that :meth:`begin` made, and let it take the last one's place."""
+        table = pa.Table.from_pandas(centers, schema=CENTERS_SCHEMA, preserve_index=False)
+        pq.write_table(table, folder / "centers.parquet")
+        np.save(folder / "centers.npy", vectors)
+        temporary = self._folder / ".selection.json.tmp"
+        pointer = Pointer(int(folder.name), sequence_length)
+        temporary.write_text(json.dumps(asdict(pointer)) + "\n")
+        os.replace(temporary, self._folder / "selection.json")
+        for other in self._folder.iterdir():
+            if other.is_dir() and other != folder:
+                shutil.rmtree(other)
+
+    def _pointer(self) -> Pointer | None:
+        path = self._folder / "selection.json"
+        if not path.exists():
+            return None
+        try:
+            pointer = Pointer(**json.loads(path.read_text()))
+        except (OSError, ValueError, TypeError) as error:
+            raise self._unreadable(error) from error
+        if pointer.format_version != FORMAT_VERSION:
+            raise UsageError(
+                f"the selection {self.name} has format {pointer.format_version}, this version "
+                f"reads {FORMAT_VERSION}: use the version that made it, or another name."
+            )
+        return pointer
+
+    def _unreadable(self, error: Exception) -> CoreframeError:
+        return CoreframeError(
+            f"{self._folder} cannot be read ({error}). Delete it to select afresh, or use another "
+            "name."
+        )
+
+
+def write_distances(
+    folder: Path, part: int, rows: np.ndarray, distance: np.ndarray, center: np.ndarray
+) -> None:
+    """Write one partition's rows; arguments as in ROWS_SCHEMA."""
+    table = pa.table([rows, distance, center], schema=ROWS_SCHEMA)
+    path = folder / f"rows-{part:05d}.parquet"
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    pq.write_table(table, temporary, compression="zstd")
+    os.replace(temporary, path)
+
+
+def read_distances(folder: Path, first: int, last: int) -> pd.DataFrame:
+    """See :meth:`SavedSelection.distances`."""
+    wanted = [("row", ">=", first), ("row", "<=", last)]
+    try:
+        parts = [
+            pq.read_table(path, schema=ROWS_SCHEMA, filters=wanted)
+            for path in sorted(folder.glob("rows-*.parquet"))
+        ]
+    except (OSError, pa.ArrowException) as error:
+        raise CoreframeError(
+            f"{folder} cannot be read ({error}). Delete {folder.parent} to select afresh, or use "
+            "another name."
+        ) from error
+    return pa.concat_tables(parts).to_pandas() if parts else ROWS_SCHEMA.empty_table().to_pandas()
