@@ -47,7 +47,8 @@ def compare(
             method: np.mean(
                 [
                     scenes_hit(
-                        frames.loc[baseline_rows(method, selection.eligible, count, seed)], scenes
+                        frames.loc[baseline_rows(method, selection.units.choosable, count, seed)],
+                        scenes,
                     )
                     for seed in range(seeds)
                 ]

@@ -6,11 +6,13 @@ Nothing here imports Prefect or Dask, so the command answers wrong use at once.
 from collections.abc import Sequence
 from pathlib import Path
 
-from flows.parameters import Compute, Corpus, Ingestion
+from flows.parameters import Compute, Corpus, Ingestion, Selecting
 from tasks.embedding.embedder import load_embedder
 from tasks.errors import BrokenVideoError, CoreframeError, NotAVideoError, UsageError
+from tasks.preselected import read_preselected
 from tasks.selection.choice import exact
 from tasks.store.catalogue import Video
+from tasks.store.selections import NamedSelection
 from tasks.store.store import Store, StoreSettings
 from tasks.video.container import open_video
 from tasks.video.discover import SourceFile, discover, readable
@@ -78,6 +80,18 @@ def open_store(store: str, ingestion: Ingestion, compute: Compute) -> Store:
         crop=str(ingestion.crop_px() or ""),
     )
     return Store.open_or_create(store, settings, ingestion.block_rows)
+
+
+def check_selecting(store: str, selecting: Selecting) -> None:
+    """Refuse what the wishes name and nobody can find or use.
+
+    Raises:
+        UsageError: the list of preselected frames cannot be read, or the name cannot be used.
+    """
+    if selecting.preselected is not None:
+        read_preselected(selecting.preselected)
+    if selecting.name is not None:
+        NamedSelection(Path(store), selecting.name)
 
 
 def output_folder(path: str) -> Path:

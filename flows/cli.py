@@ -289,13 +289,15 @@ def _parameters(given: dict[str, Any], *models: str) -> dict[str, Any]:
 
 def _check(store: str, out: str | None, parameters: dict[str, Any]) -> None:
     """Make the flow's own checks before a Prefect server is started for it."""
-    from flows.checks import check_corpus, open_store, output_folder
+    from flows.checks import check_corpus, check_selecting, open_store, output_folder
     from tasks.store.store import Store
 
     if "corpus" in parameters:
         check_corpus(parameters["corpus"], store, out)
     else:
         Store.open(store)
+    if "selecting" in parameters:
+        check_selecting(store, parameters["selecting"])
     if out is not None:
         output_folder(out)
     if "corpus" in parameters:

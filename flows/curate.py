@@ -8,6 +8,7 @@ from flows.checks import (
     check_broken,
     check_corpus,
     check_selectable,
+    check_selecting,
     open_store,
     output_folder,
 )
@@ -29,6 +30,7 @@ def curate(
 ) -> dict[str, Any]:
     """Index, embed, select, export, metrics, report. Only what the store lacks is embedded."""
     files = check_corpus(corpus, store, out)
+    check_selecting(store, selecting)
     folder = output_folder(out)
     opened = open_store(store, ingestion, compute)
     parameters = {

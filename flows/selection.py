@@ -9,7 +9,7 @@ from typing import Any
 
 from prefect import flow
 
-from flows.checks import output_folder
+from flows.checks import check_selecting, output_folder
 from flows.cluster import open_cluster
 from flows.ingest import Ingested
 from flows.parameters import Compute, Picture, Selecting
@@ -32,6 +32,7 @@ def select(
 ) -> dict[str, Any]:
     """Select from an existing store; nothing is decoded but the chosen frames."""
     opened = Store.open(store)
+    check_selecting(store, selecting)
     folder = output_folder(out)
     parameters = {
         "store": store,

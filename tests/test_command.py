@@ -62,6 +62,28 @@ WRONG = {
     "text for a number": (["in", "--n-samples", "many"], "'--n-samples': Input should be"),
     "proportion": (["in", "--proportion", "1.5"], "--proportion 1.5: "),
     "distance": (["in", "--min-distance", "3"], "--min-distance 3.0: "),
+    "radius": (["in", "--radius", "3"], "--radius 3.0: "),
+    "limit": (["in", "--min", "sharp=0.1"], "--min sharp=0.1: must be luminance or sharpness"),
+    "two limits": (
+        ["in", "--max", "luminance=1", "--max", "luminance=2"],
+        "--max luminance=1 luminance=2: luminance is limited twice",
+    ),
+    "radius at random": (
+        ["in", "--radius", "0.3", "--method", "random"],
+        "radius works with the coreset method only",
+    ),
+    "sequences": (
+        ["in", "--sequence-length", "16", "--n-samples", "9"],
+        "n-samples 9 is less than one sequence of 16 frames",
+    ),
+    "preselected": (["in", "--preselected", "no.csv"], "cannot read the preselected frames in no"),
+    "preselected text": (["in", "--preselected", "notes.txt"], "notes.txt has no column video"),
+    "name": (["in", "--name", "a/b"], "name 'a/b': use up to 100 letters"),
+    "memory": (["in", "--memory-limit", "10MB"], "--memory-limit 10MB: "),
+    "memory elsewhere": (
+        ["in", "--memory-limit", "2GB", "--cluster", "tcp://127.0.0.1:1"],
+        "memory-limit is for the local cluster",
+    ),
     "method": (["in", "--method", "clever"], "--method clever: "),
     "embedder": (["in", "--embedder", "clever"], "unknown embedder 'clever'"),
     "input size": (["in", "--input-size", "50"], "input-size 50"),
