@@ -30,10 +30,11 @@ SETTINGS = {
 WORKER_ENVIRONMENT = "distributed.nanny.pre-spawn-environ"
 
 MALLOC_BYTES = {
+    "MALLOC_ARENA_MAX": 2,
     # Dask has workers give every freed page back at once, so that each matrix product meets fresh
     # ones from the kernel: selecting took 1.6 times as long. These let some tens of MB be reused.
-    "MALLOC_TRIM_THRESHOLD_": 64 * 2**20,
-    "MALLOC_MMAP_THRESHOLD_": 16 * 2**20,
+    "MALLOC_TRIM_THRESHOLD_": 16 * 2**20,
+    "MALLOC_MMAP_THRESHOLD_": 8 * 2**20,
 }
 
 

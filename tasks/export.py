@@ -47,7 +47,7 @@ def export_frames(
         f"frames/{stems[video]}_{frame_index:06d}.{picture.format}"
         for video, frame_index in zip(chosen["video"], chosen["frame_index"], strict=True)
     ]
-    measured = size_sample(read_corpus(store))
+    measured = store.frames_at(size_sample(read_corpus(store, ["row"])["row"].to_numpy()))
     wanted = pd.concat([chosen, measured]).drop_duplicates("row", keep="first")
     wanted["measure"] = wanted["row"].isin(measured["row"])
 
@@ -64,11 +64,10 @@ def export_frames(
     return chosen.assign(video=[videos[number].path for number in chosen["video"]]), result
 
 
-def size_sample(corpus: pd.DataFrame) -> pd.DataFrame:
-    """Frames at an even stride over the corpus, or all of a small one."""
-    count = min(SIZE_SAMPLE, len(corpus))
-    places = (2 * np.arange(count) + 1) * len(corpus) // (2 * count)
-    return corpus.iloc[places]
+def size_sample(rows: np.ndarray) -> np.ndarray:
+    """(m,) int64, those at an even stride among (n,) rows; all of a small corpus."""
+    count = min(SIZE_SAMPLE, len(rows))
+    return rows[(2 * np.arange(count) + 1) * len(rows) // (2 * count)]
 
 
 def _jobs(

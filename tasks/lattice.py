@@ -6,7 +6,7 @@ below 2^24 (Cauchy-Schwarz), hence a float32 matrix product over them is exact i
 device, with TF32 off. Squared distances reach 4 * 4064^2 < 2^26 and are formed in int32.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil
@@ -35,18 +35,39 @@ def on_device(array: np.ndarray, device: torch.device) -> torch.Tensor:
 
 def squared_norms(vectors: torch.Tensor) -> torch.Tensor:
     """(n, dim) int16 lattice to (n,) int32 squared lengths."""
-    parts = [tile.float().square().sum(dim=1).to(torch.int32) for tile in tiles(vectors)]
-    return torch.cat(parts) if parts else torch.empty(0, dtype=torch.int32, device=vectors.device)
+    norms = torch.empty(len(vectors), dtype=torch.int32, device=vectors.device)
+    for tile in tiles(len(vectors), vectors.shape[1]):
+        norms[tile] = vectors[tile].float().square().sum(dim=1).to(torch.int32)
+    return norms
 
 
-def tiles(vectors: torch.Tensor) -> Sequence[torch.Tensor]:
-    """Split (n, dim) rows so that a widened copy of one part stays small, however large n is."""
-    return torch.split(vectors, tile_rows(vectors.shape[1]))
+def tiles(rows: int, dim: int, targets: int = 1) -> Iterator[slice]:
+    """Cut rows so that a tile's vectors, and scores with so many targets, stay small."""
+    step = max(1, TILE_VALUES // max(1, dim, targets))
+    for start in range(0, rows, step):
+        yield slice(start, min(start + step, rows))
 
 
-def tile_rows(dim: int, targets: int = 1) -> int:
-    """Rows whose vectors, and scores with so many targets, are formed at a time."""
-    return max(1, TILE_VALUES // max(1, dim, targets))
+class Workspace:
+    """Room for the vectors and scores of one tile, made once and used for tile after tile.
+
+    Fresh memory for each tile is not only slow: glibc before 2.38 does not find freed aligned
+    memory again, and a worker was seen to grow by 200 MB in a tenth of a second.
+    """
+
+    def __init__(self, dim: int, targets: int, device: torch.device) -> None:
+        """Make it for vectors of ``dim`` and their scores with at most so many targets."""
+        size = max(TILE_VALUES, dim, targets)
+        self._short = torch.empty(max(TILE_VALUES, dim), dtype=torch.int16, device=device)
+        self._wide = torch.empty(max(TILE_VALUES, dim), dtype=torch.float32, device=device)
+        self.scores = torch.empty(size, dtype=torch.float32, device=device)
+
+    def widen(self, vectors: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+        """(n, dim) float32 of the int16 vectors at n places; valid until the next call."""
+        count, dim = len(places), vectors.shape[1]
+        short = self._short[: count * dim].view(count, dim)
+        torch.index_select(vectors, 0, places, out=short)
+        return self._wide[: count * dim].view(count, dim).copy_(short)
 
 
 def squared_distances(
@@ -111,9 +132,16 @@ class Targets:
             odd=int((chosen < self.odd).sum()),
         )
 
-    def scores(self, wide: torch.Tensor) -> torch.Tensor:
-        """(m, n) float32 scores of (n, dim) float32 vectors that hold lattice integers."""
-        return torch.addmm(self.offset, self.wide, wide.T)
+    def scores(self, wide: torch.Tensor, workspace: Workspace | None = None) -> torch.Tensor:
+        """(m, n) float32 scores of (n, dim) float32 vectors that hold lattice integers.
+
+        They lie in the workspace, if one is given, and are valid until it is used again.
+        """
+        if workspace is None:
+            return torch.addmm(self.offset, self.wide, wide.T)
+        shape = len(self.wide), len(wide)
+        room = workspace.scores[: shape[0] * shape[1]].view(shape)
+        return torch.addmm(self.offset, self.wide, wide.T, out=room)
 
     @staticmethod
     def least_score(norms: torch.Tensor, squared: torch.Tensor) -> torch.Tensor:

@@ -1,10 +1,12 @@
 """Stage 3, select: choose frames, with the corpus spread over the workers."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from dask.distributed import Client
 
 from tasks.errors import CoreframeError, UsageError
@@ -18,7 +20,7 @@ from tasks.selection.greedy import Goal, Picks, Quota, greedy_k_center
 from tasks.selection.units import Units, form_units, mean_vectors
 from tasks.stage import stage
 from tasks.store.selections import NamedSelection, SavedSelection
-from tasks.store.store import RowReader, Store, corpus_frames
+from tasks.store.store import RowReader, Store
 
 CENTER_COLUMNS = ["row", "preselected", "distance", "radius", "lower_bound"]
 
@@ -51,14 +53,14 @@ class Selection:
     """Distances between sketches formed."""
 
 
-def read_corpus(store: Store) -> pd.DataFrame:
+def read_corpus(store: Store, columns: Sequence[str]) -> pd.DataFrame:
     """The decodable frames of all videos that are not retired, in row order.
 
     Raises:
         CoreframeError: there are none.
     """
     active = [video.video for video in store.read_catalogue().videos if video.active]
-    frames = corpus_frames(store.frames(), active)
+    frames = store.corpus(active, columns)
     if frames.empty:
         raise CoreframeError(
             f"the store {store.path} holds no decodable frame: ingest at least one sound video."
@@ -76,15 +78,17 @@ def select_frames(store: Store, choice: Choice, device: str, cluster: str) -> Se
     Raises:
         UsageError: the wishes cannot be met by this corpus, or name what it does not hold.
     """
-    corpus = read_corpus(store)
-    catalogue = store.read_catalogue()
-    units = form_units(corpus, {v.video: v.first_row for v in catalogue.videos}, choice)
-    asked = choice.budget.asked(len(corpus))
-    kept = _Kept(store, choice, units, corpus)
+    corpus = read_corpus(store, choice.columns)
+    first_row = {video.video: video.first_row for video in store.read_catalogue().videos}
+    units = form_units(corpus, first_row, choice)
+    decodable, asked = len(corpus), choice.budget.asked(len(corpus))
+    kept = _Kept(store, choice, units)
     available = int((units.eligible & ~np.isin(units.rows, kept.rows)).sum())
     wanted = available
     if available == 0 and len(kept.rows) == 0:
         raise UsageError(_why_nothing(choice, units, corpus))
+    del corpus  # as large as the state of the whole selection; Arrow would keep the room for more
+    pa.default_memory_pool().release_unused()
     if asked is not None:
         wanted = max(0, max(1, asked // units.length) - kept.counted)
     n = min(wanted, available)
@@ -118,10 +122,10 @@ def select_frames(store: Store, choice: Choice, device: str, cluster: str) -> Se
     if stopped_by == "n" and (asked is None or wanted > available):
         stopped_by = "exhausted"
     return Selection(
-        frames=_frames_of(centers, units, corpus),
+        frames=_frames_of(centers, units, store),
         chosen=centers["row"].to_numpy(),
         units=units,
-        decodable=len(corpus),
+        decodable=decodable,
         asked=asked,
         kept=len(kept.rows) * units.length,
         gone=kept.gone * units.length,
@@ -163,14 +167,15 @@ def baseline_rows(method: str, eligible: np.ndarray, n: int, seed: int) -> np.nd
 class _Kept:
     """The centers that exist before the selection starts."""
 
-    def __init__(self, store: Store, choice: Choice, units: Units, corpus: pd.DataFrame) -> None:
+    def __init__(self, store: Store, choice: Choice, units: Units) -> None:
         self._units = units
         self.place = None if choice.name is None else NamedSelection(store.path, choice.name)
         saved = None if self.place is None else self.place.open(units.length)
         self._saved, self.gone = _still_there(saved, units)
         added = np.empty(0, np.int64)
         if choice.preselected is not None:
-            added = preselected_rows(choice.preselected, corpus, store.read_catalogue())
+            listed = read_corpus(store, ["row", "video", "frame_index"])
+            added = preselected_rows(choice.preselected, listed, store.read_catalogue())
             added = added[
                 ~np.isin(added, [] if self._saved is None else self._saved.centers["row"])
             ]
@@ -293,11 +298,10 @@ def _baseline_picks(store: Store, choice: Choice, units: Units, n: int) -> Picks
     return Picks(rows, distances_in_order(read(rows)), unknown, unknown, unknown[:0], stopped_by)
 
 
-def _frames_of(centers: pd.DataFrame, units: Units, corpus: pd.DataFrame) -> pd.DataFrame:
+def _frames_of(centers: pd.DataFrame, units: Units, store: Store) -> pd.DataFrame:
     """The frames of all centers; see :attr:`Selection.frames`."""
     of = np.repeat(np.arange(len(centers)), units.length)
-    rows = units.frames_of(centers["row"].to_numpy())
-    frames = corpus.iloc[np.searchsorted(corpus["row"], rows)].reset_index(drop=True)
+    frames = store.frames_at(units.frames_of(centers["row"].to_numpy()))
     for name in CENTER_COLUMNS[1:]:
         frames[name] = centers[name].to_numpy()[of]
     frames["preselected"] = frames["preselected"].astype(bool)

@@ -239,7 +239,7 @@ def test_missing_file_leaves_the_corpus_until_it_is_back(
     (folder / "closed_gop.mp4").rename(tmp_path / "away.mp4")
     store, _ = ingest([folder], tmp_path / "s", cluster)
     assert entries(store) == [("closed_gop.mp4", "missing"), ("high_444.mp4", "ok")]
-    assert read_corpus(store)["video"].unique().tolist() == [1]
+    assert read_corpus(store, ["video"])["video"].unique().tolist() == [1]
     (tmp_path / "away.mp4").rename(folder / "back.mp4")
     store, counts = ingest([folder], tmp_path / "s", cluster)
     assert entries(store) == [("back.mp4", "ok"), ("high_444.mp4", "ok")]

@@ -116,6 +116,12 @@ class Choice:
                 "for more frames, or shorter sequences."
             )
 
+    @property
+    def columns(self) -> list[str]:
+        """Columns of the frames table that say which frames may be chosen."""
+        measured = {*self.minimum, *self.maximum} | ({"sharpness"} if self.prefer_sharp else set())
+        return ["row", "video", "digest", *sorted(measured)]
+
     def _refuse_without_coreset(self) -> None:
         given = {
             "radius": self.budget.radius is not None,

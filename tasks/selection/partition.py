@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from tasks.lattice import Targets, on_device, tile_rows
+from tasks.lattice import TILE_VALUES, Targets, Workspace, on_device, tiles
 from tasks.selection.centers import Centers, Concerned
 from tasks.selection.sketch import Sketch
 from tasks.selection.vectors import Vectors
@@ -126,10 +126,13 @@ class Farthest:
 
 def vector_sum(part: Partition) -> tuple[int, np.ndarray]:
     """The number of rows and their (dim,) int64 lattice sum."""
-    total = torch.zeros(part.vectors.dim, dtype=torch.float64, device=part.rows.device)
+    dim = part.vectors.dim
+    total = torch.zeros(dim, dtype=torch.float64, device=part.rows.device)
+    workspace = Workspace(dim, 1, part.rows.device)
     for _, vectors, index in part.vectors.chunks():
-        for some in torch.split(index, 4096):  # 4096 * 4064 < 2^24: exact in float32
-            total += vectors.index_select(0, some).float().sum(dim=0)
+        for tile in tiles(len(index), max(dim, TILE_VALUES // 4096)):
+            # at most 4096 rows: 4096 * 4064 < 2^24, exact in float32
+            total += workspace.widen(vectors, index[tile]).sum(dim=0)
     return len(part), total.long().cpu().numpy()
 
 
@@ -143,16 +146,17 @@ def most_central(part: Partition, count: int, total: np.ndarray) -> tuple[int, i
     exact = on_device(total.astype(np.float64), part.rows.device)
     mean = (exact / count).float()
     best: tuple[int, int] | None = None
-    tile = tile_rows(part.vectors.dim)
+    dim = part.vectors.dim
+    workspace = Workspace(dim, 1, mean.device)
     for asked, vectors, index in part.vectors.chunks():
         norms = part.vectors.norms[asked]
-        about = norms.float() - 2 * torch.cat(
-            [vectors.index_select(0, some).float() @ mean for some in torch.split(index, tile)]
-        )
+        about = norms.float()
+        for tile in tiles(len(index), dim):
+            about[tile] -= 2 * (workspace.widen(vectors, index[tile]) @ mean)
         # float32 errs by less than dim * 2^-23 of |x| |mean| < 2^24, twice: look again, exactly
-        margin = 16 + 8 * part.vectors.dim
-        again = torch.nonzero(about <= about.min() + margin).flatten()
-        for places in torch.split(again, tile):
+        again = torch.nonzero(about <= about.min() + (16 + 8 * dim)).flatten()
+        for tile in tiles(len(again), dim):
+            places = again[tile]
             dots = vectors.index_select(0, index.index_select(0, places)).double() @ exact
             scores = (count * norms.index_select(0, places).double() - 2 * dots).long()
             place = int(torch.nonzero(scores == scores.min())[0, 0])
@@ -249,20 +253,18 @@ def _screened(
     places = found.rows.index_select(0, order)
     limit = sketch.limit(part.distance.index_select(0, places).double().sqrt())
     least = Targets.least_score(norms.index_select(0, places), limit)
-    kept, pairs, stop = [], 0, 0
+    best, pairs, stop = torch.empty_like(least), 0, 0
+    workspace = Workspace(sketches.shape[1], len(short), least.device)
     names, sizes = torch.unique_consecutive(cells, return_counts=True)
     for cell, size in zip(names.tolist(), sizes.tolist(), strict=True):
         start, stop = stop, stop + size
         some = short.some(found.targets[cell])
         pairs += len(some) * size
-        tile = tile_rows(sketches.shape[1], len(some))
-        for top in range(start, stop, tile):
-            piece = slice(top, min(top + tile, stop))
-            scores = some.scores(sketches.index_select(0, places[piece]).float())
-            kept.append(scores.amax(dim=0) > least[piece])
-    if not kept:
-        return found.rows, found.cell, 0
-    which = order[torch.cat(kept)].sort().values
+        own, best_own = places[start:stop], best[start:stop]
+        for tile in tiles(size, sketches.shape[1], len(some)):
+            scores = some.scores(workspace.widen(sketches, own[tile]), workspace)
+            torch.amax(scores, dim=0, out=best_own[tile])
+    which = order[best > least].sort().values
     return found.rows.index_select(0, which), found.cell.index_select(0, which), pairs
 
 
@@ -287,6 +289,7 @@ def _nearest(
         peaks: raised to the largest distance after each new center, when given.
     """
     distance, owner = part.distance.clone(), part.owner.clone()
+    workspace = Workspace(part.vectors.dim, len(new), distance.device)
     pairs = 0
     for asked, chunk, index in part.vectors.chunks(rows):
         cells, order = torch.sort(cell_of[asked], stable=True)
@@ -297,13 +300,12 @@ def _nearest(
             start, stop = stop, stop + size
             some = new.some(targets[cell])
             pairs += len(some) * size
-            tile = tile_rows(part.vectors.dim, len(some))
-            for top in range(start, stop, tile):
-                piece = slice(top, min(top + tile, stop))
-                places = here[piece]
+            own, own_index = here[start:stop], index[start:stop]
+            for tile in tiles(size, part.vectors.dim, len(some)):
+                places = own[tile]
                 norms = part.vectors.norms.index_select(0, places)
                 before = distance.index_select(0, places)
-                scores = some.scores(chunk.index_select(0, index[piece]).float())
+                scores = some.scores(workspace.widen(chunk, own_index[tile]), workspace)
                 squared = some.nearest(scores, norms)
                 if peaks is not None:
                     exact = some.squared(scores, norms)

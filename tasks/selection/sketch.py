@@ -10,7 +10,7 @@ SHRINK = 0.995
 
 LENGTHS = (16, 32, 64)
 
-ENOUGH, WORTHWHILE = 0.95, 0.6
+ENOUGH, WORTHWHILE = 0.95, 0.9
 """Share of the variance with which a sketch need not be longer, and without which it rules out
 too little to be worth making."""
 

@@ -14,9 +14,6 @@ import pandas as pd
 from tasks.lattice import SCALE
 from tasks.selection.choice import Choice
 
-COLUMNS = ("row", "video", "digest", "luminance", "sharpness")
-"""Columns of the frames table that units are formed from."""
-
 WEIGHT_STEPS = 1024
 """Weights are whole numbers of 1/1024, so that keys are integers and compare exactly."""
 
@@ -62,7 +59,7 @@ def form_units(frames: pd.DataFrame, first_row: Mapping[int, int], choice: Choic
     """Apply the wishes that say what may be chosen at all.
 
     Args:
-        frames: the corpus's decodable frames in row order, with COLUMNS.
+        frames: the corpus's decodable frames in row order, with ``choice.columns``.
         first_row: where the rows of each video begin.
         choice: the wishes.
     """

@@ -112,6 +112,9 @@ class Vectors:
         """Go through ascending places (all by default), in chunks that are in memory at once."""
         if places is None:
             places = torch.arange(len(self), device=self._device)
+        if len(self._kept) == len(self) and self._read.all():
+            yield Chunk(slice(0, len(places)), self._kept, places)
+            return
         asked = places.cpu().numpy()
         if len(asked) == 0:
             return

@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 SCHEMA = pa.schema(
@@ -29,12 +27,3 @@ def frames_table(records: Sequence[tuple]) -> pa.Table:
     columns = list(zip(*sorted(records), strict=True)) or [()] * len(SCHEMA)
     arrays = [pa.array(column, item.type) for column, item in zip(columns, SCHEMA, strict=True)]
     return pa.Table.from_arrays(arrays, schema=SCHEMA)
-
-
-def first_occurrences(frames: pd.DataFrame) -> np.ndarray:
-    """(rows,) bool: False where the frame's decoded pixels equal those of an earlier row.
-
-    Args:
-        frames: decodable frames in row order, with a ``digest`` column.
-    """
-    return ~frames["digest"].duplicated(keep="first").to_numpy()

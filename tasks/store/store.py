@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import zarr
 from zarr.codecs import ZstdCodec
@@ -218,13 +219,36 @@ class Store:
         Args:
             columns: of :data:`tasks.store.frames.SCHEMA`; all of them by default.
         """
-        names = list(columns) if columns else frames_schema.SCHEMA.names
-        schema = pa.schema([frames_schema.SCHEMA.field(name) for name in names])
-        tables = []
-        for path in sorted((self.path / "frames").glob("block-*.parquet")):
-            with _understandably(path):
-                tables.append(pq.ParquetFile(path).read(columns=names, use_threads=False))
-        return (pa.concat_tables(tables) if tables else schema.empty_table()).to_pandas()
+        return self._scan(columns or frames_schema.SCHEMA.names)
+
+    def corpus(self, videos: Iterable[int], columns: Sequence[str]) -> pd.DataFrame:
+        """Some columns of the decodable frames of the given videos, in row order."""
+        wanted = pa.array(sorted(videos), pa.int32())
+        decodable = ds.field("state") == frames_schema.OK
+        return self._scan(columns, decodable & ds.field("video").isin(wanted))
+
+    def frames_at(self, rows: np.ndarray) -> pd.DataFrame:
+        """The committed frames of any rows, in the order asked; reads only their blocks' tables."""
+        paths = [self._frames_path(block) for block in np.unique(rows // self.block_rows).tolist()]
+        wanted = ds.field("row").isin(pa.array(rows))
+        found = self._scan(frames_schema.SCHEMA.names, wanted, paths)
+        places = np.searchsorted(found["row"].to_numpy(), rows)
+        return found.iloc[places].reset_index(drop=True)
+
+    def _scan(
+        self,
+        columns: Sequence[str],
+        wanted: ds.Expression | None = None,
+        paths: Sequence[Path] | None = None,
+    ) -> pd.DataFrame:
+        """Read tables of blocks, all by default; of their rows only the wanted are ever held."""
+        folder = self.path / "frames"
+        if paths is None:
+            paths = sorted(folder.glob("block-*.parquet"))
+        with _understandably(folder):
+            tables = ds.dataset([str(path) for path in paths], frames_schema.SCHEMA, "parquet")
+            found = tables.to_table(list(columns), wanted)
+        return found.to_pandas(split_blocks=True, self_destruct=True)
 
     def open_integers(self) -> zarr.Array:
         """The embeddings as they lie on disk, (rows, dim) int16 lattice.
@@ -273,12 +297,6 @@ class RowReader:
             here = np.flatnonzero(blocks == block)
             vectors[here] = self.block(block)[rows[here] - block * size]
         return vectors
-
-
-def corpus_frames(frames: pd.DataFrame, videos: Iterable[int]) -> pd.DataFrame:
-    """The decodable frames of the given videos: the corpus, in row order."""
-    kept = (frames["state"] == frames_schema.OK) & frames["video"].isin(list(videos))
-    return frames[kept].reset_index(drop=True)
 
 
 def _write_parquet(table: pa.Table, path: Path) -> None:

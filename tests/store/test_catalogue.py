@@ -4,7 +4,6 @@ import pytest
 
 from tasks.store.catalogue import Catalogue, Video, unique_name
 from tasks.store.fingerprint import PIECE_BYTES, PIECES, fingerprint
-from tasks.store.frames import first_occurrences, frames_table
 
 
 def video(**changes: object) -> Video:
@@ -48,10 +47,3 @@ def test_fingerprint_sees_content_and_size_not_name(tmp_path: Path) -> None:
                 changed[place] ^= 1
                 two.write_bytes(changed)
                 assert fingerprint(one) != fingerprint(two)
-
-
-def test_only_later_rows_are_duplicates() -> None:
-    digests = [7, 8, 7, 9, 8, 7]
-    records = [(row, 0, row, row, 0.0, digest, 0, 0, "ok") for row, digest in enumerate(digests)]
-    frames = frames_table(records).to_pandas()
-    assert first_occurrences(frames).tolist() == [True, True, False, True, False, False]
