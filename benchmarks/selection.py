@@ -205,7 +205,7 @@ CONTENDERS: dict[str, Callable[[Path, int], dict[str, Any]]] = {
 
 def peak_bytes(process: psutil.Process, stop: threading.Event, found: dict[str, int]) -> None:
     """Watch a process and its children until told to stop."""
-    while not stop.wait(0.1):
+    while not stop.wait(0.25):
         total = 0
         for one in [process, *process.children(recursive=True)]:
             try:
@@ -307,7 +307,9 @@ def scaling(scale: float) -> dict[str, Any]:
     """Time against N at a fixed k; time against k comes from the curve of every run."""
     results = {}
     for rows in SCALING_ROWS:
-        case = Case("video-like", int(rows * scale), SCALING_DIM, max(2, int(SCALING_PICKS * scale)))
+        case = Case(
+            "video-like", int(rows * scale), SCALING_DIM, max(2, int(SCALING_PICKS * scale))
+        )
         found = run_case(case, {"coreframe, 2 cores": two_workers})
         results[case.rows] = found["coreframe, 2 cores"]
     return results

@@ -54,7 +54,7 @@ class DaskPartitions:
             before: centers that exist.
         """
         self._client = client
-        self._rows, self._weight = rows, weight
+        self._rows, self._weight, self._dim = rows, weight, store.settings.dim
         cuts = block_cuts(rows, store.block_rows, workers(client))
         room = _room_bytes(client)
         given = None if before is None else self._hold(before)
@@ -73,6 +73,10 @@ class DaskPartitions:
             )
             self._parts.append(client.submit(job.load_partition, one, given, pure=False))
             self._first.append(start)
+
+    @property
+    def dim(self) -> int:
+        return self._dim
 
     def central(self) -> int | None:
         return central_row(

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from dask.distributed import Client
 
 from tasks.errors import CoreframeError, UsageError
@@ -17,7 +16,8 @@ from tasks.progress import stage_bar
 from tasks.selection.baselines import distances_in_order, fixed_rate_rows, keep_apart, random_rows
 from tasks.selection.choice import Choice
 from tasks.selection.greedy import Goal, Picks, Quota, greedy_k_center
-from tasks.selection.units import Units, form_units, mean_vectors
+from tasks.selection.units import Units, form_units
+from tasks.selection.vectors import mean_vectors
 from tasks.stage import stage
 from tasks.store.selections import NamedSelection, SavedSelection
 from tasks.store.store import RowReader, Store
@@ -87,8 +87,7 @@ def select_frames(store: Store, choice: Choice, device: str, cluster: str) -> Se
     wanted = available
     if available == 0 and len(kept.rows) == 0:
         raise UsageError(_why_nothing(choice, units, corpus))
-    del corpus  # as large as the state of the whole selection; Arrow would keep the room for more
-    pa.default_memory_pool().release_unused()
+    del corpus  # as large as the state of the whole selection
     if asked is not None:
         wanted = max(0, max(1, asked // units.length) - kept.counted)
     n = min(wanted, available)

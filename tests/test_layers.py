@@ -1,6 +1,8 @@
 """Layers: flows use tasks, stages use jobs, and the rest knows neither Prefect nor Dask."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,13 @@ def test_package_imports_only_what_is_below_it(package: str) -> None:
                 )
 
 
+def test_workers_select_without_pandas() -> None:
+    code = (
+        "import sys, tasks.jobs.select, tasks.metrics.pairwise; sys.exit('pandas' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
 def test_stages_do_not_import_flows() -> None:
     for path in (ROOT / "tasks").glob("*.py"):
         assert not any(name.startswith("flows") for name in imports(path)), path
@@ -63,7 +72,6 @@ def test_every_package_is_installed() -> None:
 
 
 def test_no_flow_module_hides_a_library() -> None:
-    import sys
 
     names = {path.stem for path in (ROOT / "flows").glob("*.py")} - {"__init__"}
     assert not names & set(sys.stdlib_module_names)

@@ -18,7 +18,8 @@ from tasks.errors import CoreframeError, UsageError
 from tasks.partitions import DaskPartitions, block_cuts
 from tasks.select import Selection, select_frames
 from tasks.selection.choice import Budget, Choice
-from tasks.selection.units import mean_vectors, weights
+from tasks.selection.units import weights
+from tasks.selection.vectors import mean_vectors
 from tasks.store.store import Store
 from tests.selection.textbook import Asked, textbook
 from tests.stores import make_store, measures, walks
@@ -236,6 +237,7 @@ def test_a_killed_worker_changes_nothing(store: Store, cluster: str) -> None:
         open_cluster(Compute(workers=2, device="cpu")) as processes,
         mock.patch.object(DaskPartitions, "farthest", farthest),
         mock.patch("tasks.selection.greedy.POOL_ROWS", 16),
+        mock.patch("tasks.selection.greedy.POOL_VALUES", 0),
     ):
         found = select(store, processes, 120)
     assert len(killed) == 2

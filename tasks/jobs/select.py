@@ -10,8 +10,7 @@ import torch
 from tasks.embedding.embedder import resolve_device
 from tasks.selection import partition
 from tasks.selection.partition import Partition, restored
-from tasks.selection.units import mean_vectors
-from tasks.selection.vectors import Vectors
+from tasks.selection.vectors import Vectors, mean_vectors
 from tasks.store.selections import read_distances, write_distances
 from tasks.store.store import RowReader, Store
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import pandas as pd
 import torch
 
 from tasks.lattice import SCALE, on_device, squared_distances, squared_norms
@@ -153,6 +152,8 @@ def half_widths(groups: Sequence[PairStatistics]) -> dict[str, float]:
     Args:
         groups: statistics of the pairs inside each of GROUPS groups.
     """
-    found = pd.DataFrame([group.summary() for group in groups])
-    errors = found[["l2_mean", "l2_p10", "l2_p90"]].std(ddof=1) / len(groups) ** 0.5
-    return {str(name): T_95 * float(error) for name, error in errors.items()}
+    names = ("l2_mean", "l2_p10", "l2_p90")
+    summaries = [group.summary() for group in groups]
+    found = np.array([[summary[name] for name in names] for summary in summaries], np.float64)
+    errors = found.std(axis=0, ddof=1) / len(groups) ** 0.5
+    return {name: T_95 * float(error) for name, error in zip(names, errors, strict=True)}

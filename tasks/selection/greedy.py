@@ -21,7 +21,11 @@ from tasks.selection.partition import (
 from tasks.selection.pool import Candidates, pick
 
 POOL_ROWS = 4096
-"""Candidates pooled per pass. More make fewer passes, and more work for the driver per pick."""
+"""Candidates pooled in a pass at least. More make fewer passes, and more work per pick."""
+
+POOL_VALUES = 2**21
+"""Numbers in a pool's vectors at most, where that is more candidates. The first passes are for a
+few picks each and use it all; it is halved once picks are so many that they cost the driver."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,11 @@ class Picks:
 class Partitions(Protocol):
     """The corpus, wherever its partitions live."""
 
+    @property
+    def dim(self) -> int:
+        """Numbers a vector."""
+        ...
+
     def central(self) -> int | None:
         """The row nearest to the mean of all rows; None when there is none."""
         ...
@@ -145,8 +154,9 @@ def greedy_k_center(
         goal: when to stop.
         advance: told of every number of picks just made.
     """
-    progress = _Progress(goal, weighted=corpus.weight(np.empty(0, np.int64)) is not None)
-    reports = corpus.farthest(POOL_ROWS, progress.threshold, progress.closed())
+    weighted = corpus.weight(np.empty(0, np.int64)) is not None
+    progress = _Progress(goal, weighted, max(POOL_ROWS, POOL_VALUES // corpus.dim))
+    reports = _farthest(corpus, progress)
     before = highest_curve(reports)
     if goal.n > 0 and any(report.largest >= FAR for report in reports):
         first = corpus.central()
@@ -159,9 +169,9 @@ def greedy_k_center(
         if not any(report.pickable for report in reports):
             if not progress.stop_filling():
                 break
-            reports = corpus.farthest(POOL_ROWS, progress.threshold, progress.closed())
+            reports = _farthest(corpus, progress)
             continue
-        pool = _pool(corpus, reports, goal.quota)
+        pool = _pool(corpus, reports, progress)
         places, squared = pick(
             pool, goal.n - len(progress.rows), progress.threshold, progress.room()
         )
@@ -178,23 +188,28 @@ def _assign(
     advance: Callable[[int], None],
 ) -> list[Farthest]:
     corpus.assign(rows, vectors, curve=progress.needs_curve)
-    reports = corpus.farthest(POOL_ROWS, progress.threshold, progress.closed())
+    reports = _farthest(corpus, progress)
     progress.passes += 1
     progress.note(reports)
     advance(len(rows))
     return reports
 
 
-def _pool(corpus: Partitions, reports: Sequence[Farthest], quota: Quota | None) -> Candidates:
+def _farthest(corpus: Partitions, progress: "_Progress") -> list[Farthest]:
+    return corpus.farthest(progress.pool_rows, progress.threshold, progress.closed())
+
+
+def _pool(corpus: Partitions, reports: Sequence[Farthest], progress: "_Progress") -> Candidates:
     """The best rows of all partitions together, and the bar: the best that may be left out."""
     rows = np.concatenate([report.rows for report in reports])
     keys = np.concatenate([report.keys for report in reports])
     order = np.lexsort((rows, -keys))
-    bars = [(int(keys[place]), -int(rows[place])) for place in order[POOL_ROWS : POOL_ROWS + 1]]
+    size, quota = progress.pool_rows, progress.goal.quota
+    bars = [(int(keys[place]), -int(rows[place])) for place in order[size : size + 1]]
     for report in reports:
         if report.pickable > len(report.rows):  # what it did not name is below what it named last
             bars.append((int(report.keys[-1]), -int(report.rows[-1])))
-    kept = np.sort(rows[order[:POOL_ROWS]])
+    kept = np.sort(rows[order[:size]])
     distance, vectors = corpus.collect(kept)
     return Candidates(
         rows=kept,
@@ -209,8 +224,9 @@ def _pool(corpus: Partitions, reports: Sequence[Farthest], quota: Quota | None) 
 class _Progress:
     """What has been picked, and what that means for the next pass."""
 
-    def __init__(self, goal: Goal, weighted: bool) -> None:
+    def __init__(self, goal: Goal, weighted: bool, pool_rows: int) -> None:
         self.goal = goal
+        self.pool_rows = pool_rows
         self.needs_curve = weighted or goal.quota is not None
         self.passes = 0
         self.rows: list[int] = []
@@ -244,7 +260,9 @@ class _Progress:
         return None if quota is None or (quota.most is None and not self._filling) else self._left
 
     def take(self, rows: np.ndarray, squared: Sequence[int]) -> None:
-        """Record picks; no distance for the very first center."""
+        """Record the picks of a pass; no distance for the very first center."""
+        if len(rows) > self.pool_rows // 16:
+            self.pool_rows = max(POOL_ROWS, self.pool_rows // 2)
         self._first_alone |= len(squared) < len(rows)
         self.rows += rows.tolist()
         self._squared += squared
@@ -323,7 +341,12 @@ class LocalPartitions:
     """Partitions in this process: for small corpora, notebooks and tests."""
 
     def __init__(self, parts: Sequence[Partition]) -> None:
+        """Take at least one partition."""
         self._parts = list(parts)
+
+    @property
+    def dim(self) -> int:
+        return self._parts[0].vectors.dim
 
     def central(self) -> int | None:
         return central_row(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from tasks.lattice import Targets
+from tasks.lattice import Targets, Workspace, on_device, squared_norms, tiles
 
 FRONT = 128
 """Candidates whose distances to one another are formed at once."""
@@ -110,9 +110,10 @@ class _State:
         self.rows, self.weight, self.video = candidates.rows, candidates.weight, candidates.video
         self.squared_threshold = squared_threshold
         self.distance = candidates.distance.astype(np.int64)
-        self._vectors = torch.from_numpy(candidates.vectors)
-        self._wide = self._vectors.float()
-        self._norms = self._wide.square().sum(dim=1).to(torch.int32)
+        self._vectors = on_device(candidates.vectors, torch.device("cpu"))
+        self._norms = squared_norms(self._vectors)
+        self._every = torch.arange(len(self._vectors))
+        self._workspace = Workspace(self._vectors.shape[1], FRONT, self._vectors.device)
         self._alive = np.ones(len(self.rows), bool)
         self._rekey()
 
@@ -135,15 +136,17 @@ class _State:
     def between(self, places: np.ndarray) -> np.ndarray:
         """(f, f) int64 squared distances of some candidates."""
         some = torch.from_numpy(places)
-        wide, norms = self._wide[some], self._norms[some].numpy().astype(np.int64)
+        wide, norms = self._vectors[some].float(), self._norms[some].numpy().astype(np.int64)
         dots = (wide @ wide.T).numpy().astype(np.int64)
         return norms[:, None] + norms[None, :] - 2 * dots
 
     def take(self, places: list[int], room: dict[int, int] | None) -> None:
         """Bring all candidates up to date with picks."""
         picks = Targets.of(self._vectors[places])
-        squared = picks.nearest(picks.scores(self._wide), self._norms).numpy()
-        np.minimum(self.distance, squared, out=self.distance)
+        for tile in tiles(len(self._vectors), self._vectors.shape[1], len(picks)):
+            wide = self._workspace.widen(self._vectors, self._every[tile])
+            squared = picks.nearest(picks.scores(wide, self._workspace), self._norms[tile])
+            np.minimum(self.distance[tile], squared.numpy(), out=self.distance[tile])
         self._alive[places] = False
         if self.video is not None and room is not None:
             full = [video for video in np.unique(self.video[places]).tolist() if room[video] == 0]

@@ -5,13 +5,12 @@ close what is outside them; what remains is *eligible*. Then come preselected ce
 number of every video, and last the greedy choice under weights and the largest number of a video.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from tasks.lattice import SCALE
 from tasks.selection.choice import Choice
 
 WEIGHT_STEPS = 1024
@@ -112,26 +111,6 @@ def weights(quality: np.ndarray, eligible: np.ndarray, strength: float) -> np.nd
     order = np.sort(quality[eligible])
     share = np.searchsorted(order, quality, side="left") / max(1, len(order))
     return np.rint(WEIGHT_STEPS * (1 - strength * (1 - share))).astype(np.int64) ** 2
-
-
-def mean_vectors(read: Callable[[np.ndarray], np.ndarray], length: int) -> Callable:
-    """Let a reader of rows read units: the mean of each unit's vectors, of unit length again.
-
-    The sums are exact and the rest is float64, one vector at a time, so it is the same everywhere.
-
-    Args:
-        read: gives the (k, dim) int16 lattice vectors of k rows.
-        length: rows a unit.
-    """
-
-    def read_units(units: np.ndarray) -> np.ndarray:
-        rows = (units[:, None] + np.arange(length)[None, :]).ravel()
-        vectors = read(rows)
-        total = vectors.reshape(len(units), length, vectors.shape[1]).sum(axis=1, dtype=np.int64)
-        norm = np.sqrt((total**2).sum(axis=1, keepdims=True).astype(np.float64))
-        return np.rint(total / np.maximum(norm, 1) * SCALE).astype(np.int16)
-
-    return read if length == 1 else read_units
 
 
 def _whole_sequences(

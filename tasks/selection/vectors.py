@@ -1,13 +1,13 @@
 """The vectors of a partition: read when first needed, kept while there is room."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
 
-from tasks.lattice import on_device, squared_norms
+from tasks.lattice import SCALE, on_device, squared_norms
 from tasks.selection.sketch import Sketch
 
 CHUNK_ROWS = 8192
@@ -20,6 +20,26 @@ class Source(Protocol):
     def read(self, start: int, stop: int) -> np.ndarray:
         """(stop - start, dim) int16 lattice of the partition's places ``start`` to ``stop``."""
         ...
+
+
+def mean_vectors(read: Callable[[np.ndarray], np.ndarray], length: int) -> Callable:
+    """Let a reader of rows read units: the mean of each unit's vectors, of unit length again.
+
+    The sums are exact and the rest is float64, one vector at a time, so it is the same everywhere.
+
+    Args:
+        read: gives the (k, dim) int16 lattice vectors of k rows.
+        length: rows a unit.
+    """
+
+    def read_units(units: np.ndarray) -> np.ndarray:
+        rows = (units[:, None] + np.arange(length)[None, :]).ravel()
+        vectors = read(rows)
+        total = vectors.reshape(len(units), length, vectors.shape[1]).sum(axis=1, dtype=np.int64)
+        norm = np.sqrt((total**2).sum(axis=1, keepdims=True).astype(np.float64))
+        return np.rint(total / np.maximum(norm, 1) * SCALE).astype(np.int16)
+
+    return read if length == 1 else read_units
 
 
 class Held:

@@ -12,13 +12,16 @@ import re
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tasks.errors import CoreframeError, UsageError
+
+if TYPE_CHECKING:  # workers never need pandas, which takes 35 MB of each
+    import pandas as pd
 
 FORMAT_VERSION = 1
 
@@ -57,12 +60,8 @@ class SavedSelection:
     """
 
     folder: Path
-    centers: pd.DataFrame
+    centers: "pd.DataFrame"
     vectors: np.ndarray
-
-    def distances(self, first: int, last: int) -> pd.DataFrame:
-        """ROWS_SCHEMA of the units from row ``first`` to row ``last``, in row order."""
-        return read_distances(self.folder, first, last)
 
 
 class NamedSelection:
@@ -113,7 +112,7 @@ class NamedSelection:
         return folder
 
     def commit(
-        self, folder: Path, centers: pd.DataFrame, vectors: np.ndarray, sequence_length: int
+        self, folder: Path, centers: "pd.DataFrame", vectors: np.ndarray, sequence_length: int
     ) -> None:
         """Complete a generation that :meth:`begin` made, and let it take the last one's place."""
         table = pa.Table.from_pandas(centers, schema=CENTERS_SCHEMA, preserve_index=False)
@@ -160,8 +159,8 @@ def write_distances(
     os.replace(temporary, path)
 
 
-def read_distances(folder: Path, first: int, last: int) -> pd.DataFrame:
-    """See :meth:`SavedSelection.distances`."""
+def read_distances(folder: Path, first: int, last: int) -> dict[str, np.ndarray]:
+    """The columns of ROWS_SCHEMA for the units from row ``first`` to row ``last``, in row order."""
     wanted = [("row", ">=", first), ("row", "<=", last)]
     try:
         parts = [
@@ -173,4 +172,5 @@ def read_distances(folder: Path, first: int, last: int) -> pd.DataFrame:
             f"{folder} cannot be read ({error}). Delete {folder.parent} to select afresh, or use "
             "another name."
         ) from error
-    return pa.concat_tables(parts).to_pandas() if parts else ROWS_SCHEMA.empty_table().to_pandas()
+    known = pa.concat_tables([ROWS_SCHEMA.empty_table(), *parts])
+    return {name: known[name].to_numpy() for name in ROWS_SCHEMA.names}

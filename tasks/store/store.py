@@ -3,17 +3,16 @@
 import json
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
-import pyarrow.dataset as ds
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import zarr
 from zarr.codecs import ZstdCodec
@@ -27,9 +26,15 @@ from tasks.store import frames as frames_schema
 from tasks.store.catalogue import Catalogue
 from tasks.video.index import VideoFacts, VideoIndex
 
+if TYPE_CHECKING:  # workers never need pandas, which takes 35 MB of each
+    import pandas as pd
+
 FORMAT_VERSION = 1
 EMBEDDINGS, CATALOGUE = "embeddings.zarr", "catalogue.parquet"
 NEW_EMBEDDINGS = "embeddings.zarr.tmp"
+
+FILTERED = ("row", "video", "state")
+"""Columns of the frames tables by which rows are picked out."""
 
 
 @dataclass(frozen=True)
@@ -213,7 +218,7 @@ class Store:
         """(len(rows), dim) int16 lattice of any rows, in the order asked, a block at a time."""
         return RowReader(self)(np.asarray(rows, np.int64))
 
-    def frames(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    def frames(self, columns: Sequence[str] | None = None) -> "pd.DataFrame":
         """All committed rows in row order. Reads every block's table.
 
         Args:
@@ -221,34 +226,48 @@ class Store:
         """
         return self._scan(columns or frames_schema.SCHEMA.names)
 
-    def corpus(self, videos: Iterable[int], columns: Sequence[str]) -> pd.DataFrame:
+    def corpus(self, videos: Iterable[int], columns: Sequence[str]) -> "pd.DataFrame":
         """Some columns of the decodable frames of the given videos, in row order."""
-        wanted = pa.array(sorted(videos), pa.int32())
-        decodable = ds.field("state") == frames_schema.OK
-        return self._scan(columns, decodable & ds.field("video").isin(wanted))
+        active = pa.array(sorted(videos), pa.int32())
 
-    def frames_at(self, rows: np.ndarray) -> pd.DataFrame:
+        def wanted(table: pa.Table) -> pa.ChunkedArray:
+            return pc.and_(
+                pc.equal(table["state"], frames_schema.OK), pc.is_in(table["video"], active)
+            )
+
+        return self._scan(columns, wanted)
+
+    def frames_at(self, rows: np.ndarray) -> "pd.DataFrame":
         """The committed frames of any rows, in the order asked; reads only their blocks' tables."""
         paths = [self._frames_path(block) for block in np.unique(rows // self.block_rows).tolist()]
-        wanted = ds.field("row").isin(pa.array(rows))
-        found = self._scan(frames_schema.SCHEMA.names, wanted, paths)
+        asked = pa.array(rows)
+        names = frames_schema.SCHEMA.names
+        found = self._scan(names, lambda table: pc.is_in(table["row"], asked), paths)
         places = np.searchsorted(found["row"].to_numpy(), rows)
         return found.iloc[places].reset_index(drop=True)
 
     def _scan(
         self,
         columns: Sequence[str],
-        wanted: ds.Expression | None = None,
+        wanted: Callable[[pa.Table], pa.ChunkedArray] | None = None,
         paths: Sequence[Path] | None = None,
-    ) -> pd.DataFrame:
+    ) -> "pd.DataFrame":
         """Read tables of blocks, all by default; of their rows only the wanted are ever held."""
-        folder = self.path / "frames"
+        needed = list(columns) if wanted is None else [*dict.fromkeys([*columns, *FILTERED])]
+
+        def read(path: Path) -> pa.Table:
+            with _understandably(path):
+                table = pq.ParquetFile(path).read(columns=needed, use_threads=False)
+            return (table if wanted is None else table.filter(wanted(table))).select(columns)
+
         if paths is None:
-            paths = sorted(folder.glob("block-*.parquet"))
-        with _understandably(folder):
-            tables = ds.dataset([str(path) for path in paths], frames_schema.SCHEMA, "parquet")
-            found = tables.to_table(list(columns), wanted)
-        return found.to_pandas(split_blocks=True, self_destruct=True)
+            paths = sorted((self.path / "frames").glob("block-*.parquet"))
+        schema = pa.schema([frames_schema.SCHEMA.field(name) for name in columns])
+        found = pa.concat_tables([schema.empty_table(), *map(read, paths)])
+        frames = found.to_pandas(split_blocks=True, self_destruct=True)
+        del found
+        pa.default_memory_pool().release_unused()  # or Arrow keeps the most it ever needed
+        return frames
 
     def open_integers(self) -> zarr.Array:
         """The embeddings as they lie on disk, (rows, dim) int16 lattice.

@@ -42,7 +42,11 @@ def run(
     if len(asked.before):
         before = np.array(asked.before)
         corpus.assign(before, lattice[before])
-    with mock.patch.object(greedy, "POOL_ROWS", pool_rows):
+    most = 4 * pool_rows * lattice.shape[1]
+    with (
+        mock.patch.object(greedy, "POOL_ROWS", pool_rows),
+        mock.patch.object(greedy, "POOL_VALUES", most),
+    ):
         return greedy_k_center(corpus, asked.goal)
 
 

@@ -3,7 +3,8 @@ import pandas as pd
 import pytest
 
 from tasks.selection.choice import Choice
-from tasks.selection.units import form_units, mean_vectors, weights
+from tasks.selection.units import form_units, weights
+from tasks.selection.vectors import mean_vectors
 from tests.stores import measures
 
 
