@@ -84,7 +84,8 @@ def video_like(rows: int, dim: int, seed: int) -> np.ndarray:
         noise = rng.normal(size=(stop - start, dim)) * (0.05 / dim**0.5)
         vectors[start:stop] = center + own + noise
         start = stop
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors
 
 
 def isotropic(rows: int, dim: int, seed: int) -> np.ndarray:
@@ -186,12 +187,6 @@ def two_workers(folder: Path, picks: int) -> dict[str, Any]:
     return ours(folder, picks, 2)
 
 
-def quarter_memory(folder: Path, picks: int) -> dict[str, Any]:
-    """Two workers, each limited to a quarter of what the int16 matrix takes."""
-    rows, dim = np.load(folder / "vectors.npy", mmap_mode="r").shape
-    return ours(folder, picks, 2, rows * dim * 2 // 4)
-
-
 CONTENDERS: dict[str, Callable[[Path, int], dict[str, Any]]] = {
     "textbook (torch, 2 cores)": naive,
     "lightly-mundig": mundig,
@@ -260,7 +255,10 @@ def write_store(folder: Path, vectors: np.ndarray) -> None:
     from tests.stores import make_store
 
     for name, part in (("store", vectors), ("tiny", vectors[:100])):
-        lattice = np.rint(part.astype(np.float64) * 4000).astype(np.int16)
+        lattice = np.empty(part.shape, np.int16)
+        for start in range(0, len(part), 65_536):  # no float64 copy of all at once
+            some = part[start : start + 65_536].astype(np.float64)
+            lattice[start : start + 65_536] = np.rint(some * 4000)
         lengths = [10_000] * (len(part) // 10_000) + [len(part) % 10_000]
         make_store(folder / name, lattice, [n for n in lengths if n], block_rows=1024)
 

@@ -14,6 +14,7 @@ from tasks.lattice import SCALE
 from tasks.selection import partition as on_worker
 from tasks.selection.greedy import central_row, in_order, share_of
 from tasks.selection.partition import Farthest
+from tasks.store.selections import settled_rows
 from tasks.store.store import Store
 
 MEMORY_SHARE = 0.5
@@ -55,24 +56,36 @@ class DaskPartitions:
         """
         self._client = client
         self._rows, self._weight, self._dim = rows, weight, store.settings.dim
-        cuts = block_cuts(rows, store.block_rows, workers(client))
         room = _room_bytes(client)
+
+        def jobs(units: np.ndarray) -> list[PartitionJob]:
+            """Cut units, which must be all or have no weights and videos, for the workers."""
+            cuts = block_cuts(units, store.block_rows, workers(client))
+            whole = len(units) == len(rows)
+            return [
+                PartitionJob(
+                    str(store.path),
+                    units[own],
+                    length,
+                    weight[own] if whole and weight is not None else None,
+                    video[own] if whole and video is not None else None,
+                    device,
+                    room,
+                )
+                for own in map(slice, [0, *cuts], [*cuts, len(units)])
+            ]
+
         given = None if before is None else self._hold(before)
-        self._parts: list[Future] = []
-        self._first: list[int] = []
-        for start, stop in zip([0, *cuts], [*cuts, len(rows)], strict=True):
-            own = slice(start, stop)
-            one = PartitionJob(
-                str(store.path),
-                rows[own],
-                length,
-                None if weight is None else weight[own],
-                None if video is None else video[own],
-                device,
-                room,
-            )
-            self._parts.append(client.submit(job.load_partition, one, given, pure=False))
-            self._first.append(start)
+        settled: list[Future] = []
+        if before is not None and before.saved is not None and before.folder is not None:
+            new = rows[~np.isin(rows, settled_rows(before.folder, before.saved[0]))]
+            if len(new):
+                settled = [client.submit(job.settle, one, given, pure=False) for one in jobs(new)]
+        every = jobs(rows)
+        self._parts: list[Future] = [
+            client.submit(job.load_partition, one, given, settled, pure=False) for one in every
+        ]
+        self._first = np.cumsum([0, *(len(one.rows) for one in every[:-1])]).tolist()
 
     @property
     def dim(self) -> int:

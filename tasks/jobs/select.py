@@ -1,8 +1,9 @@
 """Hold a part of the corpus for selecting and measuring."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -71,18 +72,47 @@ class Before:
     added: Centers | None
 
 
-def load_partition(job: PartitionJob, before: Before | None = None) -> Partition:
+class Settled(NamedTuple):
+    """Units that an earlier run did not know, brought up to its centers."""
+
+    rows: np.ndarray
+    """(n,) int64, ascending."""
+    distance: np.ndarray
+    """(n,) int32 squared distance to the nearest of these centers."""
+    number: np.ndarray
+    """(n,) int64, which of them that is."""
+    curve: np.ndarray
+    """(c,) int32, the largest distance after each center."""
+
+
+def settle(job: PartitionJob, before: Before) -> Settled:
+    """Find what an earlier run would have found of a job's units."""
+    assert before.saved is not None
+    part = Partition.of(job.rows, _vectors(job, job.rows))
+    part = partition.assign(part, *before.saved, curve=True)
+    assert part.curve is not None
+    return Settled(job.rows, part.distance.cpu().numpy(), part.center, part.curve)
+
+
+def load_partition(
+    job: PartitionJob, before: Before | None = None, settled: Sequence[Settled] = ()
+) -> Partition:
     """Make a partition without centers, or with those that exist before the selection starts.
 
     The partition's curve is over the latter: with saved ones, of the units alone that the earlier
     run did not know.
+
+    Args:
+        job: what it is to hold.
+        before: the centers that exist.
+        settled: with saved centers, all units of the corpus that the earlier run did not know.
     """
     part = Partition.of(job.rows, _vectors(job, job.rows), weight=job.weight, video=job.video)
     if before is None:
         return part
     curves = []
     if before.saved is not None and before.folder is not None:
-        part = _resumed(part, job, before.saved, before.folder)
+        part = _resumed(part, job, before.saved, before.folder, settled)
         curves.append(part.curve)
     if before.added is not None:
         part = partition.assign(part, *before.added, curve=True)
@@ -90,13 +120,17 @@ def load_partition(job: PartitionJob, before: Before | None = None) -> Partition
     return replace(part, curve=np.concatenate([curve for curve in curves if curve is not None]))
 
 
-def _resumed(part: Partition, job: PartitionJob, saved: Centers, folder: Path) -> Partition:
-    """Take over what an earlier run found, and find it for the units that it did not know."""
+def _resumed(
+    part: Partition, job: PartitionJob, saved: Centers, folder: Path, settled: Sequence[Settled]
+) -> Partition:
+    """Take over what an earlier run found, and what was found since of other units."""
     center_rows, center_vectors = saved
     distance = np.zeros(len(part), np.int32)
     number = np.full(len(part), -1, np.int64)
+    curve = np.zeros(len(center_rows), np.int32)
     if len(part):
-        known = read_distances(folder, int(job.rows[0]), int(job.rows[-1]))
+        first, last = int(job.rows[0]), int(job.rows[-1])
+        known = read_distances(folder, first, last)
         order = np.argsort(center_rows)
         place = np.searchsorted(center_rows, known["center"], sorter=order)
         owner = order[np.minimum(place, len(order) - 1)]
@@ -104,15 +138,11 @@ def _resumed(part: Partition, job: PartitionJob, saved: Centers, folder: Path) -
         valid = (center_rows[owner] == known["center"]) & (job.rows[at] == known["row"])
         distance[at[valid]] = known["distance"][valid]
         number[at[valid]] = owner[valid]
-    new = number < 0
-    curve = np.zeros(len(center_rows), np.int32)
-    if new.any():
-        rows = job.rows[new]
-        some = Partition.of(rows, _vectors(job, rows))
-        some = partition.assign(some, center_rows, center_vectors, curve=True)
-        distance[new], number[new] = some.distance.cpu().numpy(), some.center
-        assert some.curve is not None
-        curve = some.curve
+        for some in settled:
+            own = slice(*np.searchsorted(some.rows, [first, last + 1]))
+            at = np.searchsorted(job.rows, some.rows[own])
+            distance[at], number[at] = some.distance[own], some.number[own]
+            curve = np.maximum(curve, some.curve)
     return replace(restored(part, distance, number, center_rows, center_vectors), curve=curve)
 
 

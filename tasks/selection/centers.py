@@ -20,6 +20,9 @@ MAX_CELLS = 256
 CELL_ROWS = 1024
 """Rows a cell on average, in partitions too small for that many cells."""
 
+WORTHWHILE = 0.25
+"""Distances between centers per distance of a row that they might save: above, rows cost less."""
+
 SLACK = 1e-3
 """Lattice units by which bounds are loosened, against rounding in their float64 arithmetic."""
 
@@ -106,27 +109,34 @@ class Centers:
         close = ((apart < sketch.limit(cells)) & (cells >= 0)).T.contiguous()
         screened = apart.numel()
 
+        owner_cell = self.cell.index_select(0, owner)
+        names = len(self.anchors)
+        owners = torch.bincount(self.cell, minlength=names)
+        owned = torch.bincount(owner_cell, minlength=names)
+        near = close.sum(dim=1)
+        if int((owners * near).sum()) > WORTHWHILE * int((owned * near).sum()):
+            rows = torch.nonzero(close.any(dim=1).index_select(0, owner_cell)).flatten()
+            targets = [torch.nonzero(some).flatten() for some in close]
+            return Concerned(rows, owner_cell.index_select(0, rows), targets, screened)
+
         order = torch.argsort(self.cell, stable=True)
-        members_of = torch.split(
-            order, torch.bincount(self.cell, minlength=len(self.anchors)).tolist()
-        )
+        members_of = torch.split(order, owners.tolist())
         nothing = torch.empty(0, dtype=torch.int64, device=device)
-        targets = [nothing] * len(self.anchors)
+        targets = [nothing] * names
         nearest = torch.full((len(self),), 2**30, dtype=torch.int32, device=device)
         # squared < limit, said of scores: 2 s > |c|^2 + SCALE^2 - p - limit; 64 covers p, rounding
         least = ((self.norms + SCALE**2 - sketch.limit(reach) - 64) / 2).float()
-        for cell in torch.nonzero(close.any(dim=1)).flatten().tolist():
-            members, near = members_of[cell], torch.nonzero(close[cell]).flatten()
-            some = new.some(near)
+        for cell in torch.nonzero(near).flatten().tolist():
+            members, close_by = members_of[cell], torch.nonzero(close[cell]).flatten()
+            some = new.some(close_by)
             scores = some.scores(self.sketches.index_select(0, members).float())
             screened += scores.numel()
             matters = (scores > least.index_select(0, members)).any(dim=1)
-            targets[cell] = near[matters]
+            targets[cell] = close_by[matters]
             nearest[members] = some.nearest(scores, self.norms.index_select(0, members))
         limit = sketch.limit(2 * distance.double().sqrt())
         rows = torch.nonzero(nearest.index_select(0, owner) < limit).flatten()
-        cell_of = self.cell.index_select(0, owner.index_select(0, rows))
-        return Concerned(rows, cell_of, targets, screened)
+        return Concerned(rows, owner_cell.index_select(0, rows), targets, screened)
 
     def add(self, sketch: Sketch, vectors: torch.Tensor, owning: torch.Tensor) -> "Centers":
         """Be told of new centers, and keep those that own rows.

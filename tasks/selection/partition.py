@@ -24,6 +24,9 @@ SKETCH_SAMPLE = 2048
 DENSE = 0.7
 """Share of (row, new center) pairs left above which all are formed."""
 
+PEAK_STEPS = 128
+"""New centers between which it is first looked whether any row matters to the largest distance."""
+
 CENTERS_AT_ONCE = 1024
 """New centers taken into account together. More prune worse, fewer take more passes."""
 
@@ -340,11 +343,25 @@ def _raise_peaks(
         squared: (s, rows) int32.
         before: (rows,) int32.
     """
-    arrival = torch.argsort(arrived)
-    falling = torch.minimum(squared[arrival].cummin(dim=0).values, before[None, :])
-    after = torch.cat([before.max()[None], falling.amax(dim=1)])
-    at = torch.cat([arrived.new_zeros(1), arrived[arrival], arrived.new_tensor([len(peaks)])])
-    torch.maximum(peaks, torch.repeat_interleave(after, torch.diff(at)), out=peaks)
+    steps = [before.max()[None]]
+    places = torch.argsort(arrived)
+    for some in torch.split(places, PEAK_STEPS):
+        last = arrived[some[-1]]
+        chunk = squared.index_select(0, some)
+        later = torch.minimum(before, chunk.amin(dim=0))
+        # a row that was no farther than others still are at the chunk's end raises nothing in it
+        end = torch.maximum(later.max(), peaks[last])
+        high = torch.nonzero(before > end).flatten()
+        if len(high):
+            falling = chunk.index_select(1, high).cummin(dim=0).values
+            highest = torch.minimum(falling, before[high]).amax(dim=1)
+            steps.append(torch.maximum(highest, later.max()))
+        else:
+            steps.append(later.max().expand(len(some)))
+        before = later
+    at = torch.cat([arrived.new_zeros(1), arrived[places], arrived.new_tensor([len(peaks)])])
+    after = torch.repeat_interleave(torch.cat(steps), torch.diff(at))
+    torch.maximum(peaks, after, out=peaks)
 
 
 def restored(

@@ -159,12 +159,21 @@ def write_distances(
     os.replace(temporary, path)
 
 
+def settled_rows(folder: Path, center_rows: np.ndarray) -> np.ndarray:
+    """(n,) int64 ascending: the units whose nearest center is known and still one of these."""
+    known = _read_rows(folder, ["row", "center"], None)
+    return known["row"][np.isin(known["center"], center_rows)]
+
+
 def read_distances(folder: Path, first: int, last: int) -> dict[str, np.ndarray]:
     """The columns of ROWS_SCHEMA for the units from row ``first`` to row ``last``, in row order."""
-    wanted = [("row", ">=", first), ("row", "<=", last)]
+    return _read_rows(folder, ROWS_SCHEMA.names, [("row", ">=", first), ("row", "<=", last)])
+
+
+def _read_rows(folder: Path, names: list[str], wanted: list | None) -> dict[str, np.ndarray]:
     try:
         parts = [
-            pq.read_table(path, schema=ROWS_SCHEMA, filters=wanted)
+            pq.read_table(path, columns=names, schema=ROWS_SCHEMA, filters=wanted)
             for path in sorted(folder.glob("rows-*.parquet"))
         ]
     except (OSError, pa.ArrowException) as error:
@@ -172,5 +181,5 @@ def read_distances(folder: Path, first: int, last: int) -> dict[str, np.ndarray]
             f"{folder} cannot be read ({error}). Delete {folder.parent} to select afresh, or use "
             "another name."
         ) from error
-    known = pa.concat_tables([ROWS_SCHEMA.empty_table(), *parts])
-    return {name: known[name].to_numpy() for name in ROWS_SCHEMA.names}
+    known = pa.concat_tables([ROWS_SCHEMA.empty_table().select(names), *parts])
+    return {name: known[name].to_numpy() for name in names}

@@ -1,0 +1,138 @@
+"""What a large or growing store costs: extending a selection, metrics, and memory that is short.
+
+    python benchmarks/large_store.py [--json FILE] [--studies NAME ...] [--scale F]
+
+- extend: a finished selection of 200,000 rows is kept, a tenth more rows come in, and a tenth more
+  frames are asked for; against selecting as many afresh from the grown store.
+- metrics: all of the metrics stage on a store of 1,000,000 rows.
+- memory: two workers, each limited to a quarter of what the vectors take, against workers that may
+  hold them all: the picks must be the same.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+
+from selection import machine, measure, ours, two_workers, video_like, write_store  # noqa: E402
+
+
+def extend(folder: Path, picks: int) -> dict[str, Any]:
+    """Seconds of the stage: the first time, extended, and afresh."""
+    from flows.cluster import open_cluster
+    from flows.parameters import Compute
+    from tasks.select import select_frames
+    from tasks.selection.choice import Budget, Choice
+    from tasks.store.store import Store
+
+    vectors = np.load(folder / "vectors.npy", mmap_mode="r")
+    before = len(vectors) * 10 // 11
+    write_store(folder, vectors[:before])
+    with open_cluster(Compute(workers=2, device="cpu")) as cluster:
+
+        def timed(store: str, n: int, name: str | None) -> tuple[float, Any]:
+            choice = Choice(budget=Budget(n_samples=n), name=name)
+            start = time.perf_counter()
+            selection = select_frames.fn(Store.open(folder / store), choice, "cpu", cluster)
+            return time.perf_counter() - start, selection
+
+        timed("tiny", 3, None)  # start and warm up the workers
+        first_s, first = timed("store", picks, "standing")
+        write_store(folder, vectors)
+        extended_s, extended = timed("store", picks * 11 // 10, "standing")
+        afresh_s, afresh = timed("store", picks * 11 // 10, None)
+    return {
+        "rows_before": before,
+        "rows_after": len(vectors),
+        "picks_before": len(first.chosen),
+        "picks_after": len(extended.chosen),
+        "first_s": first_s,
+        "extended_s": extended_s,
+        "afresh_s": afresh_s,
+        "share": extended_s / afresh_s,
+        "radius_extended": float(extended.frames["radius"].iloc[-1]),
+        "radius_afresh": float(afresh.frames["radius"].iloc[-1]),
+    }
+
+
+def metrics(folder: Path, picks: int) -> dict[str, Any]:
+    """Seconds of the metrics stage, and what it found of the corpus."""
+    from flows.cluster import open_cluster
+    from flows.parameters import Compute
+    from tasks.jobs.export import Exported
+    from tasks.measure import measure_selection
+    from tasks.select import select_frames
+    from tasks.selection.choice import Budget, Choice
+    from tasks.store.store import Store
+
+    store = Store.open(folder / "store")
+    with open_cluster(Compute(workers=2, device="cpu")) as cluster:
+        choice = Choice(budget=Budget(n_samples=picks))
+        selection = select_frames.fn(store, choice, "cpu", cluster)
+        start = time.perf_counter()
+        found = measure_selection.fn(store, selection, "coreset", 0, Exported(), "cpu", cluster)
+        seconds = time.perf_counter() - start
+    return {"rows": len(selection.units), "seconds": seconds, "original": found.methods["original"]}
+
+
+def quarter(folder: Path, picks: int) -> dict[str, Any]:
+    """Select with two workers, each limited to a quarter of what the vectors take."""
+    rows, dim = np.load(folder / "vectors.npy", mmap_mode="r").shape
+    return ours(folder, picks, 2, rows * dim * 2 // 4)
+
+
+def memory(folder: Path, picks: int) -> dict[str, Any]:
+    """Seconds and peak memory with room for all vectors and with little; whether picks agree."""
+    rows, dim = np.load(folder / "vectors.npy", mmap_mode="r").shape
+    free, short = (measure(function, folder, picks) for function in (two_workers, quarter))
+    same = free["chosen"] == short["chosen"]
+    keep = ("seconds", "passes", "peak_bytes")
+    return {
+        "vectors_bytes": rows * dim * 2,
+        "limit_bytes": rows * dim * 2 // 4,
+        "same_picks": same,
+        "all_held": {name: free[name] for name in keep},
+        "quarter": {name: short[name] for name in keep},
+    }
+
+
+STUDIES: dict[str, tuple[Callable[[Path, int], dict[str, Any]], int, int, int]] = {
+    "extend": (extend, 220_000, 384, 10_000),
+    "metrics": (metrics, 1_000_000, 128, 1_000),
+    "memory": (memory, 1_600_000, 768, 1_000),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", type=Path, help="write the figures here too")
+    parser.add_argument("--studies", nargs="*", default=list(STUDIES), choices=list(STUDIES))
+    parser.add_argument("--scale", type=float, default=1.0, help="of rows and picks")
+    arguments = parser.parse_args()
+    report: dict[str, Any] = {"machine": machine()}
+    for name in arguments.studies:
+        function, rows, dim, picks = STUDIES[name]
+        rows, picks = int(rows * arguments.scale), max(10, int(picks * arguments.scale))
+        with tempfile.TemporaryDirectory() as temporary:
+            vectors = video_like(rows, dim, 0)
+            np.save(Path(temporary, "vectors.npy"), vectors)
+            if function is not extend:
+                write_store(Path(temporary), vectors)
+            del vectors
+            report[name] = function(Path(temporary), picks)
+        print(f"{name}: {json.dumps(report[name], indent=2)}", flush=True)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(report, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
