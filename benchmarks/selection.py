@@ -61,7 +61,9 @@ CASES = {
     "isotropic-long": Case("isotropic random", 1_000_000, 128, 1_000),
 }
 SCALING_ROWS = (50_000, 100_000, 200_000, 400_000, 800_000)
-SCALING_DIM, SCALING_PICKS = 384, 1_000
+SCALING_DIM, SCALING_PICKS = 128, 1_000
+SCALING_SHARES = (0.05, 0.1, 0.25, 0.5, 1.0)
+"""Of a case's picks, at which the table of time against k is read off one run."""
 
 
 def video_like(rows: int, dim: int, seed: int) -> np.ndarray:
@@ -301,16 +303,49 @@ def table(case: Case, results: dict[str, Any], reference: str) -> str:
     return "\n".join(lines)
 
 
-def scaling(scale: float) -> dict[str, Any]:
-    """Time against N at a fixed k; time against k comes from the curve of every run."""
-    results = {}
+def against_picks(result: dict[str, Any]) -> list[tuple[int, float]]:
+    """Picks, and seconds until they were made, at some points of one run."""
+    counts, seconds = zip(*result["curve"], strict=True)
+    wanted = [max(1, int(share * counts[-1])) for share in SCALING_SHARES]
+    return [(count, float(np.interp(count, counts, seconds))) for count in wanted]
+
+
+def against_rows(scale: float) -> list[tuple[int, float]]:
+    """Rows, and seconds of the select stage for the same number of picks of each."""
+    found = []
     for rows in SCALING_ROWS:
-        case = Case(
-            "video-like", int(rows * scale), SCALING_DIM, max(2, int(SCALING_PICKS * scale))
-        )
-        found = run_case(case, {"coreframe, 2 cores": two_workers})
-        results[case.rows] = found["coreframe, 2 cores"]
-    return results
+        picks = max(2, int(SCALING_PICKS * scale))
+        case = Case("video-like", int(rows * scale), SCALING_DIM, picks)
+        result = run_case(case, {"coreframe, 2 cores": two_workers})["coreframe, 2 cores"]
+        found.append((case.rows, result["seconds"]))
+    return found
+
+
+def limits() -> dict[str, float]:
+    """What this machine can do at most: float32 products, and reading memory, on all cores."""
+    left, right = torch.rand(4096, 2048), torch.rand(2048, 4096)
+    large = torch.zeros(2**28, dtype=torch.int16)
+
+    def seconds(function: Callable[[], Any]) -> float:
+        function()
+        times = []
+        for _ in range(5):
+            start = time.perf_counter()
+            function()
+            times.append(time.perf_counter() - start)
+        return min(times)
+
+    return {
+        "product_flops_per_s": 2 * 4096 * 2048 * 4096 / seconds(lambda: left @ right),
+        "read_bytes_per_s": 2 * large.numel() / seconds(lambda: large.sum(dtype=torch.int16)),
+    }
+
+
+def floor(case: Case, result: dict[str, Any], limit: dict[str, float]) -> float:
+    """Seconds that the pairs formed, and one reading of the vectors, take at these limits."""
+    flops = 2 * case.dim * result["pairs_share"] * case.rows * case.picks
+    read = 2 * case.rows * case.dim / limit["read_bytes_per_s"]
+    return flops / limit["product_flops_per_s"] + read
 
 
 def machine() -> dict[str, Any]:
@@ -342,7 +377,10 @@ def main() -> None:
         if (name != "lightly-mundig" or find_spec("lightly_mundig"))
         and (not arguments.only or any(part in name for part in arguments.only))
     }
-    report: dict[str, Any] = {"machine": machine(), "cases": {}}
+    limit = limits()
+    report: dict[str, Any] = {"machine": machine(), "limits": limit, "cases": {}}
+    flops, read = limit["product_flops_per_s"] / 1e9, limit["read_bytes_per_s"] / 1e9
+    print(f"limits: products {flops:.0f} Gflop/s, memory {read:.1f} GB/s", end="\n\n", flush=True)
     reference = "lightly-mundig" if "lightly-mundig" in contenders else next(iter(contenders))
     for name in arguments.cases:
         case = CASES[name]
@@ -350,9 +388,20 @@ def main() -> None:
         case = Case(case.data, int(case.rows * s), case.dim, max(2, int(case.picks * s)))
         results = run_case(case, contenders)
         print(table(case, results, reference), end="\n\n", flush=True)
-        for result in results.values():
+        for contender, result in results.items():
             del result["chosen"]
+            if "curve" in result:
+                result["floor_s"] = floor(case, result, limit)
+                result["against_picks"] = against_picks(result)
+                steps = ", ".join(f"{k:,}: {s:.1f}" for k, s in result["against_picks"])
+                print(f"{contender}: {result['floor_s']:.2f} s at the limits; seconds to {steps}")
+        print(flush=True)
         report["cases"][name] = asdict(case) | {"results": results}
+    if not arguments.no_scaling:
+        report["against_rows"] = against_rows(arguments.scale)
+        steps = ", ".join(f"{rows:,}: {seconds:.1f}" for rows, seconds in report["against_rows"])
+        picks = max(2, int(SCALING_PICKS * arguments.scale))
+        print(f"{picks:,} picks of N x {SCALING_DIM}, seconds for N of {steps}", flush=True)
     if arguments.json:
         arguments.json.write_text(json.dumps(report, indent=2) + "\n")
 
