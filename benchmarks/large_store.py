@@ -25,8 +25,22 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 from selection import machine, measure, ours, two_workers, video_like, write_store  # noqa: E402
 
+RUN_ROWS = 50
+"""Rows that stay together when new ones are to show known scenes: a third of a scene."""
+
 
 def extend(folder: Path, picks: int) -> dict[str, Any]:
+    """Extend a selection by rows that show new scenes, and by rows that show known ones."""
+    vectors = np.load(folder / "vectors.npy")
+    runs = np.arange(len(vectors)) // RUN_ROWS
+    known = np.argsort(runs % 11 == 10, kind="stable")  # every eleventh run comes last
+    return {
+        "new_scenes": _extend(folder / "new", vectors, picks),
+        "known_scenes": _extend(folder / "known", vectors[known], picks),
+    }
+
+
+def _extend(folder: Path, vectors: np.ndarray, picks: int) -> dict[str, Any]:
     """Seconds of the stage: the first time, extended, and afresh."""
     from flows.cluster import open_cluster
     from flows.parameters import Compute
@@ -34,7 +48,6 @@ def extend(folder: Path, picks: int) -> dict[str, Any]:
     from tasks.selection.choice import Budget, Choice
     from tasks.store.store import Store
 
-    vectors = np.load(folder / "vectors.npy", mmap_mode="r")
     before = len(vectors) * 10 // 11
     write_store(folder, vectors[:before])
     with open_cluster(Compute(workers=2, device="cpu")) as cluster:

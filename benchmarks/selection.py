@@ -139,6 +139,7 @@ def ours(folder: Path, picks: int, workers: int, memory_limit: int | None = None
     """Coreframe's select stage on local Dask workers, one core each."""
     available = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, available[:workers])
+    torch.set_num_threads(workers)  # it counted the cores when it was imported
     from dask.distributed import Client
 
     from flows.cluster import open_cluster

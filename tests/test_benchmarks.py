@@ -1,0 +1,40 @@
+"""The benchmarks run, and what they compare is comparable."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FOLDER = Path(__file__).parents[1] / "benchmarks"
+
+
+def run(script: str, *arguments: str, out: Path) -> dict[str, Any]:
+    command = [sys.executable, str(FOLDER / script), "--json", str(out), *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+    assert result.returncode == 0, result.stderr
+    report: dict[str, Any] = json.loads(out.read_text())
+    return report
+
+
+def test_selection(tmp_path: Path) -> None:
+    options = ["--scale", "0.01", "--cases", "video", "--only", "textbook", "2 cores"]
+    report = run("selection.py", *options, "--no-scaling", out=tmp_path / "out.json")
+    results = report["cases"]["video"]["results"]
+    textbook, ours = results["textbook (torch, 2 cores)"], results["coreframe, 2 cores"]
+    assert ours["radius"] == pytest.approx(textbook["radius"], rel=0.02)
+    assert ours["passes"] < textbook["passes"] == 100
+    assert 0 < ours["pairs_share"] <= 1
+    assert ours["peak_bytes"] > 0
+    assert ours["against_picks"][-1][0] == 100
+
+
+def test_large_store(tmp_path: Path) -> None:
+    options = ["--scale", "0.01", "--studies", "extend", "metrics"]
+    report = run("large_store.py", *options, out=tmp_path / "out.json")
+    for study in report["extend"].values():
+        assert study["picks_after"] == 110
+        assert study["share"] > 0
+    assert report["metrics"]["original"]["exact"]
