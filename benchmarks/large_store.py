@@ -5,6 +5,7 @@
 - extend: a finished selection of 200,000 rows is kept, a tenth more rows come in, and a tenth more
   frames are asked for; against selecting as many afresh from the grown store.
 - metrics: all of the metrics stage on a store of 1,000,000 rows.
+- pairs: the statistics of all pairs of 50,000 rows, against NumPy on all of them at once.
 - memory: two workers, each limited to a quarter of what the vectors take, against workers that may
   hold them all: the picks must be the same.
 """
@@ -97,6 +98,47 @@ def metrics(folder: Path, picks: int) -> dict[str, Any]:
     return {"rows": len(selection.units), "seconds": seconds, "original": found.methods["original"]}
 
 
+def pairs(folder: Path, _: int) -> dict[str, Any]:
+    """Largest difference from NumPy of a statistic over all pairs, and seconds of both."""
+    from tasks.metrics.pairwise import pairs_within
+
+    lattice = np.rint(np.load(folder / "vectors.npy").astype(np.float64) * 4000).astype(np.int16)
+    rows = len(lattice)
+    start = time.perf_counter()
+    ours = pairs_within(lattice, 0, rows).summary()
+    ours_s = time.perf_counter() - start
+
+    start = time.perf_counter()
+    vectors = lattice.astype(np.float64) / 4000
+    squares = (vectors**2).sum(axis=1)
+    every = np.empty(rows * (rows - 1) // 2, np.float32)
+    done = 0
+    for top in range(rows - 1):
+        later = slice(top + 1, rows)
+        squared = squares[later] + squares[top] - 2 * vectors[later] @ vectors[top]
+        np.sqrt(
+            np.maximum(squared, 0), out=every[done : done + rows - 1 - top], casting="same_kind"
+        )
+        done += rows - 1 - top
+    theirs = {
+        "l2_mean": float(every.mean(dtype=np.float64)),
+        "l2_min": float(every.min()),
+        "l2_max": float(every.max()),
+    }
+    low, high = np.percentile(every, [10, 90], overwrite_input=True)
+    theirs |= {"l2_p10": float(low), "l2_p90": float(high)}
+    numpy_s = time.perf_counter() - start
+    return {
+        "rows": rows,
+        "pairs": len(every),
+        "ours": ours,
+        "numpy": theirs,
+        "largest_difference": max(abs(float(ours[name] or 0) - theirs[name]) for name in theirs),
+        "ours_one_process_s": ours_s,
+        "numpy_s": numpy_s,
+    }
+
+
 def quarter(folder: Path, picks: int) -> dict[str, Any]:
     """Select with two workers, each limited to a quarter of what the vectors take."""
     rows, dim = np.load(folder / "vectors.npy", mmap_mode="r").shape
@@ -121,6 +163,7 @@ def memory(folder: Path, picks: int) -> dict[str, Any]:
 STUDIES: dict[str, tuple[Callable[[Path, int], dict[str, Any]], int, int, int]] = {
     "extend": (extend, 220_000, 384, 10_000),
     "metrics": (metrics, 1_000_000, 128, 1_000),
+    "pairs": (pairs, 50_000, 64, 10),
     "memory": (memory, 1_600_000, 768, 1_000),
 }
 

@@ -4,6 +4,7 @@ import json
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
@@ -35,6 +36,9 @@ NEW_EMBEDDINGS = "embeddings.zarr.tmp"
 
 FILTERED = ("row", "video", "state")
 """Columns of the frames tables by which rows are picked out."""
+
+SCAN_THREADS = 2
+"""That read frames tables at once: they are many and small, and each thread keeps some memory."""
 
 
 @dataclass(frozen=True)
@@ -263,7 +267,8 @@ class Store:
         if paths is None:
             paths = sorted((self.path / "frames").glob("block-*.parquet"))
         schema = pa.schema([frames_schema.SCHEMA.field(name) for name in columns])
-        found = pa.concat_tables([schema.empty_table(), *map(read, paths)])
+        with ThreadPoolExecutor(SCAN_THREADS) as threads:
+            found = pa.concat_tables([schema.empty_table(), *threads.map(read, paths)])
         frames = found.to_pandas(split_blocks=True, self_destruct=True)
         del found
         pa.default_memory_pool().release_unused()  # or Arrow keeps the most it ever needed
