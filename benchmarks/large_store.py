@@ -164,7 +164,7 @@ STUDIES: dict[str, tuple[Callable[[Path, int], dict[str, Any]], int, int, int]] 
     "extend": (extend, 220_000, 384, 10_000),
     "metrics": (metrics, 1_000_000, 128, 1_000),
     "pairs": (pairs, 50_000, 64, 10),
-    "memory": (memory, 1_600_000, 768, 1_000),
+    "memory": (memory, 600_000, 2_048, 1_000),
 }
 
 

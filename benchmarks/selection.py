@@ -23,6 +23,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -210,11 +211,10 @@ def peak_bytes(process: psutil.Process, stop: threading.Event, found: dict[str, 
 
     def total(read: Callable[[psutil.Process], int]) -> int:
         found = 0
-        for one in [process, *process.children(recursive=True)]:
-            try:
-                found += read(one)
-            except (psutil.NoSuchProcess, psutil.AccessDenied):
-                continue
+        with suppress(psutil.NoSuchProcess):
+            for one in [process, *process.children(recursive=True)]:
+                with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+                    found += read(one)
         return found
 
     largest = 0

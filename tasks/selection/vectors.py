@@ -13,6 +13,9 @@ from tasks.selection.sketch import Sketch
 CHUNK_ROWS = 8192
 """Rows at most that are read together, and dropped together, when they cannot be kept."""
 
+CHUNK_VALUES = 2**22
+"""Numbers at most in their vectors: 8 MiB."""
+
 
 class Source(Protocol):
     """Where vectors come from. It travels between workers instead of them."""
@@ -149,9 +152,12 @@ class Vectors:
         passing = needed[needed >= self._kept_blocks]
         for group in self._groups(passing):
             start, stop = stop, int(np.searchsorted(asked, self._edges[group[-1] + 1]))
-            vectors = torch.cat([self._load(block) for block in group])
             sizes = self._edges[group + 1] - self._edges[group]
-            shift = (np.cumsum(sizes) - sizes) - self._edges[group]
+            first = np.cumsum(sizes) - sizes
+            vectors = self._kept.new_empty((int(sizes.sum()), self._dim))
+            for block, begin, size in zip(group, first.tolist(), sizes.tolist(), strict=True):
+                vectors[begin : begin + size] = self._load(block)
+            shift = first - self._edges[group]
             index = asked[start:stop] + shift[np.searchsorted(group, blocks[start:stop])]
             yield Chunk(slice(start, stop), vectors, on_device(index, self._device))
 
@@ -202,10 +208,11 @@ class Vectors:
         return vectors
 
     def _groups(self, blocks: np.ndarray) -> Iterator[np.ndarray]:
-        """Split blocks into runs of at most CHUNK_ROWS rows, or of one block."""
+        """Split blocks into runs of about as many rows as a chunk may have, or of one block."""
         if len(blocks) == 0:
             return
         rows = np.cumsum(self._edges[blocks + 1] - self._edges[blocks])
-        cuts = np.flatnonzero(np.diff((rows - 1) // CHUNK_ROWS)) + 1
+        most = max(1, min(CHUNK_ROWS, CHUNK_VALUES // self._dim))
+        cuts = np.flatnonzero(np.diff((rows - 1) // most)) + 1
         for start, stop in pairwise([0, *cuts, len(blocks)]):
             yield blocks[start:stop]
