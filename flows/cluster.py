@@ -29,10 +29,11 @@ SETTINGS = {
 
 WORKER_ENVIRONMENT = "distributed.nanny.pre-spawn-environ"
 
-MALLOC_BYTES = {
+MALLOC = {
+    # Every thread's own arena keeps memory of its own; one thread of a worker does the work.
     "MALLOC_ARENA_MAX": 2,
     # Dask has workers give every freed page back at once, so that each matrix product meets fresh
-    # ones from the kernel: selecting took 1.6 times as long. These let some tens of MB be reused.
+    # ones from the kernel: selecting took 1.6 times as long. These, in bytes, let some be reused.
     "MALLOC_TRIM_THRESHOLD_": 16 * 2**20,
     "MALLOC_MMAP_THRESHOLD_": 8 * 2**20,
 }
@@ -99,7 +100,7 @@ def _environment(threads: int) -> dict[str, Any]:
     """What workers start with."""
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
     return {f"{WORKER_ENVIRONMENT}.{name}": threads for name in names} | {
-        f"{WORKER_ENVIRONMENT}.{name}": size for name, size in MALLOC_BYTES.items()
+        f"{WORKER_ENVIRONMENT}.{name}": size for name, size in MALLOC.items()
     }
 
 

@@ -58,17 +58,18 @@ class DaskPartitions:
         self._rows, self._weight, self._dim = rows, weight, store.settings.dim
         room = _room_bytes(client)
 
-        def jobs(units: np.ndarray) -> list[PartitionJob]:
-            """Cut units, which must be all or have no weights and videos, for the workers."""
+        def jobs(
+            units: np.ndarray, weight: np.ndarray | None = None, video: np.ndarray | None = None
+        ) -> list[PartitionJob]:
+            """Cut units for the workers."""
             cuts = block_cuts(units, store.block_rows, workers(client))
-            whole = len(units) == len(rows)
             return [
                 PartitionJob(
                     str(store.path),
                     units[own],
                     length,
-                    weight[own] if whole and weight is not None else None,
-                    video[own] if whole and video is not None else None,
+                    None if weight is None else weight[own],
+                    None if video is None else video[own],
                     device,
                     room,
                 )
@@ -81,7 +82,7 @@ class DaskPartitions:
             new = rows[~np.isin(rows, settled_rows(before.folder, before.saved[0]))]
             if len(new):
                 settled = [client.submit(job.settle, one, given, pure=False) for one in jobs(new)]
-        every = jobs(rows)
+        every = jobs(rows, weight, video)
         self._parts: list[Future] = [
             client.submit(job.load_partition, one, given, settled, pure=False) for one in every
         ]
