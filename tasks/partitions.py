@@ -76,15 +76,15 @@ class DaskPartitions:
                 for own in map(slice, [0, *cuts], [*cuts, len(units)])
             ]
 
-        given = None if before is None else self._hold(before)
         settled: list[Future] = []
-        if before is not None and before.saved is not None and before.folder is not None:
-            new = rows[~np.isin(rows, settled_rows(before.folder, before.saved[0]))]
+        if before is not None and before.saved is not None:
+            new = rows[~np.isin(rows, settled_rows(before.saved, before.gone))]
             if len(new):
-                settled = [client.submit(job.settle, one, given, pure=False) for one in jobs(new)]
+                settled = [client.submit(job.settle, one, before, pure=False) for one in jobs(new)]
         every = jobs(rows, weight, video)
+        # Nothing here depends on what one worker holds: Dask would run all of it there.
         self._parts: list[Future] = [
-            client.submit(job.load_partition, one, given, settled, pure=False) for one in every
+            client.submit(job.load_partition, one, before, settled, pure=False) for one in every
         ]
         self._first = np.cumsum([0, *(len(one.rows) for one in every[:-1])]).tolist()
 

@@ -127,7 +127,7 @@ def select_frames(store: Store, choice: Choice, device: str, cluster: str) -> Se
         decodable=decodable,
         asked=asked,
         kept=len(kept.rows) * units.length,
-        gone=kept.gone * units.length,
+        gone=len(kept.gone) * units.length,
         stopped_by=stopped_by,
         passes=picks.passes,
         pairs=picks.pairs,
@@ -185,7 +185,7 @@ class _Kept:
             centers = pd.concat([self._saved.centers, centers], ignore_index=True)
         self._old = len(centers) - len(added)
         self._centers = centers.reindex(columns=CENTER_COLUMNS)
-        if len(added) or self.gone:
+        if len(added) or len(self.gone):
             self._centers["distance"] = distances_in_order(self._vectors)
         self.rows = centers["row"].to_numpy()
         own = ~centers["preselected"].to_numpy().astype(bool)
@@ -196,13 +196,10 @@ class _Kept:
         """What partitions must know of them, None when there are none."""
         if len(self.rows) == 0:
             return None
-        old = slice(0, self._old)
         return Before(
-            saved=(self.rows[old], self._vectors[old]) if self._saved is not None else None,
-            folder=None if self._saved is None else self._saved.folder,
-            added=(self.rows[self._old :], self._vectors[self._old :])
-            if len(self.rows) > self._old
-            else None,
+            saved=None if self._saved is None else self._saved.folder,
+            gone=self.gone,
+            added=self.rows[self._old :],
         )
 
     def followed_by(self, picks: Picks) -> pd.DataFrame:
@@ -213,7 +210,7 @@ class _Kept:
             saved = kept["radius"].to_numpy(float)[: self._old]
             radius[: self._old] = np.maximum(saved, radius[: self._old])
             kept["radius"] = radius
-        if self.gone:  # what the remaining ones cover without the others was never computed
+        if len(self.gone):  # what the remaining ones cover without the others was never computed
             kept.loc[: self._old - 1, ["radius", "lower_bound"]] = np.nan
         new = pd.DataFrame(
             {
@@ -240,16 +237,18 @@ class _Kept:
         self.place.commit(folder, centers, every, self._units.length)
 
 
-def _still_there(saved: SavedSelection | None, units: Units) -> tuple[SavedSelection | None, int]:
-    """The saved selection without the centers that left the corpus, and how many those are."""
+def _still_there(
+    saved: SavedSelection | None, units: Units
+) -> tuple[SavedSelection | None, np.ndarray]:
+    """The saved selection without the centers that left the corpus, and these centers' rows."""
     if saved is None:
-        return None, 0
-    there = np.isin(saved.centers["row"], units.rows)
-    gone = int((~there).sum())
+        return None, np.empty(0, np.int64)
+    rows = saved.centers["row"].to_numpy()
+    there = np.isin(rows, units.rows)
     if not there.any():
-        return None, gone
+        return None, rows
     centers = saved.centers[there].reset_index(drop=True)
-    return SavedSelection(saved.folder, centers, saved.vectors[there]), gone
+    return SavedSelection(saved.folder, centers, saved.vectors[there]), rows[~there]
 
 
 def _goal(choice: Choice, units: Units, kept: _Kept, n: int) -> Goal:

@@ -4,8 +4,12 @@ import ast
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import dedent
 
+import numpy as np
 import pytest
+
+from tests.stores import make_store
 
 ROOT = Path(__file__).parents[1]
 ENGINES = {"prefect", "dask", "distributed", "dask_cuda"}
@@ -47,11 +51,35 @@ def test_package_imports_only_what_is_below_it(package: str) -> None:
                 )
 
 
-def test_workers_select_without_pandas() -> None:
-    code = (
-        "import sys, tasks.jobs.select, tasks.metrics.pairwise; sys.exit('pandas' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+def test_workers_select_without_pandas(tmp_path: Path) -> None:
+    """It would take 35 MB of each, and 0.2 s; Arrow imports it on many occasions."""
+    make_store(tmp_path / "store", np.eye(8, dtype=np.int16) * 4000, [8])
+    work = f"""
+        import sys
+        from pathlib import Path
+        import numpy as np
+        import tasks.metrics.pairwise
+        from tasks.jobs import select
+        from tasks.jobs.select import Before, PartitionJob
+
+        def job(*rows):
+            rows = np.array(rows)
+            return PartitionJob({str(tmp_path / "store")!r}, rows, 1, None, None, "cpu", None)
+
+        folder = Path({str(tmp_path)!r})
+        centers = np.array([1]), np.eye(8, dtype=np.int16)[1:2] * 4000
+        part = select.assign(select.load_partition(job(0, 1, 2, 3)), centers, False)
+        assert select.save_partition(part, folder, 0, centers[0]) == 4
+        np.save(folder / "centers.npy", centers[1])
+        np.save(folder / "center-rows.npy", centers[0])
+        before = Before(folder, np.empty(0, np.int64), np.array([2]))
+        settled = select.settle(job(4, 5), before)
+        part = select.load_partition(job(0, 1, 2, 3, 4, 5), before, [settled])
+        assert part.distance.count_nonzero() == 4
+        sys.exit("pandas" in sys.modules)
+    """
+    command = [sys.executable, "-c", dedent(work)]
+    assert subprocess.run(command, cwd=ROOT, check=False).returncode == 0
 
 
 def test_stages_do_not_import_flows() -> None:

@@ -297,8 +297,8 @@ def test_kept_state_is_true(lattice: np.ndarray, cluster: str, tmp_path: Path) -
     store = grown(lattice, tmp_path, 700)
     for n in (30, 45):
         picks = select(store, cluster, n, name="mine").frames["row"].to_numpy()
-        files = sorted((store.path / "selections" / "mine").glob("*/rows-*.parquet"))
-        state = pd.concat([pd.read_parquet(file) for file in files])
+        files = sorted((store.path / "selections" / "mine").glob("*/rows-*.npy"))
+        state = np.concatenate([np.load(file) for file in files])
         squared = ((lattice[:700, None].astype(np.int64) - lattice[None, picks]) ** 2).sum(axis=2)
         assert state["row"].tolist() == list(range(700))
         assert np.array_equal(state["distance"], squared.min(axis=1))

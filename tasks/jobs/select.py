@@ -12,7 +12,7 @@ from tasks.embedding.embedder import resolve_device
 from tasks.selection import partition
 from tasks.selection.partition import Partition, restored
 from tasks.selection.vectors import Vectors, mean_vectors
-from tasks.store.selections import read_distances, write_distances
+from tasks.store.selections import read_centers, read_distances, write_distances
 from tasks.store.store import RowReader, Store
 
 STATE_BYTES = 256
@@ -59,17 +59,17 @@ Centers = tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class Before:
-    """The centers that exist before a selection starts.
+    """The centers that exist before a selection starts; workers read their vectors themselves.
 
     Attributes:
-        saved: those of an earlier run, None when there was none.
-        folder: where that run left the distances to them.
-        added: others.
+        saved: what an earlier run left, None when there was none.
+        gone: (g,) int64 of its centers, those that left the corpus.
+        added: (a,) int64 others.
     """
 
-    saved: Centers | None
-    folder: Path | None
-    added: Centers | None
+    saved: Path | None
+    gone: np.ndarray
+    added: np.ndarray
 
 
 class Settled(NamedTuple):
@@ -89,7 +89,7 @@ def settle(job: PartitionJob, before: Before) -> Settled:
     """Find what an earlier run would have found of a job's units."""
     assert before.saved is not None
     part = Partition.of(job.rows, _vectors(job, job.rows))
-    part = partition.assign(part, *before.saved, curve=True)
+    part = partition.assign(part, *read_centers(before.saved, before.gone), curve=True)
     assert part.curve is not None
     return Settled(job.rows, part.distance.cpu().numpy(), part.center, part.curve)
 
@@ -111,26 +111,27 @@ def load_partition(
     if before is None:
         return part
     curves = []
-    if before.saved is not None and before.folder is not None:
-        part = _resumed(part, job, before.saved, before.folder, settled)
+    if before.saved is not None:
+        part = _resumed(part, job, before.saved, before.gone, settled)
         curves.append(part.curve)
-    if before.added is not None:
-        part = partition.assign(part, *before.added, curve=True)
+    if len(before.added):
+        vectors = StoredUnits(job.store, before.added, job.length).read(0, len(before.added))
+        part = partition.assign(part, before.added, vectors, curve=True)
         curves.append(part.curve)
     return replace(part, curve=np.concatenate([curve for curve in curves if curve is not None]))
 
 
 def _resumed(
-    part: Partition, job: PartitionJob, saved: Centers, folder: Path, settled: Sequence[Settled]
+    part: Partition, job: PartitionJob, saved: Path, gone: np.ndarray, settled: Sequence[Settled]
 ) -> Partition:
     """Take over what an earlier run found, and what was found since of other units."""
-    center_rows, center_vectors = saved
+    center_rows, center_vectors = read_centers(saved, gone)
     distance = np.zeros(len(part), np.int32)
     number = np.full(len(part), -1, np.int64)
     curve = np.zeros(len(center_rows), np.int32)
     if len(part):
         first, last = int(job.rows[0]), int(job.rows[-1])
-        known = read_distances(folder, first, last)
+        known = read_distances(saved, first, last)
         order = np.argsort(center_rows)
         place = np.searchsorted(center_rows, known["center"], sorter=order)
         owner = order[np.minimum(place, len(order) - 1)]

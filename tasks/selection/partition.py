@@ -24,10 +24,13 @@ SKETCH_SAMPLE = 2048
 DENSE = 0.7
 """Share of (row, new center) pairs left above which all are formed."""
 
+TRIED = 0.1
+"""Share of the rows from whose sketches it is seen whether more are worth being compared."""
+
 PEAK_STEPS = 128
 """New centers between which it is first looked whether any row matters to the largest distance."""
 
-CENTERS_AT_ONCE = 1024
+CENTERS_AT_ONCE = 512
 """New centers taken into account together. More prune worse, fewer take more passes."""
 
 
@@ -256,14 +259,20 @@ def _screened(
     places = found.rows.index_select(0, order)
     limit = sketch.limit(part.distance.index_select(0, places).double().sqrt())
     least = Targets.least_score(norms.index_select(0, places), limit)
-    best, pairs, stop = torch.empty_like(least), 0, 0
+    best, pairs, stop, tried = torch.empty_like(least), 0, 0, False
     workspace = Workspace(sketches.shape[1], len(short), least.device)
     names, sizes = torch.unique_consecutive(cells, return_counts=True)
     for cell, size in zip(names.tolist(), sizes.tolist(), strict=True):
         start, stop = stop, stop + size
         some = short.some(found.targets[cell])
-        pairs += len(some) * size
+        if not tried and start > TRIED * len(places):
+            tried = True
+            left = int((best[:start] > least[:start]).sum())
+            if left > DENSE * start:
+                best[start:] = torch.inf
+                break
         own, best_own = places[start:stop], best[start:stop]
+        pairs += len(some) * size
         for tile in tiles(size, sketches.shape[1], len(some)):
             scores = some.scores(workspace.widen(sketches, own[tile]), workspace)
             torch.amax(scores, dim=0, out=best_own[tile])
@@ -311,8 +320,9 @@ def _nearest(
                 scores = some.scores(workspace.widen(chunk, own_index[tile]), workspace)
                 squared = some.nearest(scores, norms)
                 if peaks is not None:
-                    exact = some.squared(scores, norms)
-                    _raise_peaks(peaks, new.place[targets[cell]], exact, before)
+                    after = torch.minimum(before, squared)
+                    arrived = new.place[targets[cell]]
+                    _raise_peaks(peaks, arrived, some, scores, norms, before, after)
                 nearer = torch.nonzero(squared < before).flatten()
                 if len(nearer):
                     moved = places.index_select(0, nearer)
@@ -333,35 +343,49 @@ def _renumbered(owner: torch.Tensor, held: int, new: int) -> tuple[torch.Tensor,
 
 
 def _raise_peaks(
-    peaks: torch.Tensor, arrived: torch.Tensor, squared: torch.Tensor, before: torch.Tensor
+    peaks: torch.Tensor,
+    arrived: torch.Tensor,
+    some: Targets,
+    scores: torch.Tensor,
+    norms: torch.Tensor,
+    before: torch.Tensor,
+    after: torch.Tensor,
 ) -> None:
     """Raise ``peaks[i]`` to the largest distance, among some rows, after new center i.
 
     Args:
         peaks: (m,) of all the new centers.
         arrived: (s,) int64, which of them may change the rows.
-        squared: (s, rows) int32.
-        before: (rows,) int32.
+        some: these.
+        scores: (s, n) of the n rows.
+        norms: (n,) int32 squared lengths of the rows.
+        before: (n,) int32 distance without any of them.
+        after: (n,) int32 distance once all have come.
     """
+    peaks.clamp_(min=int(after.max()))
+    # a row that was no farther than others still are at the end raises nothing
+    high = torch.nonzero(before > peaks[arrived.max()]).flatten()
+    if len(high) == 0:
+        return
+    squared = some.squared(scores.index_select(1, high), norms.index_select(0, high))
+    before = before.index_select(0, high)
     steps = [before.max()[None]]
     places = torch.argsort(arrived)
-    for some in torch.split(places, PEAK_STEPS):
-        last = arrived[some[-1]]
-        chunk = squared.index_select(0, some)
+    for part in torch.split(places, PEAK_STEPS):
+        chunk = squared.index_select(0, part)
         later = torch.minimum(before, chunk.amin(dim=0))
-        # a row that was no farther than others still are at the chunk's end raises nothing in it
-        end = torch.maximum(later.max(), peaks[last])
-        high = torch.nonzero(before > end).flatten()
-        if len(high):
-            falling = chunk.index_select(1, high).cummin(dim=0).values
-            highest = torch.minimum(falling, before[high]).amax(dim=1)
+        end = torch.maximum(later.max(), peaks[arrived[part[-1]]])
+        falling = torch.nonzero(before > end).flatten()
+        if len(falling):
+            nearest = chunk.index_select(1, falling).cummin(dim=0).values
+            highest = torch.minimum(nearest, before[falling]).amax(dim=1)
             steps.append(torch.maximum(highest, later.max()))
         else:
-            steps.append(later.max().expand(len(some)))
+            steps.append(later.max().expand(len(part)))
         before = later
     at = torch.cat([arrived.new_zeros(1), arrived[places], arrived.new_tensor([len(peaks)])])
-    after = torch.repeat_interleave(torch.cat(steps), torch.diff(at))
-    torch.maximum(peaks, after, out=peaks)
+    after_each = torch.repeat_interleave(torch.cat(steps), torch.diff(at))
+    torch.maximum(peaks, after_each, out=peaks)
 
 
 def restored(

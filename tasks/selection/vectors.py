@@ -144,8 +144,8 @@ class Vectors:
         blocks = np.searchsorted(self._edges, asked, side="right") - 1
         needed = np.unique(blocks)
         kept = needed[needed < self._kept_blocks]
-        for block in kept[~self._read[kept]]:
-            self._load(block)
+        for first, last in self._runs(kept[~self._read[kept]]):
+            self._load(first, last)
         stop = int(np.searchsorted(asked, len(self._kept)))
         if stop:
             yield Chunk(slice(0, stop), self._kept, places[:stop])
@@ -155,8 +155,11 @@ class Vectors:
             sizes = self._edges[group + 1] - self._edges[group]
             first = np.cumsum(sizes) - sizes
             vectors = self._kept.new_empty((int(sizes.sum()), self._dim))
-            for block, begin, size in zip(group, first.tolist(), sizes.tolist(), strict=True):
-                vectors[begin : begin + size] = self._load(block)
+            done = 0
+            for begin, end in self._runs(group):
+                some = self._load(begin, end)
+                vectors[done : done + len(some)] = some
+                done += len(some)
             shift = first - self._edges[group]
             index = asked[start:stop] + shift[np.searchsorted(group, blocks[start:stop])]
             yield Chunk(slice(start, stop), vectors, on_device(index, self._device))
@@ -183,29 +186,36 @@ class Vectors:
             self._sketched[:] = False
         if not self._sketched.all():
             edges = on_device(self._edges[1:].copy(), self._device)
-            needed = torch.unique_consecutive(torch.searchsorted(edges, places, right=True))
-            for block in needed.tolist():
-                if not self._sketched[block]:
-                    self._make_sketches(sketch, block)
+            blocks = torch.searchsorted(edges, places, right=True)
+            needed = torch.unique_consecutive(blocks).cpu().numpy()
+            for first, last in self._runs(needed[~self._sketched[needed]]):
+                self._make_sketches(sketch, first, last)
         return self._sketches, self._sketch_norms
 
-    def _make_sketches(self, sketch: Sketch, block: int) -> None:
-        start, stop = int(self._edges[block]), int(self._edges[block + 1])
-        held = block < self._kept_blocks and self._read[block]
-        short = sketch(self._kept[start:stop] if held else self._load(block))
+    def _make_sketches(self, sketch: Sketch, first: int, last: int) -> None:
+        start, stop = int(self._edges[first]), int(self._edges[last])
+        held = last <= self._kept_blocks and self._read[first:last].all()
+        short = sketch(self._kept[start:stop] if held else self._load(first, last))
         self._sketches[start:stop] = short
         self._sketch_norms[start:stop] = squared_norms(short)
-        self._sketched[block] = True
+        self._sketched[first:last] = True
 
-    def _load(self, block: int) -> torch.Tensor:
-        start, stop = int(self._edges[block]), int(self._edges[block + 1])
+    def _load(self, first: int, last: int) -> torch.Tensor:
+        """Read the blocks from ``first`` to before ``last``."""
+        start, stop = int(self._edges[first]), int(self._edges[last])
         vectors = on_device(self._source.read(start, stop), self._device)
-        if not self._read[block]:
+        if not self._read[first:last].all():
             self.norms[start:stop] = squared_norms(vectors)
-            self._read[block] = True
-            if block < self._kept_blocks:
-                self._kept[start:stop] = vectors
+            self._read[first:last] = True
+            kept = self._kept[start:stop]
+            kept.copy_(vectors[: len(kept)])
         return vectors
+
+    def _runs(self, blocks: np.ndarray) -> Iterator[tuple[int, int]]:
+        """Split ascending blocks into runs side by side, of about as many rows as a chunk."""
+        for group in self._groups(blocks):
+            for run in np.split(group, np.flatnonzero(np.diff(group) > 1) + 1):
+                yield int(run[0]), int(run[-1]) + 1
 
     def _groups(self, blocks: np.ndarray) -> Iterator[np.ndarray]:
         """Split blocks into runs of about as many rows as a chunk may have, or of one block."""

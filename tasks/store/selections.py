@@ -23,7 +23,7 @@ from tasks.errors import CoreframeError, UsageError
 if TYPE_CHECKING:  # workers never need pandas, which takes 35 MB of each
     import pandas as pd
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 CENTERS_SCHEMA = pa.schema(
     {
@@ -36,8 +36,8 @@ CENTERS_SCHEMA = pa.schema(
 )
 """A center in pick order: its first row, and the columns of the same names of what a run writes."""
 
-ROWS_SCHEMA = pa.schema({"row": pa.int64(), "distance": pa.int32(), "center": pa.int64()})
-"""A unit's first row, its squared lattice distance to its nearest center, and that center's row."""
+STATE = np.dtype([("row", "<i8"), ("center", "<i8"), ("distance", "<i4")])
+"""A unit's first row, its nearest center's, and the squared lattice distance between them."""
 
 
 @dataclass(frozen=True)
@@ -99,9 +99,9 @@ class NamedSelection:
         folder = self._folder / f"{pointer.generation:06d}"
         try:
             centers = pq.read_table(folder / "centers.parquet", schema=CENTERS_SCHEMA).to_pandas()
-            return SavedSelection(folder, centers, np.load(folder / "centers.npy"))
         except (OSError, ValueError, pa.ArrowException) as error:
             raise self._unreadable(error) from error
+        return SavedSelection(folder, centers, _load(folder / "centers.npy"))
 
     def begin(self) -> Path:
         """Make the folder of the next generation, for workers to write to."""
@@ -118,6 +118,7 @@ class NamedSelection:
         table = pa.Table.from_pandas(centers, schema=CENTERS_SCHEMA, preserve_index=False)
         pq.write_table(table, folder / "centers.parquet")
         np.save(folder / "centers.npy", vectors)
+        np.save(folder / "center-rows.npy", centers["row"].to_numpy(np.int64))
         temporary = self._folder / ".selection.json.tmp"
         pointer = Pointer(int(folder.name), sequence_length)
         temporary.write_text(json.dumps(asdict(pointer)) + "\n")
@@ -151,35 +152,49 @@ class NamedSelection:
 def write_distances(
     folder: Path, part: int, rows: np.ndarray, distance: np.ndarray, center: np.ndarray
 ) -> None:
-    """Write one partition's rows; arguments as in ROWS_SCHEMA."""
-    table = pa.table([rows, distance, center], schema=ROWS_SCHEMA)
-    path = folder / f"rows-{part:05d}.parquet"
+    """Write one partition's units, as in STATE, in row order."""
+    state = np.empty(len(rows), STATE)
+    state["row"], state["distance"], state["center"] = rows, distance, center
+    path = folder / f"rows-{part:05d}.npy"
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    pq.write_table(table, temporary, compression="zstd")
+    with temporary.open("wb") as file:
+        np.save(file, state)
     os.replace(temporary, path)
 
 
-def settled_rows(folder: Path, center_rows: np.ndarray) -> np.ndarray:
-    """(n,) int64 ascending: the units whose nearest center is known and still one of these."""
-    known = _read_rows(folder, ["row", "center"], None)
-    return known["row"][np.isin(known["center"], center_rows)]
+def read_centers(folder: Path, gone: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The (c,) int64 rows and (c, dim) int16 lattice of all centers but some rows."""
+    rows = _load(folder / "center-rows.npy")
+    left = ~np.isin(rows, gone)
+    return rows[left], _load(folder / "centers.npy")[left]
 
 
-def read_distances(folder: Path, first: int, last: int) -> dict[str, np.ndarray]:
-    """The columns of ROWS_SCHEMA for the units from row ``first`` to row ``last``, in row order."""
-    return _read_rows(folder, ROWS_SCHEMA.names, [("row", ">=", first), ("row", "<=", last)])
+def settled_rows(folder: Path, gone: np.ndarray) -> np.ndarray:
+    """(n,) int64: the units whose nearest center is known and not one of some rows."""
+    states = [np.empty(0, STATE), *_states(folder)]
+    return np.concatenate([state["row"][~np.isin(state["center"], gone)] for state in states])
 
 
-def _read_rows(folder: Path, names: list[str], wanted: list | None) -> dict[str, np.ndarray]:
+def read_distances(folder: Path, first: int, last: int) -> np.ndarray:
+    """(n,) STATE of the units from row ``first`` to row ``last``, in row order."""
+    own = [np.empty(0, STATE)]
+    for state in _states(folder):
+        if len(state) and state["row"][0] <= last and state["row"][-1] >= first:
+            own.append(state[slice(*np.searchsorted(state["row"], [first, last + 1]))])
+    return np.concatenate(own)
+
+
+def _states(folder: Path) -> list[np.ndarray]:
+    """What partitions wrote, in row order."""
+    return [_load(path) for path in sorted(folder.glob("rows-*.npy"))]
+
+
+def _load(path: Path) -> np.ndarray:
+    """Map an array: only what is looked at is read."""
     try:
-        parts = [
-            pq.read_table(path, columns=names, schema=ROWS_SCHEMA, filters=wanted)
-            for path in sorted(folder.glob("rows-*.parquet"))
-        ]
-    except (OSError, pa.ArrowException) as error:
+        return np.load(path, mmap_mode="r")
+    except (OSError, ValueError) as error:
         raise CoreframeError(
-            f"{folder} cannot be read ({error}). Delete {folder.parent} to select afresh, or use "
+            f"{path} cannot be read ({error}). Delete {path.parents[1]} to select afresh, or use "
             "another name."
         ) from error
-    known = pa.concat_tables([ROWS_SCHEMA.empty_table().select(names), *parts])
-    return {name: known[name].to_numpy() for name in names}

@@ -37,6 +37,9 @@ NEW_EMBEDDINGS = "embeddings.zarr.tmp"
 FILTERED = ("row", "video", "state")
 """Columns of the frames tables by which rows are picked out."""
 
+READ_VALUES = 2**21
+"""Numbers that are decompressed together, where blocks lie side by side: each read has a cost."""
+
 SCAN_THREADS = 2
 """That read frames tables at once: they are many and small, and each thread keeps some memory."""
 
@@ -308,19 +311,26 @@ class RowReader:
 
     def block(self, block: int) -> np.ndarray:
         """(rows, dim) int16 lattice of one block."""
-        start = block * self._store.block_rows
-        with _understandably(self._store.path / EMBEDDINGS):
-            return np.asarray(self._array[start : start + self._store.block_rows])
+        return self._blocks(block, block + 1)
 
     def __call__(self, rows: np.ndarray) -> np.ndarray:
-        """(len(rows), dim) int16 lattice of any rows, in the order asked, a block at a time."""
-        size = self._store.block_rows
-        vectors = np.zeros((len(rows), self._store.settings.dim), np.int16)
+        """(len(rows), dim) int16 lattice of any rows, in the order asked, some blocks at a time."""
+        size, dim = self._store.block_rows, self._store.settings.dim
+        together = max(1, READ_VALUES // (size * dim))
+        vectors = np.zeros((len(rows), dim), np.int16)
         blocks = rows // size
-        for block in np.unique(blocks).tolist():
-            here = np.flatnonzero(blocks == block)
-            vectors[here] = self.block(block)[rows[here] - block * size]
+        every = np.unique(blocks)
+        for run in np.split(every, np.flatnonzero(np.diff(every) > 1) + 1):
+            for first in run[::together].tolist():
+                stop = min(first + together, int(run[-1]) + 1)
+                here = np.flatnonzero((blocks >= first) & (blocks < stop))
+                vectors[here] = self._blocks(first, stop)[rows[here] - first * size]
         return vectors
+
+    def _blocks(self, first: int, stop: int) -> np.ndarray:
+        size = self._store.block_rows
+        with _understandably(self._store.path / EMBEDDINGS):
+            return np.asarray(self._array[first * size : stop * size])
 
 
 def _write_parquet(table: pa.Table, path: Path) -> None:
