@@ -25,6 +25,12 @@ SETTINGS = {
     # Dask's profiler looks at all threads every 10 ms through sys._current_frames(), which can
     # deadlock a process under CPython 3.11 (seen here); nobody reads its profiles.
     "distributed.worker.profile.enabled": False,
+    # Workers know their memory limit and stay below it by themselves. What they hold is no use on
+    # disk, and a worker that Dask pauses for what it holds never gets below the mark again. One
+    # that comes near the limit all the same is still ended, at 0.95 of it.
+    "distributed.worker.memory.target": False,
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.pause": False,
 }
 
 WORKER_ENVIRONMENT = "distributed.nanny.pre-spawn-environ"

@@ -1,7 +1,8 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
-from dask.distributed import Client
+from dask.distributed import Client, Worker
 
 from flows.cluster import open_cluster
 from flows.parameters import Compute
@@ -17,6 +18,19 @@ def test_local_cluster_has_the_workers_asked_for() -> None:
         assert len(client.nthreads()) == 3
         assert set(client.nthreads().values()) == {1}
         assert cluster.startswith("tcp://127.0.0.1")
+
+
+def test_workers_leave_what_they_hold_where_it_is() -> None:
+    """A worker that Dask pauses for its memory never goes on: what it holds is the selection."""
+
+    def fractions(dask_worker: Worker) -> list[Any]:
+        manager = dask_worker.memory_manager
+        names = ("target_fraction", "spill_fraction", "pause_fraction")
+        return [getattr(manager, f"memory_{name}") for name in names]
+
+    compute = Compute(workers=1, device="cpu", memory_limit=2 * 10**9)
+    with open_cluster(compute) as cluster, Client(cluster) as client:
+        assert list(client.run(fractions).values()) == [[False] * 3]
 
 
 def test_existing_cluster_by_address_or_file(tmp_path: Path) -> None:

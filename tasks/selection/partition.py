@@ -18,8 +18,8 @@ from tasks.selection.vectors import Vectors
 FAR = 2**28
 """Squared distance of a row before there is any center: farther than any two rows can be."""
 
-SKETCH_SAMPLE = 2048
-"""Rows from which a partition's sketch is found."""
+SKETCH_ROWS, SKETCH_VALUES = 2048, 2**21
+"""Rows at most from which a partition's sketch is found, and numbers at most in them."""
 
 DENSE = 0.7
 """Share of (row, new center) pairs left above which all are formed."""
@@ -246,8 +246,13 @@ def _assign(part: Partition, vectors: torch.Tensor, curve: bool) -> Partition:
 
 def _make_sketch(part: Partition) -> Sketch:
     """From rows at an even stride."""
-    places = torch.arange(0, len(part), max(1, len(part) // SKETCH_SAMPLE), device=part.rows.device)
-    return Sketch.of(part.vectors.at(places))
+    step = _sketch_step(len(part), part.vectors.dim)
+    return Sketch.of(part.vectors.at(torch.arange(0, len(part), step, device=part.rows.device)))
+
+
+def _sketch_step(rows: int, dim: int) -> int:
+    most = max(1, min(SKETCH_ROWS, SKETCH_VALUES // dim))
+    return max(1, -(-rows // most))
 
 
 def _screened(
@@ -409,7 +414,7 @@ def restored(
     device = part.rows.device
     owning, owner = np.unique(number, return_inverse=True)
     held = on_device(vectors, device)
-    sketch = Sketch.of(held[:: max(1, len(held) // SKETCH_SAMPLE)])
+    sketch = Sketch.of(held[:: _sketch_step(len(held), part.vectors.dim)])
     centers = Centers.none(len(part), sketch, part.vectors.dim, device)
     return replace(
         part,

@@ -40,15 +40,24 @@ class Sketch:
         Args:
             sample: (n, dim) int16 lattice vectors.
         """
-        dim = sample.shape[1]
-        centred = sample.double() - sample.double().mean(dim=0)
-        variance, directions = torch.linalg.eigh(centred.T @ centred)
-        kept = torch.cumsum(variance.flip(0), 0) / variance.sum().clamp(min=1e-9)
-        lengths = [length for length in LENGTHS if 4 * length <= dim]
+        rows, dim = sample.shape
+        lengths = [length for length in LENGTHS if 4 * length <= min(rows, dim)]
+        if not lengths:
+            return cls(None, 0.0)
+        centred = sample.double()
+        centred -= centred.mean(dim=0)
+        wide = rows < dim  # the smaller of the two products has the same variances
+        variance, directions = torch.linalg.eigh(
+            centred @ centred.T if wide else centred.T @ centred
+        )
+        variance, directions = variance.flip(0), directions.flip(1)[:, : lengths[-1]]
+        kept = torch.cumsum(variance, 0) / variance.sum().clamp(min=1e-9)
         enough = [length for length in lengths if kept[length - 1] >= ENOUGH]
         for length in enough[:1] or lengths[-1:]:
             if kept[length - 1] >= WORTHWHILE:
-                basis = (SHRINK * directions.flip(1)[:, :length]).float().contiguous()
+                if wide:
+                    directions = torch.linalg.qr(centred.T @ directions[:, :length]).Q
+                basis = (SHRINK * directions[:, :length]).float().contiguous()
                 # each of 2q integers is off by 1/2, and by the rounding of its float32 sum
                 off = 0.5 + dim * 2**-24 * 4096
                 return cls(basis, 2 * off * sqrt(length))
