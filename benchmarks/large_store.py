@@ -2,8 +2,9 @@
 
     python benchmarks/large_store.py [--json FILE] [--studies NAME ...] [--scale F]
 
-- extend: a finished selection of 200,000 rows is kept, a tenth more rows come in, and a tenth more
-  frames are asked for; against selecting as many afresh from the grown store.
+- extend, extend-long: a finished selection of 200,000 or 1,000,000 rows is kept, a tenth more rows
+  come in, and a tenth more frames are asked for; against selecting as many afresh from the grown
+  store.
 - metrics: all of the metrics stage on a store of 1,000,000 rows.
 - pairs: the statistics of all pairs of 50,000 rows, against NumPy on all of them at once.
 - memory: two workers, each limited to a quarter of what the vectors take, against workers that may
@@ -162,6 +163,7 @@ def memory(folder: Path, picks: int) -> dict[str, Any]:
 
 STUDIES: dict[str, tuple[Callable[[Path, int], dict[str, Any]], int, int, int]] = {
     "extend": (extend, 220_000, 384, 10_000),
+    "extend-long": (extend, 1_100_000, 384, 10_000),
     "metrics": (metrics, 1_000_000, 128, 1_000),
     "pairs": (pairs, 50_000, 64, 10),
     "memory": (memory, 600_000, 2_048, 500),

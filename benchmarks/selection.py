@@ -231,15 +231,15 @@ def peak_bytes(process: psutil.Process, stop: threading.Event, found: dict[str, 
             found["peak_bytes"] = max(found.get("peak_bytes", 0), shared_out)
 
 
-def child(function: Callable, folder: Path, picks: int, answers: Any) -> None:
-    answers.put(function(folder, picks))
+def child(function: Callable, arguments: tuple, answers: Any) -> None:
+    answers.put(function(*arguments))
 
 
-def measure(function: Callable, folder: Path, picks: int) -> dict[str, Any]:
+def measure(function: Callable, *arguments: Any) -> dict[str, Any]:
     """Run one contender in a fresh process, and watch its memory."""
     context = multiprocessing.get_context("spawn")
     answers = context.SimpleQueue()
-    process = context.Process(target=child, args=(function, folder, picks, answers))
+    process = context.Process(target=child, args=(function, arguments, answers))
     process.start()
     assert process.pid is not None
     watched: dict[str, int] = {}

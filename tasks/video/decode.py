@@ -5,7 +5,7 @@ video is cut into calls, the frames equal those of one sequential decode.
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from queue import Full, Queue
@@ -27,6 +27,10 @@ T = TypeVar("T")
 SEEK_GAP_FRAMES = 12
 """Seek ahead to a wanted frame's keyframe only over at least this many unwanted frames: a seek
 empties the decoder's pipeline, which costs about as much as decoding a few frames."""
+
+SKIPPING_DECODERS = {"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "vc1"}
+"""Those of libavcodec that can be told, packet by packet, to pass over a frame that no other
+refers to. (libdav1d is told once and for all.)"""
 
 
 def decode_frames(
@@ -64,6 +68,22 @@ def _decode_promised(
     path: str | Path, index: VideoIndex, wanted: np.ndarray
 ) -> Iterator[tuple[int, VideoFrame]]:
     """Trust the demuxed index, and raise at the first thing that is not as it says."""
+    done = 0
+    for skipping in (True, False):  # whatever goes wrong might be for what was skipped
+        try:
+            for item in _decode_runs(path, index, wanted[done:], skipping):
+                yield item
+                done += 1
+            return
+        except (DamagedVideoError, av.FFmpegError):
+            if not skipping:
+                raise
+
+
+def _decode_runs(
+    path: str | Path, index: VideoIndex, wanted: np.ndarray, skipping: bool
+) -> Iterator[tuple[int, VideoFrame]]:
+    """Decode the GOPs with wanted frames; of frames that no other refers to, all or the wanted."""
     keys = np.flatnonzero(index.key)
     done = 0
     with open_video(path) as (container, stream):
@@ -76,7 +96,8 @@ def _decode_promised(
                 _seek(container, stream, index, int(key))
             at_start = False
             last = _contiguous(wanted, done, keys)
-            for frame in container.decode(stream):
+            due_pts = index.pts[wanted[done:last]].tolist() if skipping else None
+            for frame in _frames(container, stream, due_pts):
                 if frame.pts is None:
                     raise DamagedVideoError("a decoded frame has no presentation time")
                 due = int(index.pts[wanted[done]])
@@ -91,6 +112,21 @@ def _decode_promised(
                     break
             if done < last:
                 raise DamagedVideoError(f"frame {wanted[done]} cannot be decoded")
+
+
+def _frames(
+    container: InputContainer, stream: VideoStream, due_pts: Sequence[int] | None
+) -> Iterator[VideoFrame]:
+    """Decode on from here; of frames that no other refers to, only those due, if that is given."""
+    context = stream.codec_context
+    if due_pts is None or context.codec.name not in SKIPPING_DECODERS:
+        yield from container.decode(stream)
+        return
+    due = set(due_pts)
+    for packet in container.demux(stream):
+        wanted = packet.pts is None or packet.pts in due
+        context.skip_frame = "DEFAULT" if wanted else "NONREF"
+        yield from packet.decode()
 
 
 def _decode_verified(
