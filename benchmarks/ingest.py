@@ -37,13 +37,14 @@ from PIL import Image
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks"), str(ROOT / "data")]
 
-from selection import machine, measure  # noqa: E402
+from selection import machine, measure, naive  # noqa: E402
+
+from tasks.embedding.descriptor import DEFAULT_INPUT_PX as INPUT_PX  # noqa: E402
+from tasks.embedding.descriptor import DescriptorEmbedder  # noqa: E402
 
 WIDTH, HEIGHT, RATE = 1920, 1080, 25
 SCENE_S, CLIP_S = 5, 60
 SAMPLE_FPS = 2
-INPUT_PX = 64
-"""Side of the picture that `descriptor` is given."""
 KEPT = 99
 JPEG_BATCH = 64
 
@@ -126,17 +127,17 @@ def ours(
     available = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, available[:workers])
 
-    def without_embedder() -> None:
-        from tasks.embedding.descriptor import DIM
+    def without_embedder() -> None:  # runs in the workers, where this module is not
+        from unittest import mock
+
+        import torch
+
+        from tasks.embedding.descriptor import DEFAULT_INPUT_PX, DIM
         from tasks.jobs import embed
 
-        class Nothing:
-            dim, input_px, fingerprint = DIM, INPUT_PX, "nothing"
-
-            def embed(self, images: torch.Tensor) -> torch.Tensor:
-                return torch.zeros(len(images), self.dim)
-
-        embed.load_embedder = lambda spec: Nothing()
+        nothing = mock.Mock(dim=DIM, input_px=DEFAULT_INPUT_PX)
+        nothing.embed = lambda images: torch.zeros(len(images), DIM)
+        embed.load_embedder = lambda spec: nothing
 
     sampling = {} if fps is None else {"sample_fps": str(fps)}
     with (
@@ -224,10 +225,6 @@ class Pictures(torch.utils.data.Dataset):  # type: ignore[type-arg]
 
 def script(files: Sequence[Path], _: int | None) -> dict[str, Any]:
     """What people write today: every frame to JPEG, a DataLoader, the textbook's greedy."""
-    from selection import naive
-
-    from tasks.embedding.descriptor import DescriptorEmbedder
-
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         (folder / "jpg").mkdir()
