@@ -145,6 +145,25 @@ def test_rotated_video_is_upright(real_videos: Path) -> None:
     assert np.abs(small - near).mean() < np.abs(small - turned).mean()
 
 
+@pytest.mark.parametrize(
+    ("form", "dtype", "peak"), [("gray", np.uint8, 255), ("gray10le", np.uint16, 1023)]
+)
+@pytest.mark.parametrize(
+    ("height", "width", "stride"), [(3, 3, 4), (64, 50, 4), (520, 34, 4), (1080, 640, 8)]
+)
+def test_measures_are_those_of_the_definition(
+    form: str, dtype: type, peak: int, height: int, width: int, stride: int
+) -> None:
+    luma = np.random.default_rng(height).integers(0, peak + 1, (height, width)).astype(dtype)
+    lines = np.arange(1, height - 1, stride)
+    wide = luma.astype(np.int64)
+    bend = 4 * wide[lines, 1:-1] - wide[lines, :-2] - wide[lines, 2:]
+    bend -= wide[lines - 1, 1:-1] + wide[lines + 1, 1:-1]
+    luminance, sharpness = luminance_and_sharpness(av.VideoFrame.from_ndarray(luma, form))
+    assert luminance == pytest.approx(wide[lines].mean() / peak, rel=1e-12)
+    assert sharpness == pytest.approx(bend.std() / peak, rel=1e-9)
+
+
 def test_sharpness_of_sixteen_bits_does_not_overflow() -> None:
     rng = np.random.default_rng(0)
     noise = (rng.integers(0, 2, (64, 64)) * 65535).astype(np.uint16)
