@@ -21,13 +21,21 @@ def workers(client: Client) -> int:
 
 def run_jobs(
     client: Client,
-    function: Callable[[Job], Result],
+    function: Callable[..., Result],
     jobs: Iterable[Job],
     describe: Callable[[Job], str],
+    needs: Callable[[Job], list[Future]] | None = None,
 ) -> Iterator[tuple[Job, Result]]:
     """Yield (job, result) as results come, keeping a window of jobs in flight.
 
     Dask runs a job again when its worker dies. Results are released as they are consumed.
+
+    Args:
+        client: of the cluster.
+        function: takes a job, and what it needs, if that is given.
+        jobs: what to run.
+        describe: names a job to people.
+        needs: submits what a job needs, asked when the job is.
 
     Raises:
         CoreframeError: a job killed its workers again and again; ``describe`` names it.
@@ -40,7 +48,8 @@ def run_jobs(
     def submit() -> None:
         job = next(pending, None)
         if job is not None:
-            future = client.submit(function, job, pure=False)
+            arguments = () if needs is None else (needs(job),)
+            future = client.submit(function, job, *arguments, pure=False)
             job_of[future] = job
             running.add(future)
 

@@ -4,11 +4,19 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from dask.distributed import Client
+from dask.distributed import Client, Future
 
 from tasks.dispatch import run_jobs
 from tasks.embedding.embedder import EmbedderSpec
-from tasks.jobs.embed import BlockJob, BlockReport, embed_block, plan_segments
+from tasks.jobs.embed import (
+    BlockJob,
+    BlockReport,
+    PartJob,
+    commit_block,
+    embed_part,
+    plan_parts,
+    plan_segments,
+)
 from tasks.jobs.index import CensusJob, survey
 from tasks.progress import stage_bar
 from tasks.stage import stage
@@ -45,28 +53,25 @@ def embed_frames(
     counts = EmbedCounts()
     with Client(cluster) as client:
 
-        def jobs(videos: Sequence[Video]) -> Iterator[BlockJob]:
+        def blocks(videos: Sequence[Video]) -> Iterator[BlockJob]:
             rows = [video for video in catalogue.videos if video.rows]
             starts = [video.first_row for video in rows]
-            blocks = {
+            touched = {
                 block
                 for video in videos
                 for block in store.blocks_of(video.first_row, video.first_row + video.rows)
             }
-            for block in sorted(blocks):
+            for block in sorted(touched):
                 start = block * store.block_rows
                 stop = min(start + store.block_rows, catalogue.rows)
                 near = rows[bisect_right(starts, start) - 1 : bisect_right(starts, stop - 1)]
                 segments = plan_segments((v for v in near if v.active), start, stop)
-                yield BlockJob(
-                    str(store.path),
-                    block,
-                    stop - start,
-                    segments,
-                    sampling,
-                    crop,
-                    embedder,
-                )
+                yield BlockJob(str(store.path), block, stop - start, segments, sampling)
+
+        def parts(videos: Sequence[Video]) -> Iterator[PartJob]:
+            ordered = sorted(videos, key=lambda video: video.first_row)
+            for segments in plan_parts((video, _seekable(store, video)) for video in ordered):
+                yield PartJob(str(store.path), segments, sampling, crop, embedder)
 
         def embed(videos: Sequence[Video]) -> dict[int, str]:
             damaged: dict[int, str] = {}
@@ -74,7 +79,8 @@ def embed_frames(
             held: dict[int, dict[int, tuple[int, int]]] = {}
             missing = sum(video.rows - video.decoded - video.undecodable for video in videos)
             with stage_bar("embed", missing, "frames") as advance:
-                for _, report in run_jobs(client, embed_block, jobs(videos), _describe):
+                needs = _Parts(client, store, parts(videos))
+                for _, report in run_jobs(client, commit_block, blocks(videos), _describe, needs):
                     _note(report, counts, held, damaged, unreadable)
                     advance(report.embedded)
             _count(store, catalogue, held, {**damaged, **unreadable})
@@ -101,6 +107,34 @@ def embed_frames(
             store.write_catalogue(catalogue)
             embed([catalogue.videos[number] for number in sorted(surveyed)])
     return counts
+
+
+class _Parts:
+    """Submits each part when the first block that may hold rows of it is."""
+
+    def __init__(self, client: Client, store: Store, parts: Iterator[PartJob]) -> None:
+        self._client, self._store = client, store
+        self._parts = parts
+        self._next = next(parts, None)
+        self._running: list[tuple[int, Future]] = []
+        """With the row before which each ends."""
+
+    def __call__(self, block: BlockJob) -> list[Future]:
+        """Give what may hold rows of a block; blocks come in ascending order."""
+        start = block.block * self._store.block_rows
+        stop = start + block.planned_rows
+        while self._next is not None and self._next.segments[0].rows.start < stop:
+            end = max(segment.rows.stop for segment in self._next.segments)
+            future = self._client.submit(embed_part, self._next, pure=False)
+            self._running.append((end, future))
+            self._next = next(self._parts, None)
+        self._running = [(end, future) for end, future in self._running if end > start]
+        return [future for _, future in self._running]
+
+
+def _seekable(store: Store, video: Video) -> bool:
+    """Whether decoding may start at keyframes; only what is noted as odd may not."""
+    return not video.note or store.read_index(video.fingerprint).seekable
 
 
 def _note(

@@ -1,6 +1,10 @@
-"""Embed one block: decode its segments, embed the frames, commit. The unit of work and of retry."""
+"""Embed: parts of videos are decoded and embedded, and blocks committed from what came of them.
 
-from collections.abc import Iterable, Iterator
+A part is what one worker does in one go, a block what becomes durable in one go. Parts begin at
+keyframes, so that no frame is decoded twice; blocks are so many rows, wherever those cut a video.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,10 +23,16 @@ from tasks.video.pixels import (
     luminance_and_sharpness,
     upright_size,
 )
-from tasks.video.sampling import Sampling
+from tasks.video.sampling import Sampling, at_keyframe
 
 AHEAD_BYTES = 32 * 1024 * 1024
 """Pictures decoded ahead of the embedder hold at most this much memory."""
+
+PART_FRAMES = 512
+"""Frames of the file, wanted or not, that a part spans: twice the usual GOP."""
+
+UNSEEKABLE_PART_FRAMES = 8192
+"""The same in a file that is always decoded from its beginning, where every cut costs that."""
 
 
 @dataclass(frozen=True)
@@ -33,19 +43,24 @@ class Segment:
     source: str
     fingerprint: str
     first_row: int
+    """Row of the video's first sampled frame."""
     start: int
-    """Place among the video's sampled frames; the row is ``first_row`` for this one."""
+    """Place among the video's sampled frames."""
     stop: int
+    slack: int = 0
+    """Places by which either end may move forward, to where a keyframe is."""
+
+    @property
+    def rows(self) -> range:
+        """The rows it may have, wherever its ends come to lie."""
+        return range(self.first_row + self.start, self.first_row + self.stop + self.slack)
 
 
 @dataclass(frozen=True)
-class BlockJob:
-    """One block's work, small enough to send to a worker."""
+class PartJob:
+    """What one worker decodes and embeds in one go, small enough to send to it."""
 
     store: str
-    block: int
-    planned_rows: int
-    """Rows of this block that are planned so far: all, but for the store's last block."""
     segments: tuple[Segment, ...]
     sampling: Sampling
     crop: Crop | None
@@ -53,8 +68,33 @@ class BlockJob:
 
 
 @dataclass
+class Part:
+    """What came of it. Rows that are committed already are not done again."""
+
+    records: "list[Record]" = field(default_factory=list)
+    vectors: list[np.ndarray] = field(default_factory=list)
+    """(dim,) int16 lattice each; zeros where there is no frame."""
+    damaged: dict[int, str] = field(default_factory=dict)
+    """video -> why it needs a census before its rows here can be embedded."""
+    unreadable: dict[int, str] = field(default_factory=dict)
+    """video -> why its rows here stay uncommitted."""
+
+
+@dataclass(frozen=True)
+class BlockJob:
+    """What a block is to hold."""
+
+    store: str
+    block: int
+    planned_rows: int
+    """Rows of this block that are planned so far: all, but for the store's last block."""
+    segments: tuple[Segment, ...]
+    sampling: Sampling
+
+
+@dataclass
 class BlockReport:
-    """What came of it."""
+    """What a block holds now."""
 
     block: int
     counts: dict[int, tuple[int, int]] = field(default_factory=dict)
@@ -62,47 +102,75 @@ class BlockReport:
     embedded: int = 0
     """Rows newly committed by this call."""
     damaged: dict[int, str] = field(default_factory=dict)
-    """video -> why it needs a census before its rows here can be embedded."""
     unreadable: dict[int, str] = field(default_factory=dict)
-    """video -> why its rows here stay uncommitted."""
+    """Both of the parts that the block was made of; see :class:`Part`."""
 
 
-def embed_block(job: BlockJob) -> BlockReport:
-    """Bring a block's commit up to its plan. Rows already committed and still valid are kept.
+Record = tuple[int, int, int, int, float, int, float, float, str]
+"""One row of :data:`tasks.store.frames.SCHEMA`."""
 
-    One video that fails does not stop the others: its rows are left out of the commit and the
-    reason is returned.
+
+def embed_part(job: PartJob) -> Part:
+    """Decode and embed what is not committed yet of some segments.
+
+    One video that fails does not stop the others: its rows are left out and the reason is given.
     """
     store = Store.open(job.store)
-    report = BlockReport(job.block)
-    block_start = job.block * store.block_rows
-    vectors = np.zeros((job.planned_rows, store.settings.dim), np.int16)
-    records = _still_valid(store, job, vectors)
-
+    part = Part()
     for segment in job.segments:
         index = store.read_index(segment.fingerprint)
-        positions = job.sampling.positions(index)[segment.start : segment.stop]
-        rows = segment.first_row + np.arange(len(positions))
-        missing = np.array([row not in records for row in rows.tolist()], bool)
+        positions = job.sampling.positions(index)
+        ends = (segment.start, segment.stop)
+        own = slice(*(at_keyframe(index, positions, place, segment.slack) for place in ends))
+        rows = segment.first_row + np.arange(len(positions))[own]
+        done = _still_valid(store, [segment], job.sampling, rows)
+        missing = np.array([row not in done for row in rows.tolist()], bool)
         if not missing.any():
             continue
         try:
-            fresh = _embed_segment(job, segment, index, positions[missing], rows[missing])
+            fresh = _embed_segment(job, segment, index, positions[own][missing], rows[missing])
         except DamagedVideoError as error:
-            report.damaged[segment.video] = str(error)
+            part.damaged[segment.video] = str(error)
             continue
         except SourceChangedError as error:
-            report.unreadable[segment.video] = str(error)
+            part.unreadable[segment.video] = str(error)
             continue
-        except Exception as error:  # whatever one file does, the others of the block go on
-            report.unreadable[segment.video] = f"{type(error).__name__}: {error}"
+        except Exception as error:  # whatever one file does, the others of the part go on
+            part.unreadable[segment.video] = f"{type(error).__name__}: {error}"
             continue
-        for row, record, vector in fresh:
-            records[row] = record
-            if vector is not None:
-                vectors[row - block_start] = vector
-        report.embedded += len(fresh)
+        nothing = np.zeros(store.settings.dim, np.int16)
+        for record, vector in fresh:
+            part.records.append(record)
+            part.vectors.append(nothing if vector is None else vector)
+    return part
 
+
+def commit_block(job: BlockJob, parts: Sequence[Part]) -> BlockReport:
+    """Bring a block's commit up to its plan. Rows already committed and still valid are kept.
+
+    Args:
+        job: the block.
+        parts: all that its rows may come from.
+    """
+    store = Store.open(job.store)
+    report = BlockReport(job.block)
+    start = job.block * store.block_rows
+    rows = np.arange(start, start + job.planned_rows)
+    records = _still_valid(store, job.segments, job.sampling, rows)
+    vectors = np.zeros((job.planned_rows, store.settings.dim), np.int16)
+    if records:
+        held = store.read_block(job.block)
+        for row in records:
+            vectors[row - start] = held[row - start]
+    for part in parts:
+        report.damaged |= part.damaged
+        report.unreadable |= part.unreadable
+        for record, vector in zip(part.records, part.vectors, strict=True):
+            row = record[0]
+            if start <= row < start + job.planned_rows and row not in records:
+                records[row] = record
+                vectors[row - start] = vector
+                report.embedded += 1
     if report.embedded:
         store.commit_block(job.block, vectors, frames_table(list(records.values())))
     for segment in job.segments:
@@ -111,68 +179,62 @@ def embed_block(job: BlockJob) -> BlockReport:
     return report
 
 
-Record = tuple[int, int, int, int, float, int, float, float, str]
-"""One row of :data:`tasks.store.frames.SCHEMA`."""
-
-
-def _still_valid(store: Store, job: BlockJob, vectors: np.ndarray) -> dict[int, Record]:
-    """Committed records of this block by row, their embeddings copied into ``vectors``.
+def _still_valid(
+    store: Store, segments: Sequence[Segment], sampling: Sampling, rows: np.ndarray
+) -> dict[int, Record]:
+    """Committed records, by row, of some ascending rows that lie side by side.
 
     A census changes what is known of a video: rows committed before it count only if its
     verdict on them is the same.
     """
-    table = store.committed(job.block)
-    if table is None:
-        return {}
-    records: dict[int, Record] = {
-        record[0]: record for record in zip(*table.to_pydict().values(), strict=True)
-    }
-    for segment in job.segments:
+    records: dict[int, Record] = {}
+    if len(rows) == 0:
+        return records
+    first, last = int(rows[0]), int(rows[-1])
+    for block in store.blocks_of(first, last + 1):
+        table = store.committed(block)
+        if table is not None:
+            every = zip(*table.to_pydict().values(), strict=True)
+            records.update((record[0], record) for record in every if first <= record[0] <= last)
+    if not records:
+        return records
+    for segment in segments:
         index = store.read_index(segment.fingerprint)
         if index.digest is None:
             continue
-        positions = job.sampling.positions(index)[segment.start : segment.stop]
-        for row, position in enumerate(positions.tolist(), segment.first_row):
+        for row, position in enumerate(sampling.positions(index).tolist(), segment.first_row):
             record = records.get(row)
             if record is not None and (record[2], record[5]) != (
                 int(index.frame_index[position]),
                 int(index.digest[position]),
             ):
                 del records[row]
-    held = store.read_block(job.block)
-    for row in records:
-        place = row - job.block * store.block_rows
-        vectors[place] = held[place]
     return records
 
 
 def _embed_segment(
-    job: BlockJob, segment: Segment, index: VideoIndex, positions: np.ndarray, rows: np.ndarray
-) -> list[tuple[int, Record, np.ndarray | None]]:
-    """Decode and embed a segment's missing rows: (row, its record, its vector or None) each."""
+    job: PartJob, segment: Segment, index: VideoIndex, positions: np.ndarray, rows: np.ndarray
+) -> list[tuple[Record, np.ndarray | None]]:
+    """Decode and embed a segment's missing rows: each one's record, and its vector or None."""
     embedder = load_embedder(job.embedder)
     device = resolve_device(job.embedder.device)
     row_of = dict(zip(positions.tolist(), rows.tolist(), strict=True))
     time_s = index.time_s()
-    fresh: list[tuple[int, Record, np.ndarray | None]] = []
-    pending: list[tuple[int, Record]] = []
+    fresh: list[tuple[Record, np.ndarray | None]] = []
+    pending: list[Record] = []
     images: list[np.ndarray] = []
 
     def flush() -> None:
         if images:
-            for (row, record), vector in zip(
-                pending, embed_images(embedder, images, device), strict=True
-            ):
-                fresh.append((row, record, vector))
+            fresh.extend(zip(pending, embed_images(embedder, images, device), strict=True))
             pending.clear()
             images.clear()
 
     seen = _seen_frames(job, segment, index, positions, embedder.input_px)
     depth = max(2, min(2 * job.embedder.batch_size, AHEAD_BYTES // (3 * embedder.input_px**2)))
     for position, image, digest, luminance, sharpness in ahead(seen, depth):
-        row = row_of.pop(position)
         record = (
-            row,
+            row_of.pop(position),
             segment.video,
             int(index.frame_index[position]),
             int(index.pts[position]),
@@ -182,7 +244,7 @@ def _embed_segment(
             sharpness,
             OK,
         )
-        pending.append((row, record))
+        pending.append(record)
         images.append(image)
         if len(images) == job.embedder.batch_size:
             flush()
@@ -190,12 +252,12 @@ def _embed_segment(
     nan = float("nan")
     for position, row in row_of.items():
         place = (int(index.pts[position]), float(time_s[position]))
-        fresh.append((row, (row, segment.video, -1, *place, 0, nan, nan, UNDECODABLE), None))
+        fresh.append(((row, segment.video, -1, *place, 0, nan, nan, UNDECODABLE), None))
     return fresh
 
 
 def _seen_frames(
-    job: BlockJob, segment: Segment, index: VideoIndex, positions: np.ndarray, input_px: int
+    job: PartJob, segment: Segment, index: VideoIndex, positions: np.ndarray, input_px: int
 ) -> Iterator[tuple[int, np.ndarray, int, float, float]]:
     thumbnail = Thumbnailer(input_px, job.crop)
     for position, frame in decode_frames(segment.source, index, positions):
@@ -209,9 +271,36 @@ def plan_segments(videos: Iterable[Video], start_row: int, stop_row: int) -> tup
     """The segments of the videos whose rows lie in ``start_row`` to ``stop_row`` (half-open)."""
     segments = []
     for video in videos:
-        low = max(video.first_row, start_row)
-        high = min(video.first_row + video.rows, stop_row)
+        low = max(video.first_row, start_row) - video.first_row
+        high = min(video.first_row + video.rows, stop_row) - video.first_row
         if low < high:
-            start, stop = low - video.first_row, high - video.first_row
-            segments.append(Segment(video.video, video.source, video.fingerprint, low, start, stop))
+            segments.append(_segment(video, low, high))
     return tuple(segments)
+
+
+def plan_parts(videos: Iterable[tuple[Video, bool]]) -> Iterator[tuple[Segment, ...]]:
+    """Cut videos into parts of about equal work; small videos share one.
+
+    Args:
+        videos: in row order; with each, whether decoding may start at its keyframes.
+    """
+    part: list[Segment] = []
+    frames = 0
+    for video, seekable in videos:
+        most = PART_FRAMES if seekable else UNSEEKABLE_PART_FRAMES
+        step = max(1, most * video.rows // max(1, video.frame_count))
+        for start in range(0, video.rows, step):
+            stop = min(start + step, video.rows)
+            span = (stop - start) * video.frame_count // video.rows
+            if part and frames + span > most:
+                yield tuple(part)
+                part, frames = [], 0
+            part.append(_segment(video, start, stop, step if seekable else 0))
+            frames += span
+    if part:
+        yield tuple(part)
+
+
+def _segment(video: Video, start: int, stop: int, slack: int = 0) -> Segment:
+    source = (video.video, video.source, video.fingerprint)
+    return Segment(*source, video.first_row, start, stop, slack)

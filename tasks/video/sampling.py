@@ -37,6 +37,27 @@ class Sampling:
         return np.arange(0, len(index), self.every, dtype=np.int64)
 
 
+def at_keyframe(index: VideoIndex, positions: np.ndarray, place: int, slack: int) -> int:
+    """Where to cut a video without decoding any frame on both sides, near a place.
+
+    Args:
+        index: of the video.
+        positions: (rows,) those of its sampled frames.
+        place: among these, or their number.
+        slack: places by which the cut may move forward.
+
+    Returns:
+        The first place from ``place`` on, and within less than ``slack``, whose frame lies behind
+        another keyframe than the one before it; else ``place``.
+    """
+    if place == 0 or slack == 0:
+        return place
+    near = positions[place - 1 : place + slack]
+    behind = np.searchsorted(np.flatnonzero(index.key), near, side="right")
+    cuts = np.flatnonzero(np.diff(behind))
+    return place + int(cuts[0]) if len(cuts) else place
+
+
 def _at_rate(index: VideoIndex, fps: Fraction) -> np.ndarray:
     """What ``ffmpeg -vf fps=F`` keeps.
 
