@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from dask.distributed import Client, Future
 
-from tasks.dispatch import run_jobs
+from tasks.dispatch import run_jobs, workers
 from tasks.embedding.embedder import EmbedderSpec
 from tasks.jobs.embed import (
     BlockJob,
@@ -70,7 +70,8 @@ def embed_frames(
 
         def parts(videos: Sequence[Video]) -> Iterator[PartJob]:
             ordered = sorted(videos, key=lambda video: video.first_row)
-            for segments in plan_parts((video, _seekable(store, video)) for video in ordered):
+            many = workers(client)
+            for segments in plan_parts(ordered, many, lambda video: _seekable(store, video)):
                 yield PartJob(str(store.path), segments, sampling, crop, embedder)
 
         def embed(videos: Sequence[Video]) -> dict[int, str]:

@@ -95,6 +95,23 @@ def test_block_size_changes_nothing(
     assert same(one, other)
 
 
+@pytest.mark.parametrize(("frames", "every"), [(1, 1), (5, 1), (13, 1), (9, 3)])
+def test_cutting_into_parts_changes_nothing(
+    frames: int,
+    every: int,
+    corpus: Path,
+    tmp_path: Path,
+    cluster: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one, _ = ingest([corpus], tmp_path / "one", cluster, every=every)
+    for name in ("LEAST", "MOST", "UNSEEKABLE"):
+        monkeypatch.setattr(f"tasks.jobs.embed.{name}_PART_FRAMES", frames)
+    other, counts = ingest([corpus], tmp_path / "other", cluster, every=every, block_rows=16)
+    assert same(one, other)
+    assert counts.frames >= len(other.frames())
+
+
 @pytest.mark.parametrize("batch_size", [1, 5])
 def test_batch_size_changes_nothing(
     batch_size: int, corpus: Path, tmp_path: Path, cluster: str

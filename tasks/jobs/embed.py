@@ -4,7 +4,7 @@ A part is what one worker does in one go, a block what becomes durable in one go
 keyframes, so that no frame is decoded twice; blocks are so many rows, wherever those cut a video.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -28,11 +28,15 @@ from tasks.video.sampling import Sampling, at_keyframe
 AHEAD_BYTES = 32 * 1024 * 1024
 """Pictures decoded ahead of the embedder hold at most this much memory."""
 
-PART_FRAMES = 512
-"""Frames of the file, wanted or not, that a part spans: twice the usual GOP."""
+LEAST_PART_FRAMES, MOST_PART_FRAMES = 512, 4096
+"""Frames of the file, wanted or not, that a part spans: at least twice the usual GOP, since to
+open a file costs as much as twenty; and no more than what is soon done again."""
+
+PARTS_PER_WORKER = 8
+"""So many at least, where there are frames enough: the last are then done at about one time."""
 
 UNSEEKABLE_PART_FRAMES = 8192
-"""The same in a file that is always decoded from its beginning, where every cut costs that."""
+"""In a file that is always decoded from its beginning, where every cut costs that."""
 
 
 @dataclass(frozen=True)
@@ -278,16 +282,23 @@ def plan_segments(videos: Iterable[Video], start_row: int, stop_row: int) -> tup
     return tuple(segments)
 
 
-def plan_parts(videos: Iterable[tuple[Video, bool]]) -> Iterator[tuple[Segment, ...]]:
+def plan_parts(
+    videos: Sequence[Video], workers: int, seekable: Callable[[Video], bool]
+) -> Iterator[tuple[Segment, ...]]:
     """Cut videos into parts of about equal work; small videos share one.
 
     Args:
-        videos: in row order; with each, whether decoding may start at its keyframes.
+        videos: in row order.
+        workers: that there are.
+        seekable: says whether decoding may start at a video's keyframes.
     """
+    share = sum(video.frame_count for video in videos) // (PARTS_PER_WORKER * workers)
+    usual = min(max(share, LEAST_PART_FRAMES), MOST_PART_FRAMES)
     part: list[Segment] = []
     frames = 0
-    for video, seekable in videos:
-        most = PART_FRAMES if seekable else UNSEEKABLE_PART_FRAMES
+    for video in videos:
+        cuttable = seekable(video)
+        most = usual if cuttable else UNSEEKABLE_PART_FRAMES
         step = max(1, most * video.rows // max(1, video.frame_count))
         for start in range(0, video.rows, step):
             stop = min(start + step, video.rows)
@@ -295,7 +306,7 @@ def plan_parts(videos: Iterable[tuple[Video, bool]]) -> Iterator[tuple[Segment, 
             if part and frames + span > most:
                 yield tuple(part)
                 part, frames = [], 0
-            part.append(_segment(video, start, stop, step if seekable else 0))
+            part.append(_segment(video, start, stop, step if cuttable else 0))
             frames += span
     if part:
         yield tuple(part)

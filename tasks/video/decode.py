@@ -207,12 +207,18 @@ def _prime(container: InputContainer, stream: VideoStream) -> None:
     """Show the decoder the file's first packet before the first seek.
 
     Some encoders say there, and only there, what a decoder must know: without it libavcodec
-    decodes the 4:4:4 streams of older x264 builds wrongly from any later keyframe on.
+    decodes the 4:4:4 streams of older x264 builds wrongly from any later keyframe on. The picture
+    in it need not be decoded for that, which costs as much as ten others.
     """
+    context = stream.codec_context
     packet = next((p for p in container.demux(stream) if p.size), None)
     if packet is not None:
+        if context.codec.name in SKIPPING_DECODERS:
+            context.skip_frame = "ALL"
         with suppress(av.FFmpegError):
-            stream.codec_context.decode(packet)
+            context.decode(packet)
+        if context.codec.name in SKIPPING_DECODERS:
+            context.skip_frame = "DEFAULT"
 
 
 def _seek(container: InputContainer, stream: VideoStream, index: VideoIndex, key: int) -> None:

@@ -15,7 +15,7 @@ from tasks.errors import UsageError
 FLAGS = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 """Scaling for embeddings: the same integers on every processor, at no measurable cost."""
 
-MEASURED_LINES = 128
+MEASURED_LINES = 64
 """Lines of a tall picture that are looked at for its luminance and sharpness."""
 
 MEASURED_PIXELS = 2**16
