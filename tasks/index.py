@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dask.distributed import Client
 
-from tasks.dispatch import run_jobs
+from tasks.dispatch import run_jobs, workers
 from tasks.jobs.index import IndexJob, look_at_files
 from tasks.progress import stage_bar
 from tasks.stage import stage
@@ -16,7 +16,10 @@ from tasks.video.discover import SourceFile
 from tasks.video.pixels import Crop
 from tasks.video.sampling import Sampling
 
-FILES_PER_JOB = 16
+MOST_FILES_PER_JOB = 16
+
+JOBS_PER_WORKER = 4
+"""So many at least, where there are files enough: the last are then done at about one time."""
 
 
 @stage("index")
@@ -32,15 +35,14 @@ def index_files(
         The catalogue numbers of the given files, in their order.
     """
     catalogue = store.read_catalogue()
-    batches = (
-        files[first : first + FILES_PER_JOB] for first in range(0, len(files), FILES_PER_JOB)
-    )
-    jobs = [
-        IndexJob(str(store.path), number * FILES_PER_JOB, tuple(some), sampling, crop)
-        for number, some in enumerate(batches)
-    ]
     looked_at: dict[int, list[Video]] = {}
     with Client(cluster) as client, stage_bar("index", len(files), "files") as advance:
+        share = len(files) // (JOBS_PER_WORKER * workers(client))
+        many = min(max(share, 1), MOST_FILES_PER_JOB)
+        jobs = [
+            IndexJob(str(store.path), first, tuple(files[first : first + many]), sampling, crop)
+            for first in range(0, len(files), many)
+        ]
         for job, result in run_jobs(client, look_at_files, jobs, _describe):
             looked_at[job.first] = result
             advance(len(result))

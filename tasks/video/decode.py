@@ -68,8 +68,13 @@ def _decode_promised(
     path: str | Path, index: VideoIndex, wanted: np.ndarray
 ) -> Iterator[tuple[int, VideoFrame]]:
     """Trust the demuxed index, and raise at the first thing that is not as it says."""
-    done = 0
-    for skipping in (True, False):  # whatever goes wrong might be for what was skipped
+    if len(wanted) == 0:
+        return
+    keys, done = np.flatnonzero(index.key), 0
+    first = keys[np.searchsorted(keys, wanted[0], side="right") - 1]
+    everything = len(wanted) == wanted[-1] - first + 1
+    # whatever goes wrong might be for what was skipped
+    for skipping in (False,) if everything else (True, False):
         try:
             for item in _decode_runs(path, index, wanted[done:], skipping):
                 yield item
