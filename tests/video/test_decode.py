@@ -1,12 +1,15 @@
 """Whatever way a video is cut, its frames equal one sequential decode's."""
 
 import random
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tasks.errors import DamagedVideoError, SourceChangedError
+from tasks.video import decode
 from tasks.video.decode import ahead, decode_frames
 from tasks.video.index import VideoIndex, index_video, take_census
 from tasks.video.pixels import upright_rgb
@@ -75,6 +78,27 @@ def test_any_cut_of_a_made_video(file: str, made_videos: dict[str, Path]) -> Non
 @pytest.mark.parametrize("file", REAL)
 def test_any_cut_of_a_real_video(file: str, real_videos: Path) -> None:
     check_cuts(real_videos / file, cuts=2)
+
+
+@pytest.mark.parametrize("file", ["closed_gop.mp4", "open_gop.mp4", "mpeg4.mp4"])
+def test_frames_that_nobody_wants_and_no_other_refers_to_are_not_decoded(
+    file: str, made_videos: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those after the first of 40 and before the last, all of which lie in GOPs that are decoded."""
+    decoded = []
+
+    def counted(*arguments: Any) -> Iterator[Any]:
+        for frame in frames(*arguments):
+            decoded.append(frame.pts)
+            yield frame
+
+    frames = decode._frames
+    monkeypatch.setattr(decode, "_frames", counted)
+    monkeypatch.setattr(decode, "SEEK_GAP_FRAMES", 1000)
+    _, index = index_video(made_videos[file])
+    got = list(decode_frames(made_videos[file], index, np.array([0, len(index) - 1])))
+    assert [position for position, _ in got] == [0, len(index) - 1]
+    assert len(decoded) < 0.8 * len(index)
 
 
 def test_damaged_packet_is_found_and_the_rest_is_exact(tmp_path: Path) -> None:
