@@ -84,7 +84,6 @@ def test_any_cut_of_a_real_video(file: str, real_videos: Path) -> None:
 def test_frames_that_nobody_wants_and_no_other_refers_to_are_not_decoded(
     file: str, made_videos: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Those after the first of 40 and before the last, all of which lie in GOPs that are decoded."""
     decoded = []
 
     def counted(*arguments: Any) -> Iterator[Any]:
