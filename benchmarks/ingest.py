@@ -75,15 +75,8 @@ def make_long(path: Path, minutes: float) -> None:
             frame.pts = number
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    again = [
-        "-stream_loop",
-        str(round(60 * minutes / clip_s) - 1),
-        "-i",
-        str(clip),
-        "-c",
-        "copy",
-        str(path),
-    ]
+    times = str(round(60 * minutes / clip_s) - 1)
+    again = ["-stream_loop", times, "-i", str(clip), "-c", "copy"]
     subprocess.run([ffmpeg_path(), "-nostdin", "-v", "error", *again, str(path)], check=True)
     clip.unlink()
 

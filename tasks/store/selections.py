@@ -13,6 +13,7 @@ import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
@@ -156,7 +157,7 @@ def write_distances(
     state = np.empty(len(rows), STATE)
     state["row"], state["distance"], state["center"] = rows, distance, center
     path = folder / f"rows-{part:05d}.npy"
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
     with temporary.open("wb") as file:
         np.save(file, state)
     os.replace(temporary, path)

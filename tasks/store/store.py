@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
@@ -335,8 +336,11 @@ class RowReader:
 
 
 def _write_parquet(table: pa.Table, path: Path, use_dictionary: bool = True) -> None:
-    """Write beside the target and rename: readers see the old file or the new one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Write beside the target and rename: readers see the old file or the new one.
+
+    Several may do so at once, on several machines: copies of a video share an index.
+    """
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
     try:
         pq.write_table(table, temporary, compression="zstd", use_dictionary=use_dictionary)
         os.replace(temporary, path)
