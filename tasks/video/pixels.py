@@ -147,7 +147,8 @@ def luminance_and_sharpness(frame: VideoFrame) -> tuple[float, float]:
         # Sums of integers below 2^53 are exact in float64, however the additions are ordered.
         flat = bend.ravel().astype(np.float64)
         total += int(flat.sum())
-        squares += int(flat @ flat)
+        # Not a BLAS product: in a decoding thread OpenBLAS was seen to spin for ever.
+        squares += int(np.square(flat, out=flat).sum())
         light += int(here[some].sum(dtype=np.uint32))
     size = len(here) * (width - 2)
     variance = squares / size - (total / size) ** 2
