@@ -1,5 +1,6 @@
 """A store on disk: where everything is, and how it is written so that nothing is half there."""
 
+import atexit
 import json
 import os
 import warnings
@@ -21,6 +22,7 @@ from zarr.codecs import ZstdCodec
 from zarr.codecs.numcodecs import FixedScaleOffset
 from zarr.core.array import AsyncArray
 from zarr.core.metadata import ArrayV3Metadata
+from zarr.core.sync import cleanup_resources
 
 from tasks.errors import CoreframeError, UsageError
 from tasks.lattice import SCALE
@@ -30,6 +32,10 @@ from tasks.video.index import VideoFacts, VideoIndex
 
 if TYPE_CHECKING:  # workers never need pandas, which takes 35 MB of each
     import pandas as pd
+
+# Zarr gives its thread 0.2 s to stop at exit and prints a stack of calls when that was too short.
+# The thread is a daemon: it ends with the process.
+atexit.unregister(cleanup_resources)
 
 FORMAT_VERSION = 1
 EMBEDDINGS, CATALOGUE = "embeddings.zarr", "catalogue.parquet"

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -133,3 +135,16 @@ def test_store_whose_making_was_interrupted_is_made_again(tmp_path: Path) -> Non
         "frames",
         "index",
     ]
+
+
+BUSY_AT_EXIT = """
+import time
+from tasks.store.store import Store
+from zarr.core.sync import _get_loop
+_get_loop().call_soon_threadsafe(time.sleep, 1)
+"""
+
+
+def test_a_process_ends_quietly_however_busy_the_machine() -> None:
+    ended = subprocess.run([sys.executable, "-c", BUSY_AT_EXIT], capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
