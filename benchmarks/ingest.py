@@ -131,14 +131,12 @@ def ours(
     os.sched_setaffinity(0, available[:workers])
 
     def without_embedder() -> None:  # runs in the workers, where this module is not
-        from unittest import mock
-
         import torch
 
-        from tasks.embedding.descriptor import DEFAULT_INPUT_PX, DIM
+        from tasks.embedding.descriptor import DIM, DescriptorEmbedder
         from tasks.jobs import embed
 
-        nothing = mock.Mock(dim=DIM, input_px=DEFAULT_INPUT_PX)
+        nothing = DescriptorEmbedder()
         nothing.embed = lambda images: torch.zeros(len(images), DIM)
         embed.load_embedder = lambda spec: nothing
 

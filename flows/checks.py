@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flows.parameters import Compute, Corpus, Ingestion, Selecting
-from tasks.embedding.embedder import load_embedder
+from tasks.embedding.embedder import embedder_facts
 from tasks.errors import BrokenVideoError, CoreframeError, NotAVideoError, UsageError
 from tasks.preselected import read_preselected
 from tasks.selection.choice import exact
@@ -70,12 +70,12 @@ def open_store(store: str, ingestion: Ingestion, compute: Compute) -> Store:
     Raises:
         UsageError: it cannot be written, or was made with other parameters.
     """
-    embedder = load_embedder(compute.embedder(ingestion))
+    facts = embedder_facts(compute.embedder(ingestion))
     settings = StoreSettings(
         embedder=ingestion.embedder,
-        fingerprint=embedder.fingerprint,
-        dim=embedder.dim,
-        input_px=embedder.input_px,
+        fingerprint=facts.fingerprint,
+        dim=facts.dim,
+        input_px=facts.input_px,
         sampling=str(ingestion.sampling()),
         crop=str(ingestion.crop_px() or ""),
     )

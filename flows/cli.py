@@ -54,9 +54,11 @@ Every = Annotated[int, typer.Option(help="Keep every n-th frame.")]
 Crop = Annotated[
     str | None, typer.Option(help="W:H:X:Y in upright pixels, of what is embedded and exported.")
 ]
-Embedder = Annotated[str, typer.Option(help="How frames are embedded: descriptor.")]
+Embedder = Annotated[
+    str, typer.Option(help="descriptor, or hf:ID or hf:FOLDER of a Hugging Face model.")
+]
 InputSize = Annotated[
-    int | None, typer.Option(help="Side in pixels of what is embedded [default: 64].")
+    int | None, typer.Option(help="Side in pixels of what is embedded [default: the embedder's].")
 ]
 BatchSize = Annotated[int, typer.Option(help="Frames embedded at once.")]
 BlockRows = Annotated[int | None, typer.Option(help="Rows a block of a new store [default: 1024].")]
@@ -271,7 +273,7 @@ def _parameters(given: dict[str, Any], *models: str) -> dict[str, Any]:
         UsageError: the first value that a model refuses, in one sentence.
     """
     from flows import parameters
-    from tasks.embedding.embedder import load_embedder, resolve_device
+    from tasks.embedding.embedder import embedder_facts, resolve_device
 
     made: dict[str, Any] = {}
     for name in models:
@@ -283,7 +285,7 @@ def _parameters(given: dict[str, Any], *models: str) -> dict[str, Any]:
             raise UsageError(_sentence(error)) from error
     resolve_device(made["compute"].device)
     if "ingestion" in made:
-        load_embedder(made["compute"].embedder(made["ingestion"]))
+        embedder_facts(made["compute"].embedder(made["ingestion"]))
     return made
 
 

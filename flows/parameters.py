@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ByteSize, ConfigDict, Field, model_validator
 
-from tasks.embedding.embedder import EmbedderSpec
+from tasks.embedding.embedder import EmbedderSpec, absolute_name
 from tasks.selection.choice import MEASURES, Budget, Choice
 from tasks.video.pictures import PictureSettings, Resize
 from tasks.video.pixels import Crop
@@ -100,7 +100,10 @@ class Ingestion(Parameters):
         default=None,
         description="W:H:X:Y in pixels of the upright picture; also of exported frames.",
     )
-    embedder: str = Field(default="descriptor", description="descriptor")
+    embedder: str = Field(
+        default="descriptor",
+        description="descriptor, or hf: and the id or the folder of a Hugging Face model.",
+    )
     input_size: int | None = Field(
         default=None, ge=32, le=1024, description="Side in pixels of what the embedder is given."
     )
@@ -249,6 +252,6 @@ class Compute(Parameters):
         return self
 
     def embedder(self, ingestion: Ingestion) -> EmbedderSpec:
-        return EmbedderSpec(
-            ingestion.embedder, ingestion.input_size, self.device, ingestion.batch_size
-        )
+        """Name it so that workers in other folders find it."""
+        name = absolute_name(ingestion.embedder)
+        return EmbedderSpec(name, ingestion.input_size, self.device, ingestion.batch_size)

@@ -3,12 +3,13 @@
 import platform
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from importlib.metadata import version
+from contextlib import contextmanager, suppress
+from importlib.metadata import PackageNotFoundError, version
 
 from av import library_versions
 
 PACKAGES = ("coreframe", "torch", "av", "zarr", "numpy", "pandas", "prefect", "dask")
+OPTIONAL_PACKAGES = ("transformers",)
 
 
 @contextmanager
@@ -26,4 +27,7 @@ def versions() -> dict[str, str]:
     libavcodec = ".".join(map(str, library_versions["libavcodec"]))
     found = {"python": platform.python_version()}
     found |= {name: version(name) for name in PACKAGES}
+    for name in OPTIONAL_PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
     return found | {"libavcodec": libavcodec}

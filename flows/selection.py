@@ -4,6 +4,7 @@ Not called ``select.py``: Prefect puts this folder first on the import path when
 deployment, and a module of that name would hide the standard library's.
 """
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,7 @@ def selection_stages(
     }
     run = {
         "parameters": parameters,
+        "store": asdict(store.settings),
         "versions": versions(),
         "timings_s": timings,
         "counts": ingested.counts()

@@ -9,8 +9,13 @@ import pandas as pd
 import pytest
 
 from tasks.embed import embed_frames
+from tasks.embedding.embedder import EmbedderSpec, load_embedder
+from tasks.errors import CoreframeError
+from tasks.jobs.embed import PartJob, embed_part
 from tasks.select import read_corpus
 from tasks.store.store import Store
+from tasks.video.sampling import Sampling
+from tests.embedding.models import EXAMPLES, rewrite
 from tests.runs import content, ingest
 from tests.videos import Recipe, damage, make, make_audio, sequential_rgb
 
@@ -119,6 +124,39 @@ def test_batch_size_changes_nothing(
     one, _ = ingest([corpus], tmp_path / "one", cluster)
     other, _ = ingest([corpus], tmp_path / "other", cluster, batch_size=batch_size)
     assert same(one, other)
+
+
+def test_a_neural_embedder_s_vectors_do_not_depend_on_the_cut(
+    corpus: Path, tmp_path: Path, cluster: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    EXAMPLES["vit"].save(tmp_path / "model")
+    monkeypatch.chdir(tmp_path)
+    settings = {"embedder": "hf:model", "batch_size": 8}
+    one, _ = ingest([corpus], tmp_path / "one", cluster, **settings)
+    assert one.settings.embedder == "hf:model"
+    vectors = content(one)[1]
+    assert len(np.unique(vectors, axis=0)) > len(vectors) / 2
+    monkeypatch.setattr("tasks.jobs.embed.MOST_PART_FRAMES", 5)
+    monkeypatch.setattr("tasks.jobs.embed.LEAST_PART_FRAMES", 5)
+    other, _ = ingest([corpus], tmp_path / "other", cluster, block_rows=7, **settings)
+    assert same(one, other)
+    _, counts = ingest(
+        [corpus], tmp_path / "one", cluster, embedder=f"hf:{tmp_path}/model", batch_size=8
+    )
+    assert counts.frames == 0
+
+
+def test_workers_with_other_weights_of_the_same_name_are_refused(
+    corpus: Path, tmp_path: Path, cluster: str
+) -> None:
+    EXAMPLES["vit"].save(tmp_path / "model")
+    store, _ = ingest([corpus], tmp_path / "s", cluster, embedder=f"hf:{tmp_path}/model")
+    rewrite(tmp_path / "model" / "preprocessor_config.json", resample=3)
+    load_embedder.cache_clear()
+    spec = EmbedderSpec(f"hf:{tmp_path}/model", device="cpu")
+    job = PartJob(str(store.path), (), Sampling(), None, spec)
+    with pytest.raises(CoreframeError, match=r"was made with .* the same model files"):
+        embed_part(job)
 
 
 def test_second_run_embeds_nothing(corpus: Path, tmp_path: Path, cluster: str) -> None:

@@ -16,7 +16,7 @@ ENGINES = {"prefect", "dask", "distributed", "dask_cuda"}
 BELOW = {
     "video": {"tasks.errors"},
     "store": {"tasks.errors", "tasks.lattice", "tasks.video"},
-    "embedding": {"tasks.errors", "tasks.lattice"},
+    "embedding": {"tasks.errors", "tasks.lattice", "tasks.video"},
     "selection": {"tasks.errors", "tasks.lattice"},
     "metrics": {"tasks.lattice"},
     "reporting": {"tasks.store"},

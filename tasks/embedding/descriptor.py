@@ -23,8 +23,9 @@ import itertools
 import torch
 
 from tasks.errors import UsageError
+from tasks.video.pixels import Framing
 
-VERSION = "1"
+VERSION = "2"
 DEFAULT_INPUT_PX = 64
 
 GRID = 32  # the working grid: 64 px and 128 px frames describe alike, and 1024 points are fast
@@ -66,12 +67,13 @@ class DescriptorEmbedder:
         Raises:
             UsageError: the size is no multiple of 32.
         """
-        self.input_px = DEFAULT_INPUT_PX if input_px is None else input_px
-        if self.input_px < GRID or self.input_px % GRID:
+        side_px = DEFAULT_INPUT_PX if input_px is None else input_px
+        if side_px < GRID or side_px % GRID:
             raise UsageError(
-                f"input-size {self.input_px} is no multiple of {GRID}, which the descriptor needs: "
+                f"input-size {side_px} is no multiple of {GRID}, which the descriptor needs: "
                 f"use {DEFAULT_INPUT_PX}."
             )
+        self.framing = Framing(side_px)
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:
         """See :func:`describe`."""

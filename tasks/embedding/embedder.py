@@ -1,15 +1,18 @@
 """What an embedder is, and how one is found by name."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import torch
 
+from tasks.embedding import huggingface
 from tasks.embedding.descriptor import DescriptorEmbedder
 from tasks.errors import UsageError
 from tasks.lattice import quantise
+from tasks.video.pixels import Framing
 
 
 @dataclass(frozen=True)
@@ -27,14 +30,31 @@ class EmbedderSpec:
 class Embedder(Protocol):
     """Turns pictures into unit vectors. One instance serves one process."""
 
+    @property
+    def dim(self) -> int: ...
+
+    @property
+    def framing(self) -> Framing:
+        """How frames become the square pictures it is given."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Another whenever a picture could give another vector: version, weights, pooling."""
+        ...
+
+    def embed(self, images: torch.Tensor) -> torch.Tensor:
+        """(n, side, side, 3) uint8 RGB on its device to (n, dim) unit vectors."""
+        ...
+
+
+@dataclass(frozen=True)
+class EmbedderFacts:
+    """What is to be known of an embedder where nothing is embedded."""
+
     dim: int
     input_px: int
     fingerprint: str
-    """Changes whenever the same picture could give another vector: version, weights, pooling."""
-
-    def embed(self, images: torch.Tensor) -> torch.Tensor:
-        """(n, input_px, input_px, 3) uint8 RGB on its device to (n, dim) unit vectors."""
-        ...
 
 
 def resolve_device(device: str) -> torch.device:
@@ -52,7 +72,15 @@ def resolve_device(device: str) -> torch.device:
     raise UsageError(f"unknown device {device!r}: use auto, cpu or cuda.")
 
 
-@lru_cache(maxsize=2)
+def absolute_name(name: str) -> str:
+    """An embedder's name with the folder in it, if any, made absolute."""
+    place = name.removeprefix(huggingface.PREFIX)
+    if place != name and huggingface.is_local(place):
+        return f"{huggingface.PREFIX}{Path(place).expanduser().absolute()}"
+    return name
+
+
+@lru_cache(maxsize=1)
 def load_embedder(spec: EmbedderSpec) -> Embedder:
     """Make the embedder that a spec names, once per process.
 
@@ -61,7 +89,24 @@ def load_embedder(spec: EmbedderSpec) -> Embedder:
     """
     if spec.name == "descriptor":
         return DescriptorEmbedder(spec.input_px)
-    raise UsageError(f"unknown embedder {spec.name!r}: use descriptor.")
+    device = resolve_device(spec.device)
+    if spec.name.startswith(huggingface.PREFIX):
+        return huggingface.HuggingFaceEmbedder(spec.name, spec.input_px, device, spec.batch_size)
+    raise UsageError(
+        f"unknown embedder {spec.name!r}: use descriptor, or {huggingface.PREFIX} and the id or "
+        "the folder of a Hugging Face model."
+    )
+
+
+@lru_cache
+def embedder_facts(spec: EmbedderSpec) -> EmbedderFacts:
+    """Make an embedder on the CPU, see that it works, and let go of its weights.
+
+    Raises:
+        UsageError: as :func:`load_embedder`.
+    """
+    embedder = load_embedder.__wrapped__(replace(spec, device="cpu"))
+    return EmbedderFacts(embedder.dim, embedder.framing.side_px, embedder.fingerprint)
 
 
 def embed_images(embedder: Embedder, images: list[np.ndarray], device: torch.device) -> np.ndarray:
@@ -69,7 +114,7 @@ def embed_images(embedder: Embedder, images: list[np.ndarray], device: torch.dev
 
     Args:
         embedder: see above.
-        images: (input_px, input_px, 3) uint8 RGB each.
+        images: (side, side, 3) uint8 RGB each, as its framing makes them.
         device: where to compute.
 
     Returns:

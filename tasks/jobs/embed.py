@@ -9,8 +9,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tasks.embedding.embedder import EmbedderSpec, embed_images, load_embedder, resolve_device
-from tasks.errors import DamagedVideoError, SourceChangedError
+from tasks.embedding.embedder import (
+    Embedder,
+    EmbedderSpec,
+    embed_images,
+    load_embedder,
+    resolve_device,
+)
+from tasks.errors import CoreframeError, DamagedVideoError, SourceChangedError
 from tasks.store.catalogue import Video
 from tasks.store.frames import OK, UNDECODABLE, frames_table
 from tasks.store.store import Store
@@ -18,6 +24,7 @@ from tasks.video.decode import ahead, decode_frames
 from tasks.video.index import VideoIndex
 from tasks.video.pixels import (
     Crop,
+    Framing,
     Thumbnailer,
     frame_digest,
     luminance_and_sharpness,
@@ -120,6 +127,7 @@ def embed_part(job: PartJob) -> Part:
     One video that fails does not stop the others: its rows are left out and the reason is given.
     """
     store = Store.open(job.store)
+    embedder = _embedder(job, store)
     part = Part()
     for segment in job.segments:
         index = store.read_index(segment.fingerprint)
@@ -132,7 +140,9 @@ def embed_part(job: PartJob) -> Part:
         if not missing.any():
             continue
         try:
-            fresh = _embed_segment(job, segment, index, positions[own][missing], rows[missing])
+            fresh = _embed_segment(
+                job, embedder, segment, index, positions[own][missing], rows[missing]
+            )
         except DamagedVideoError as error:
             part.damaged[segment.video] = str(error)
             continue
@@ -147,6 +157,25 @@ def embed_part(job: PartJob) -> Part:
             part.records.append(record)
             part.vectors.append(nothing if vector is None else vector)
     return part
+
+
+def _embedder(job: PartJob, store: Store) -> Embedder:
+    """Load the embedder that the store was made with.
+
+    Raises:
+        CoreframeError: the one of its name here is another.
+    """
+    embedder = load_embedder(job.embedder)
+    if embedder.fingerprint != store.settings.fingerprint:  # its files may have changed since
+        load_embedder.cache_clear()
+        embedder = load_embedder(job.embedder)
+    if embedder.fingerprint != store.settings.fingerprint:
+        raise CoreframeError(
+            f"the store {store.path} was made with {store.settings.embedder} "
+            f"({store.settings.fingerprint}), and the worker has another of that name "
+            f"({embedder.fingerprint}): give all machines the same model files."
+        )
+    return embedder
 
 
 def commit_block(job: BlockJob, parts: Sequence[Part]) -> BlockReport:
@@ -217,10 +246,14 @@ def _still_valid(
 
 
 def _embed_segment(
-    job: PartJob, segment: Segment, index: VideoIndex, positions: np.ndarray, rows: np.ndarray
+    job: PartJob,
+    embedder: Embedder,
+    segment: Segment,
+    index: VideoIndex,
+    positions: np.ndarray,
+    rows: np.ndarray,
 ) -> list[tuple[Record, np.ndarray | None]]:
     """Decode and embed a segment's missing rows: each one's record, and its vector or None."""
-    embedder = load_embedder(job.embedder)
     device = resolve_device(job.embedder.device)
     row_of = dict(zip(positions.tolist(), rows.tolist(), strict=True))
     time_s = index.time_s()
@@ -234,8 +267,10 @@ def _embed_segment(
             pending.clear()
             images.clear()
 
-    seen = _seen_frames(job, segment, index, positions, embedder.input_px)
-    depth = max(2, min(2 * job.embedder.batch_size, AHEAD_BYTES // (3 * embedder.input_px**2)))
+    seen = _seen_frames(job, segment, index, positions, embedder.framing)
+    depth = max(
+        2, min(2 * job.embedder.batch_size, AHEAD_BYTES // (3 * embedder.framing.side_px**2))
+    )
     for position, image, digest, luminance, sharpness in ahead(seen, depth):
         record = (
             row_of.pop(position),
@@ -261,9 +296,9 @@ def _embed_segment(
 
 
 def _seen_frames(
-    job: PartJob, segment: Segment, index: VideoIndex, positions: np.ndarray, input_px: int
+    job: PartJob, segment: Segment, index: VideoIndex, positions: np.ndarray, framing: Framing
 ) -> Iterator[tuple[int, np.ndarray, int, float, float]]:
-    thumbnail = Thumbnailer(input_px, job.crop)
+    thumbnail = Thumbnailer(framing, job.crop)
     for position, frame in decode_frames(segment.source, index, positions):
         if job.crop is not None and not job.crop.fits(*upright_size(frame)):
             continue  # the picture's size changes on the way: this frame has nothing to embed

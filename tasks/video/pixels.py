@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import xxhash
@@ -12,8 +12,18 @@ from av.video.reformatter import Interpolation, VideoReformatter
 
 from tasks.errors import UsageError
 
-FLAGS = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
-"""Scaling for embeddings: the same integers on every processor, at no measurable cost."""
+SCALING = Interpolation.ACCURATE_RND | Interpolation.BITEXACT | Interpolation.FULL_CHR_H_INT
+"""The same integers on every processor, and colour as fine as light, at no measurable cost."""
+
+Resampling = Literal["area", "nearest", "bilinear", "bicubic", "lanczos"]
+
+KERNELS: dict[Resampling, Interpolation] = {
+    "area": Interpolation.AREA,
+    "nearest": Interpolation.POINT,
+    "bilinear": Interpolation.BILINEAR,
+    "bicubic": Interpolation.BICUBIC,
+    "lanczos": Interpolation.LANCZOS,
+}
 
 MEASURED_LINES = 64
 """Lines of a tall picture that are looked at for its luminance and sharpness."""
@@ -89,6 +99,30 @@ def upright_rgb(frame: VideoFrame, crop: Crop | None = None) -> np.ndarray:
     return image[crop.y : crop.y + crop.height, crop.x : crop.x + crop.width]
 
 
+@dataclass(frozen=True)
+class Framing:
+    """How an upright picture becomes a square of `side_px`, the embedder's input.
+
+    It is squashed to that square; or, with `shorter_px` or `squashed_px`, scaled so that its
+    shorter side is so long, or squashed to a larger square, of which the middle is taken.
+    """
+
+    side_px: int
+    shorter_px: int | None = None
+    """At least `side_px`."""
+    squashed_px: int | None = None
+    """At least `side_px`; not together with `shorter_px`."""
+    resampling: Resampling = "area"
+
+    def scaled_px(self, width: int, height: int) -> tuple[int, int]:
+        """(width, height) to which a picture of so many pixels is scaled."""
+        if self.shorter_px is None:
+            side = self.squashed_px or self.side_px
+            return side, side
+        shorter = min(width, height)
+        return self.shorter_px * width // shorter, self.shorter_px * height // shorter
+
+
 class Thumbnailer:
     """Scales frames to the embedder's input: (side, side, 3) uint8 RGB, upright.
 
@@ -96,8 +130,9 @@ class Thumbnailer:
     much again as scaling).
     """
 
-    def __init__(self, side_px: int, crop: Crop | None = None) -> None:
-        self._side_px = side_px
+    def __init__(self, framing: Framing, crop: Crop | None = None) -> None:
+        self._framing = framing
+        self._flags = KERNELS[framing.resampling] | SCALING
         self._crop = crop
         self._scaler = VideoReformatter()
 
@@ -108,15 +143,19 @@ class Thumbnailer:
                 np.ascontiguousarray(upright_rgb(frame, self._crop)), format="rgb24"
             )
             turns = 0
+        width, height = self._framing.scaled_px(frame.width, frame.height)
         small = self._scaler.reformat(
             frame,
-            width=self._side_px,
-            height=self._side_px,
+            width=width,
+            height=height,
             format="rgb24",
-            interpolation=FLAGS,
+            interpolation=self._flags,
             threads=1,
         )
-        return np.rot90(small.to_ndarray(), turns)
+        image = np.rot90(small.to_ndarray(), turns)
+        side = self._framing.side_px
+        top, left = ((length - side) // 2 for length in image.shape[:2])
+        return image[top : top + side, left : left + side]
 
 
 def luminance_and_sharpness(frame: VideoFrame) -> tuple[float, float]:

@@ -7,6 +7,7 @@ import pytest
 from tasks.errors import UsageError
 from tasks.video.pixels import (
     Crop,
+    Framing,
     Thumbnailer,
     frame_digest,
     luminance_and_sharpness,
@@ -125,10 +126,10 @@ def test_thumbnail_shows_the_crop_only() -> None:
     image = np.zeros((60, 80, 3), np.uint8)
     image[10:40, 20:60] = 200
     frame = av.VideoFrame.from_ndarray(image, "rgb24")
-    small = Thumbnailer(32, Crop(40, 30, 20, 10))(frame)
+    small = Thumbnailer(Framing(32), Crop(40, 30, 20, 10))(frame)
     assert small.shape == (32, 32, 3)
     assert np.abs(small.astype(int) - 200).max() <= 1
-    assert Thumbnailer(32)(frame).min() == 0
+    assert Thumbnailer(Framing(32))(frame).min() == 0
 
 
 def test_rotated_video_is_upright(real_videos: Path) -> None:
@@ -137,7 +138,7 @@ def test_rotated_video_is_upright(real_videos: Path) -> None:
     upright = upright_rgb(frame)
     assert upright.shape == (1280, 544, 3)
     assert np.array_equal(np.rot90(upright), frame.to_ndarray(format="rgb24"))
-    small = Thumbnailer(64)(frame).astype(int)
+    small = Thumbnailer(Framing(64))(frame).astype(int)
     rows = np.linspace(0, 1279, 64).astype(int)
     columns = np.linspace(0, 543, 64).astype(int)
     near = upright[np.ix_(rows, columns)].astype(int)

@@ -1,0 +1,387 @@
+"""`hf:`: image models of the Hugging Face hub, or of a folder, as frame embedders.
+
+Weights are read from safetensors files only: pickled ones can run any code. Pictures are prepared
+as the model's own `preprocessor_config.json` says; the decoder's scaler brings them to size, the
+rest is done on the device. Vectors depend, in their last bits, on the machine, the device and the
+number of threads, as those of every neural network do.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tasks.embedding.batches import FixedBatches
+from tasks.errors import UsageError
+from tasks.lattice import MAX_DIM
+from tasks.video.pixels import Framing, Resampling
+
+PREFIX = "hf:"
+VERSION = "1"
+
+FILES = (
+    "config.json",
+    "preprocessor_config.json",
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "model-*-of-*.safetensors",
+)
+"""All that is ever fetched from the hub."""
+
+RESAMPLING: dict[int, Resampling] = {
+    0: "nearest",
+    1: "lanczos",
+    2: "bilinear",
+    3: "bicubic",
+    4: "area",
+}
+"""Pillow's numbers, which the configurations use."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """How models of one type are loaded and what of their output is the picture's vector."""
+
+    model_class: str = "AutoModel"
+    output: str = "pooler_output"
+    interpolates: bool = False
+    """Whether positions are learned for one input size, and fitted to another when told to."""
+    arguments: tuple[tuple[str, Any], ...] = ()
+
+
+# The class token, normalised: ViT and DeiT have a pooling layer too, but it is trained with
+# few of them, and their classifiers do not use it.
+_CLASS_TOKEN = Family("AutoModel", "last_hidden_state", True, (("add_pooling_layer", False),))
+_SIGLIP = Family("SiglipVisionModel", interpolates=True)  # pooled by its attention head
+_CLIP = Family("CLIPVisionModelWithProjection", "image_embeds", True)  # CLIP's space of cosines
+_SWIN = Family(interpolates=True)
+
+FAMILIES = {
+    "clip": _CLIP,
+    "clip_vision_model": Family("CLIPVisionModel", interpolates=True),
+    "convnext": Family(),
+    "convnextv2": Family(),
+    "deit": _CLASS_TOKEN,
+    "dinov2": Family(),
+    "dinov2_with_registers": Family(),
+    "dinov3_convnext": Family(),
+    "dinov3_vit": Family(),
+    "resnet": Family(),
+    "siglip": _SIGLIP,
+    "siglip_vision_model": _SIGLIP,
+    "swin": _SWIN,
+    "swinv2": _SWIN,
+    "vit": _CLASS_TOKEN,
+}
+"""By `model_type`. `pooler_output` is what a family's own classifier, or its authors, use."""
+
+
+class HuggingFaceEmbedder:
+    """A pretrained model as :class:`tasks.embedding.embedder.Embedder`."""
+
+    def __init__(
+        self, name: str, input_px: int | None, device: torch.device, batch_size: int
+    ) -> None:
+        """Load a model.
+
+        Args:
+            name: ``hf:FOLDER``, or ``hf:ID`` or ``hf:ID@REVISION`` of the hub.
+            input_px: side of what the network is given; None for the model's own.
+            device: where it computes: in float32 on a CPU, on a GPU in bfloat16, or in float16
+                where it has none.
+            batch_size: pictures at once.
+
+        Raises:
+            UsageError: it cannot be had, is no supported image model, lacks weights, or cannot
+                take that input size.
+        """
+        _require_packages()
+        place = name.removeprefix(PREFIX)
+        self._folder = _folder(place)
+        self._family = _family(place, _read_json(place, self._folder / "config.json"))
+        self._preparation = _preparation(place, self._folder, input_px)
+        self.framing = self._preparation.framing
+        self._batches = FixedBatches(batch_size)
+        self._device, self._dtype = device, _dtype(device)
+        model = _load(place, self._folder, self._family)
+        self._model = model.to(device, self._dtype, memory_format=torch.channels_last)
+        self._resized = input_px is not None
+        self.dim = self._measure(place)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of the weights, the pooling and how pictures are prepared; not of the device."""
+        digest = hashlib.sha256(f"{VERSION} {self._family} {self._preparation}".encode())
+        digest.update((self._folder / "config.json").read_bytes())
+        for file in sorted(self._folder.glob("model*.safetensors")):
+            with file.open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
+        return f"hf-{digest.hexdigest()[:32]}"
+
+    def embed(self, images: torch.Tensor) -> torch.Tensor:
+        """See the protocol; unit vectors in float32."""
+        return torch.nn.functional.normalize(self._batches(self._vectors, images))
+
+    def _vectors(self, images: torch.Tensor) -> torch.Tensor:
+        """(n, side, side, 3) uint8 to (n, dim) float32, of any length."""
+        mean, std = (
+            torch.tensor(values, device=self._device).reshape(3, 1, 1)
+            for values in (self._preparation.mean, self._preparation.std)
+        )
+        # Pixels lie as the decoder wrote them: channels last, seen with the channels second.
+        pixels = (images.permute(0, 3, 1, 2).float() * self._preparation.scale - mean) / std
+        arguments: dict[str, Any] = {}
+        if self._resized and self._family.interpolates:
+            arguments["interpolate_pos_encoding"] = True
+        output = self._model(pixel_values=pixels.to(self._dtype), **arguments)
+        vectors = getattr(output, self._family.output)
+        if self._family.output == "last_hidden_state":
+            vectors = vectors[:, 0]
+        return vectors.flatten(1).float()
+
+    def _measure(self, place: str) -> int:
+        """Embed one picture, and say how long its vector is."""
+        side = self.framing.side_px
+        blank = torch.zeros(1, side, side, 3, dtype=torch.uint8, device=self._device)
+        try:
+            with torch.inference_mode():
+                dim = self._vectors(blank).shape[1]
+        except (RuntimeError, ValueError) as error:
+            if isinstance(error, torch.OutOfMemoryError):
+                raise
+            raise UsageError(
+                f"{place} cannot take pictures of {side} px: {_first_line(error)}. Leave "
+                "--input-size out, or give a larger one."
+            ) from error
+        if dim > MAX_DIM:
+            raise UsageError(
+                f"{place} gives {dim:,} numbers a frame, and distances are exact up to "
+                f"{MAX_DIM:,}: use another model."
+            )
+        return dim
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What a model's pictures are made of, as its image processor says."""
+
+    framing: Framing
+    scale: float
+    """By which uint8 values are multiplied; then `mean` is taken off, and `std` divides."""
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+def is_local(name: str) -> bool:
+    """Whether a name, without its prefix, is a folder here rather than a model of the hub."""
+    return bool(name) and Path(name).expanduser().is_dir()
+
+
+def _require_packages() -> None:
+    try:
+        import safetensors  # noqa: F401
+        import transformers  # noqa: F401
+    except ImportError as error:
+        raise UsageError(
+            f"embedder {PREFIX}…: the package {error.name} is not installed here. "
+            "Run: pip install 'coreframe[hf]'."
+        ) from error
+
+
+def _folder(place: str) -> Path:
+    """The folder with a model's files; those of the hub are fetched, unless its cache has them."""
+    if not place:
+        raise UsageError(f"embedder {PREFIX} names no model: give its id or its folder.")
+    if is_local(place):
+        return Path(place).expanduser().absolute()
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HFValidationError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    name, _, revision = place.partition("@")
+    by_hand = (
+        f"Where the hub can be reached, run `hf download {name} --local-dir FOLDER`, bring the "
+        f"folder here and use --embedder {PREFIX}FOLDER"
+    )
+    try:
+        with _quiet():
+            return Path(
+                snapshot_download(name, revision=revision or None, allow_patterns=list(FILES))
+            )
+    except HFValidationError as error:
+        raise UsageError(
+            f"{place} is neither a folder here nor the name of a model: {_first_line(error)}."
+        ) from error
+    except GatedRepoError as error:
+        raise UsageError(
+            f"{name} is given only to those who accepted its terms: accept them on its page, then "
+            "run `hf auth login`."
+        ) from error
+    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
+        raise UsageError(
+            f"{place} is neither a folder here nor a model of the hub that you may read. Look for "
+            "a misspelling; for a private model run `hf auth login`."
+        ) from error
+    except Exception as error:  # whichever of its many the HTTP library raises
+        raise UsageError(
+            f"{place} is no folder here, and cannot be fetched from the hub "
+            f"({_first_line(error)}). {by_hand}."
+        ) from error
+
+
+def _read_json(place: str, path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text())
+    except OSError as error:
+        raise UsageError(
+            f"{place} has no readable {path.name} ({error.strerror}): it is no model as "
+            "transformers saves them."
+        ) from error
+    except ValueError as error:
+        raise UsageError(f"{place}: {path.name} is not JSON ({error}).") from error
+
+
+def _family(place: str, config: Mapping[str, Any]) -> Family:
+    kind = config.get("model_type")
+    if kind == "clip_vision_model" and _CLIP.model_class in (config.get("architectures") or ()):
+        return _CLIP
+    if kind not in FAMILIES:
+        raise UsageError(
+            f"{place} is of type {kind}, for which no pooling is known here: use one of "
+            f"{', '.join(FAMILIES)}."
+        )
+    return FAMILIES[kind]
+
+
+def _load(place: str, folder: Path, family: Family) -> Any:
+    """Load a model whose every weight comes from the files."""
+    import transformers
+
+    if not (list(folder.glob("model*.safetensors"))):
+        raise UsageError(
+            f"{place} has no model.safetensors. Pickled weights are not read, since they can run "
+            "any code: load it with transformers where you trust it, and save it again with "
+            "`save_pretrained`, which writes safetensors."
+        )
+    try:
+        with _quiet():
+            model, found = getattr(transformers, family.model_class).from_pretrained(
+                folder,
+                use_safetensors=True,
+                local_files_only=True,
+                dtype=torch.float32,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # they are looked for below
+                **_arguments(folder, family),
+            )
+    except Exception as error:  # transformers raises whatever its readers do
+        raise UsageError(f"{place} cannot be loaded: {_first_line(error)}.") from error
+    lacking = sorted({*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])})
+    if lacking:
+        raise UsageError(
+            f"{place} lacks {len(lacking)} weights that a {family.model_class} has, {lacking[0]} "
+            "the first: save the whole model again, or use another."
+        )
+    return model.eval()
+
+
+def _arguments(folder: Path, family: Family) -> dict[str, Any]:
+    """What `from_pretrained` is told of a family."""
+    if family is not _CLIP:
+        return dict(family.arguments)
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    if hasattr(config, "vision_config"):  # both towers: the size of their common space is theirs
+        vision = config.vision_config
+        vision.projection_dim = config.projection_dim
+        return {"config": vision}
+    return {}
+
+
+def _preparation(place: str, folder: Path, input_px: int | None) -> Preparation:
+    """Read how pictures are prepared, scaled to another input size where one is asked for."""
+    said = _processor(place, folder)
+    size, crop = dict(said.get("size") or {}), dict(said.get("crop_size") or {})
+    shorter, squashed = size.get("shortest_edge"), size.get("height")
+    side: Any = shorter or squashed
+    if side is None or size.get("width") != squashed:
+        raise UsageError(f"{place}: its image processor makes pictures of {size}, not squares.")
+    if said.get("crop_pct"):  # ConvNeXt and ResNet
+        if side < 384:
+            shorter = int(side / said["crop_pct"])
+        else:
+            shorter, squashed = None, side
+    elif said.get("do_center_crop"):
+        whole, side = side, crop.get("height")
+        if side is None or side != crop.get("width") or side > whole:
+            raise UsageError(f"{place}: its image processor crops to {crop}, out of {size}.")
+    if input_px is not None and input_px != side:
+        shorter = shorter and round(shorter * input_px / side)
+        squashed = squashed and round(squashed * input_px / side)
+        side = input_px
+    resampling = RESAMPLING.get(said.get("resample", 2))
+    if resampling is None:
+        raise UsageError(f"{place}: its image processor resamples by {said['resample']}.")
+    if shorter is not None:
+        framing = Framing(side, shorter_px=shorter, resampling=resampling)
+    else:
+        framing = Framing(side, squashed_px=squashed, resampling=resampling)
+    scale = said.get("rescale_factor", 1 / 255) if said.get("do_rescale", True) else 1.0
+    mean, std = said.get("image_mean"), said.get("image_std")
+    if not said.get("do_normalize", True) or mean is None or std is None:
+        mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+    return Preparation(framing, float(scale), tuple(map(float, mean)), tuple(map(float, std)))
+
+
+def _processor(place: str, folder: Path) -> dict[str, Any]:
+    """What a model's image processor is set to, its defaults included."""
+    from transformers import AutoImageProcessor
+
+    path = folder / "preprocessor_config.json"
+    written = _read_json(place, path)
+    try:
+        with _quiet():
+            return AutoImageProcessor.from_pretrained(
+                folder, backend="pil", local_files_only=True
+            ).to_dict()
+    except (ImportError, ValueError, OSError):  # not made without torchvision: DINOv3's
+        return written
+
+
+def _dtype(device: torch.device) -> torch.dtype:
+    if device.type != "cuda":
+        return torch.float32
+    return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0].rstrip(".:")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the libraries' bars and warnings off the terminal, which is the command's."""
+    from huggingface_hub.utils.tqdm import disable_progress_bars
+    from transformers.utils import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+        logging.enable_progress_bar()
