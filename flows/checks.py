@@ -6,7 +6,8 @@ Nothing here imports Prefect or Dask, so the command answers wrong use at once.
 from collections.abc import Sequence
 from pathlib import Path
 
-from flows.parameters import Compute, Corpus, Ingestion, Selecting
+from flows.parameters import Compute, Corpus, Ingestion, Selecting, Training
+from tasks.embedding import simclr
 from tasks.embedding.embedder import embedder_facts
 from tasks.errors import BrokenVideoError, CoreframeError, NotAVideoError, UsageError
 from tasks.preselected import read_preselected
@@ -94,16 +95,34 @@ def check_selecting(store: str, selecting: Selecting) -> None:
         NamedSelection(Path(store), selecting.name)
 
 
-def output_folder(path: str) -> Path:
-    """Make the output folder, or say why it cannot be written.
+def check_training(training: Training) -> int:
+    """Find the side in pixels of what is trained on.
+
+    Raises:
+        UsageError: the checkpoint to start from cannot be used, or not with this size.
+    """
+    if training.checkpoint is None:
+        return training.input_size or simclr.DEFAULT_INPUT_PX
+    input_px = simclr.Checkpoint.read(training.checkpoint).input_px
+    if training.input_size not in (None, input_px):
+        raise UsageError(
+            f"{training.checkpoint} was trained on pictures of {input_px} px, not "
+            f"{training.input_size}: leave --input-size out, or start without a checkpoint."
+        )
+    return input_px
+
+
+def output_folder(path: str, inner: str | None = "frames") -> Path:
+    """Make the output folder, and one inside it, or say why they cannot be written.
 
     Raises:
         UsageError: naming the folder and the reason.
     """
     folder = Path(path).absolute()
+    places = [folder, folder / inner] if inner else [folder]
     try:
-        (folder / "frames").mkdir(parents=True, exist_ok=True)
-        for place in (folder, folder / "frames"):
+        for place in places:
+            place.mkdir(parents=True, exist_ok=True)
             probe = place / ".coreframe-writable"
             probe.touch()
             probe.unlink()

@@ -55,7 +55,8 @@ Crop = Annotated[
     str | None, typer.Option(help="W:H:X:Y in upright pixels, of what is embedded and exported.")
 ]
 Embedder = Annotated[
-    str, typer.Option(help="descriptor, or hf:ID or hf:FOLDER of a Hugging Face model.")
+    str,
+    typer.Option(help="descriptor, hf:ID or hf:FOLDER of a Hugging Face model, simclr:FOLDER."),
 ]
 InputSize = Annotated[
     int | None, typer.Option(help="Side in pixels of what is embedded [default: the embedder's].")
@@ -109,6 +110,20 @@ KeepDuplicates = Annotated[
 Resize = Annotated[str | None, typer.Option(help="WxH, Wx or xH of exported frames.")]
 Format = Annotated[str, typer.Option("--format", help="png, jpg or webp.")]
 Quality = Annotated[int, typer.Option(help="Of jpg and webp, 1 to 100.")]
+TrainedPath = Annotated[str, typer.Option("--out", help="Folder for checkpoint and loss curve.")]
+MaxEpochs = Annotated[int, typer.Option(help="Times every frame is shown.")]
+TrainingBatchSize = Annotated[
+    int, typer.Option("--batch-size", help="Frames a step, each seen as two views.")
+]
+TrainingInputSize = Annotated[
+    int | None,
+    typer.Option("--input-size", help="Side in pixels [default: the checkpoint's, or 64]."),
+]
+CheckpointOption = Annotated[
+    str | None, typer.Option(help="Start from this one, a file or folder that training wrote.")
+]
+MaxFrames = Annotated[int, typer.Option(help="Of more, so many at an even stride are shown.")]
+TrainingSeed = Annotated[int, typer.Option("--seed", help="Of weights, order and views.")]
 Workers = Annotated[int | None, typer.Option(help="Local processes [default: one a core or GPU].")]
 ClusterOption = Annotated[
     str | None,
@@ -236,6 +251,31 @@ def select(
 
 
 @app.command()
+def train(
+    store: StorePath,
+    out: TrainedPath,
+    max_epochs: MaxEpochs = 10,
+    batch_size: TrainingBatchSize = 128,
+    input_size: TrainingInputSize = None,
+    checkpoint: CheckpointOption = None,
+    max_frames: MaxFrames = 100_000,
+    seed: TrainingSeed = 0,
+    workers: Workers = None,
+    cluster: ClusterOption = None,
+    device: Device = "auto",
+    memory_limit: MemoryLimit = None,
+) -> None:
+    """Teach the simclr embedder on the frames of an existing store."""
+    given = dict(locals())
+    parameters = _parameters(given, "Training", "Compute")
+    _check(store, out, parameters)
+    from flows.terminal import show_trained
+    from flows.train import train as flow
+
+    show_trained(flow(store=store, out=out, **parameters), out)
+
+
+@app.command()
 def info(store: StorePath) -> None:
     """Say what a store holds."""
     from flows.terminal import show_store
@@ -291,7 +331,13 @@ def _parameters(given: dict[str, Any], *models: str) -> dict[str, Any]:
 
 def _check(store: str, out: str | None, parameters: dict[str, Any]) -> None:
     """Make the flow's own checks before a Prefect server is started for it."""
-    from flows.checks import check_corpus, check_selecting, open_store, output_folder
+    from flows.checks import (
+        check_corpus,
+        check_selecting,
+        check_training,
+        open_store,
+        output_folder,
+    )
     from tasks.store.store import Store
 
     if "corpus" in parameters:
@@ -300,8 +346,10 @@ def _check(store: str, out: str | None, parameters: dict[str, Any]) -> None:
         Store.open(store)
     if "selecting" in parameters:
         check_selecting(store, parameters["selecting"])
+    if "training" in parameters:
+        check_training(parameters["training"])
     if out is not None:
-        output_folder(out)
+        output_folder(out, inner=None if "training" in parameters else "frames")
     if "corpus" in parameters:
         open_store(store, parameters["ingestion"], parameters["compute"])
 

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, ByteSize, ConfigDict, Field, mod
 
 from tasks.embedding.embedder import EmbedderSpec, absolute_name
 from tasks.selection.choice import MEASURES, Budget, Choice
+from tasks.training.settings import TrainingSettings
 from tasks.video.pictures import PictureSettings, Resize
 from tasks.video.pixels import Crop
 from tasks.video.sampling import Sampling
@@ -102,7 +103,8 @@ class Ingestion(Parameters):
     )
     embedder: str = Field(
         default="descriptor",
-        description="descriptor, or hf: and the id or the folder of a Hugging Face model.",
+        description="descriptor; hf: and the id or the folder of a Hugging Face model; or simclr: "
+        "and the folder of a checkpoint.",
     )
     input_size: int | None = Field(
         default=None, ge=32, le=1024, description="Side in pixels of what the embedder is given."
@@ -220,6 +222,31 @@ class Picture(Parameters):
     def settings(self, crop: Crop | None) -> PictureSettings:
         resize = Resize.parse(self.resize) if self.resize else None
         return PictureSettings(crop, resize, self.format, self.quality)
+
+
+class Training(Parameters):
+    """How the simclr embedder learns."""
+
+    max_epochs: int = Field(default=10, ge=1, le=10_000, description="Times every frame is shown.")
+    batch_size: int = Field(
+        default=128, ge=8, le=65536, description="Frames a step, each seen as two views."
+    )
+    input_size: int | None = Field(
+        default=None,
+        ge=32,
+        le=256,
+        description="Side in pixels of the pictures; the checkpoint's, or 64.",
+    )
+    checkpoint: str | None = Field(
+        default=None, description="A file or folder that training wrote, to start from."
+    )
+    max_frames: int = Field(
+        default=100_000, ge=16, description="Of more, so many at an even stride are learned from."
+    )
+    seed: int = Field(default=0, ge=0, le=2**31, description="Of weights, order and views.")
+
+    def settings(self) -> TrainingSettings:
+        return TrainingSettings(self.max_epochs, self.batch_size, self.seed)
 
 
 class Compute(Parameters):

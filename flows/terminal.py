@@ -63,6 +63,18 @@ def show_ingested(result: Mapping[str, Any], store: str) -> None:
     _say(f"{_files(counts['files'])}; {counts['embedded_frames']:,} frames embedded into {store}")
 
 
+def show_trained(result: Mapping[str, Any], out: str) -> None:
+    """Print what training did, and how to use it."""
+    counts, losses = result["counts"], result["losses"]
+    _say(
+        f"{_counted(counts['frames'], 'frame')} shown {_counted(counts['epochs'], 'time')} each: "
+        f"loss {losses[0]:.3f} in the first epoch, {losses[-1]:.3f} in the last"
+    )
+    for failure in result["failures"]:
+        _say(failure)
+    _say(f"embed with it: coreframe curate VIDEOS... --embedder simclr:{out} --store NEW_STORE")
+
+
 def show_store(store: Store) -> None:
     """Print what a store holds, a line each video."""
     catalogue, settings = store.read_catalogue(), store.settings

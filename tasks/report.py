@@ -11,8 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from prefect.artifacts import create_table_artifact
 
+from tasks.embedding.simclr import CHECKPOINT
 from tasks.export import remove_stale
+from tasks.jobs.train import Trained
 from tasks.reporting.markdown import report_markdown, verdict
+from tasks.reporting.plots import plot_loss
 from tasks.reporting.tables import comparison
 from tasks.stage import stage
 from tasks.store.catalogue import Video
@@ -69,6 +72,28 @@ def write_outputs(
         description=verdict(metrics),
     )
     write_text(out / "run.json", json.dumps(run, indent=2) + "\n")
+
+
+@stage("report")
+def write_training(out: Path, trained: Trained, run: Mapping[str, Any]) -> None:
+    """Write the checkpoint, ``loss.csv``, ``loss.png`` and, last, ``train.json``.
+
+    Args:
+        out: the output folder.
+        trained: what came of it.
+        run: what ``train.json`` holds.
+    """
+    _replace(out / CHECKPOINT, lambda temporary: temporary.write_bytes(trained.checkpoint))
+    epochs = range(1, len(trained.losses) + 1)
+    losses = pd.DataFrame({"epoch": epochs, "loss": trained.losses})
+    _replace(out / "loss.csv", lambda temporary: losses.to_csv(temporary, index=False))
+    _replace(out / "loss.png", lambda temporary: plot_loss(trained.losses, temporary))
+    create_table_artifact(
+        key="coreframe-training",
+        table={"epoch": list(epochs), "loss": trained.losses},
+        description=f"Contrastive loss by epoch; {out / CHECKPOINT} is {trained.fingerprint}.",
+    )
+    write_text(out / "train.json", json.dumps(run, indent=2) + "\n")
 
 
 def _files_before(path: Path) -> list[str]:

@@ -20,8 +20,9 @@ BELOW = {
     "selection": {"tasks.errors", "tasks.lattice"},
     "metrics": {"tasks.lattice"},
     "reporting": {"tasks.store"},
+    "training": {"tasks.embedding"},
     "jobs": {f"tasks.{name}" for name in ("errors", "video", "store", "embedding")}
-    | {"tasks.selection", "tasks.metrics"},
+    | {"tasks.selection", "tasks.metrics", "tasks.training"},
 }
 
 

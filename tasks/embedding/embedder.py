@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from tasks.embedding import huggingface
+from tasks.embedding import huggingface, simclr
 from tasks.embedding.descriptor import DescriptorEmbedder
 from tasks.errors import UsageError
 from tasks.lattice import quantise
@@ -73,10 +73,12 @@ def resolve_device(device: str) -> torch.device:
 
 
 def absolute_name(name: str) -> str:
-    """An embedder's name with the folder in it, if any, made absolute."""
-    place = name.removeprefix(huggingface.PREFIX)
-    if place != name and huggingface.is_local(place):
-        return f"{huggingface.PREFIX}{Path(place).expanduser().absolute()}"
+    """An embedder's name with the file or folder in it, if any, made absolute."""
+    prefix, colon, place = name.partition(":")
+    if f"{prefix}:" == simclr.PREFIX or (
+        f"{prefix}:" == huggingface.PREFIX and huggingface.is_local(place)
+    ):
+        return f"{prefix}{colon}{Path(place).expanduser().absolute()}"
     return name
 
 
@@ -92,9 +94,17 @@ def load_embedder(spec: EmbedderSpec) -> Embedder:
     device = resolve_device(spec.device)
     if spec.name.startswith(huggingface.PREFIX):
         return huggingface.HuggingFaceEmbedder(spec.name, spec.input_px, device, spec.batch_size)
+    if spec.name.startswith(simclr.PREFIX):
+        return simclr.SimclrEmbedder(spec.name, spec.input_px, device, spec.batch_size)
+    if spec.name == simclr.PREFIX.removesuffix(":"):
+        raise UsageError(
+            "embedder simclr needs a checkpoint: make one with `coreframe train --store STORE "
+            "--out FOLDER`, and use --embedder simclr:FOLDER."
+        )
     raise UsageError(
-        f"unknown embedder {spec.name!r}: use descriptor, or {huggingface.PREFIX} and the id or "
-        "the folder of a Hugging Face model."
+        f"unknown embedder {spec.name!r}: use descriptor, {huggingface.PREFIX}ID or "
+        f"{huggingface.PREFIX}FOLDER of a Hugging Face model, or {simclr.PREFIX}FOLDER of a "
+        "checkpoint."
     )
 
 

@@ -1,0 +1,65 @@
+"""The ``train`` flow: teach the `simclr` embedder on the frames of a store."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+
+from flows.checks import check_training, output_folder
+from flows.cluster import open_cluster
+from flows.parameters import Compute, Training
+from flows.record import timed, versions
+from tasks.report import write_training
+from tasks.store.store import Store
+from tasks.train import gather_frames, train_network
+
+
+@flow(name="train", flow_run_name="train-on-{store}")
+def train(
+    store: str,
+    out: str,
+    training: Training = Training(),  # noqa: B008 - Prefect shows the default in its form
+    compute: Compute = Compute(),  # noqa: B008
+) -> dict[str, Any]:
+    """Train on the frames of an existing store; write a checkpoint and the loss of each epoch."""
+    opened = Store.open(store)
+    input_px = check_training(training)
+    folder = output_folder(out, inner=None)
+    checkpoint = training.checkpoint and str(Path(training.checkpoint).expanduser().absolute())
+    timings: dict[str, float] = {}
+    with (
+        open_cluster(compute) as cluster,
+        tempfile.TemporaryDirectory(prefix=".frames-", dir=folder) as scratch,
+    ):
+        with timed(timings, "frames"):
+            gathered = gather_frames(opened, Path(scratch), input_px, training.max_frames, cluster)
+        with timed(timings, "train"):
+            trained = train_network(
+                gathered.frames,
+                training.settings(),
+                input_px,
+                checkpoint,
+                compute.device,
+                cluster,
+            )
+    run = {
+        "parameters": {
+            "store": store,
+            "out": out,
+            "training": training.model_dump(),
+            "compute": compute.model_dump(),
+        },
+        "versions": versions(),
+        "timings_s": timings,
+        "counts": {
+            "frames": len(gathered.frames),
+            "exact_duplicates": gathered.duplicates,
+            "epochs": len(trained.losses),
+        },
+        "losses": trained.losses,
+        "fingerprint": trained.fingerprint,
+        "failures": gathered.failures,
+    }
+    write_training(folder, trained, run)
+    return run

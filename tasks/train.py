@@ -1,0 +1,136 @@
+"""Stages of training: decode the frames to learn from, then learn from them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from dask.distributed import Client
+from prefect.logging import get_run_logger
+
+from tasks.dispatch import gather, run_jobs
+from tasks.errors import CoreframeError
+from tasks.jobs import train as job
+from tasks.jobs.train import FramesJob, Trained, read_frames
+from tasks.progress import stage_bar
+from tasks.select import read_corpus
+from tasks.stage import stage
+from tasks.store.store import Store
+from tasks.training.frames import TrainingFrames
+from tasks.training.settings import TrainingSettings
+from tasks.video.pixels import Crop
+
+FRAMES_PER_JOB = 1024
+
+LEAST_FRAMES = 16
+"""Fewer teach nothing."""
+
+
+@dataclass
+class Gathered:
+    """The frames to learn from, and what could not be had."""
+
+    frames: TrainingFrames
+    duplicates: int
+    """Frames left out because their pixels equal an earlier one's."""
+    failures: list[str] = field(default_factory=list)
+    """One sentence for each run of frames that could not be read again."""
+
+
+@stage("frames")
+def gather_frames(
+    store: Store, folder: Path, input_px: int, max_frames: int, cluster: str
+) -> Gathered:
+    """Decode frames of a store again, as small pictures, into files of a folder.
+
+    Args:
+        store: says which frames there are.
+        folder: an empty one, that the workers see too.
+        input_px: side of the pictures.
+        max_frames: of more, so many at an even stride.
+        cluster: address of the scheduler.
+
+    Raises:
+        CoreframeError: there are too few to learn from.
+    """
+    corpus = read_corpus(store, ["row", "video", "frame_index", "time_s", "digest"])
+    unique = corpus.drop_duplicates("digest", keep="first")
+    count = min(max_frames, len(unique))
+    chosen = unique.iloc[(2 * np.arange(count) + 1) * len(unique) // (2 * max(1, count))]
+    videos = {video.video: video for video in store.read_catalogue().videos}
+    crop = Crop.parse(store.settings.crop) if store.settings.crop else None
+
+    def jobs() -> Iterator[FramesJob]:
+        number = 0
+        for video, own in chosen.groupby("video", sort=True):
+            source, known = videos[int(str(video))].source, videos[int(str(video))].fingerprint
+            for start in range(0, len(own), FRAMES_PER_JOB):
+                some = own.iloc[start : start + FRAMES_PER_JOB]
+                index, time_s = some["frame_index"].to_numpy(), some["time_s"].to_numpy()
+                target = folder / f"{number:08d}.npy"
+                place = (str(store.path), int(str(video)), source, known)
+                yield FramesJob(*place, index, time_s, input_px, crop, target)
+                number += 1
+
+    read: dict[Path, tuple[int, np.ndarray]] = {}
+    failures = []
+    with Client(cluster) as client, stage_bar("frames", len(chosen), "frames") as advance:
+        for one, result in run_jobs(client, read_frames, jobs(), _describe):
+            read[one.target] = (one.video, result.time_s)
+            lost = len(one.frame_index) - len(result.time_s)
+            if lost:
+                reason = result.trouble or "it cannot be decoded, or the crop does not fit it"
+                failures.append(f"{lost:,} frames of {one.source} are left out: {reason}")
+            advance(len(one.frame_index))
+    files = sorted(file for file, (_, time_s) in read.items() if len(time_s))
+    times = [read[file][1] for file in files]
+    video = [np.full(len(read[file][1]), read[file][0], np.int32) for file in files]
+    frames = TrainingFrames(
+        tuple(files),
+        np.concatenate(video) if video else np.zeros(0, np.int32),
+        np.concatenate(times) if times else np.zeros(0),
+    )
+    if len(frames) < LEAST_FRAMES:
+        reasons = f" ({'; '.join(failures[:2])})" if failures else ""
+        raise CoreframeError(
+            f"the store {store.path} has {len(frames)} different frames to learn from{reasons}, "
+            f"and training needs {LEAST_FRAMES} at least: ingest more video first."
+        )
+    return Gathered(frames, len(corpus) - len(unique), failures)
+
+
+@stage("train")
+def train_network(
+    frames: TrainingFrames,
+    settings: TrainingSettings,
+    input_px: int,
+    checkpoint: str | None,
+    device: str,
+    cluster: str,
+) -> Trained:
+    """Train on one worker. The loss of each epoch goes to the run's log.
+
+    Args:
+        frames: what to learn from.
+        settings: how.
+        input_px: side of the pictures.
+        checkpoint: absolute path of one to start from, or None.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        cluster: address of the scheduler.
+    """
+    log = get_run_logger()
+    with Client(cluster) as client, stage_bar("train", settings.max_epochs, "epochs") as advance:
+        trainee = client.submit(job.begin, checkpoint, settings, device, pure=False)
+        for number in range(settings.max_epochs):
+            trainee = client.submit(job.epoch, trainee, frames, settings, device, pure=False)
+            asked = client.submit(job.last_loss, trainee, pure=False)
+            (loss,) = gather(client, [asked], "Training")
+            log.info("epoch %d of %d: loss %.4f", number + 1, settings.max_epochs, loss)
+            advance(1)
+        done = client.submit(job.finish, trainee, len(frames), input_px, pure=False)
+        (trained,) = gather(client, [done], "Training")
+    return trained
+
+
+def _describe(one: FramesJob) -> str:
+    return f"Reading {len(one.frame_index):,} frames of {one.source}"

@@ -1,0 +1,1 @@
+"""Self-supervised training of the `simclr` embedder on a corpus's own frames."""

@@ -1,0 +1,115 @@
+"""Random views of pictures: crop, mirror, colours, blur. Tensors in, tensors out, on any device.
+
+Which view each picture gets is drawn on the CPU, from the generator given, so that it does not
+depend on the device.
+"""
+
+import math
+
+import torch
+from torch.nn.functional import affine_grid, conv2d, grid_sample
+
+CROPPED_AREA = (0.3, 1.0)
+"""Share of the picture that a view shows."""
+
+CROPPED_ASPECT = (3 / 4, 4 / 3)
+_LOG_ASPECT = math.log(CROPPED_ASPECT[0]), math.log(CROPPED_ASPECT[1])
+
+BRIGHTNESS = CONTRAST = SATURATION = 0.4
+"""Each is multiplied by a factor up to so much above or below 1."""
+
+HUE_TURNS = 0.05
+"""By which colours turn around grey, at most, either way."""
+
+RECOLOURED, BLURRED = 0.8, 0.5
+"""Shares of views that these happen to."""
+
+BLUR_SIGMA = (0.1, 2.0)
+"""Pixels, for pictures of 64."""
+
+# From red, green, blue to one light and two colour axes (YIQ), around which hue turns.
+_TO_YIQ = torch.tensor(
+    [[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]]
+)
+_FROM_YIQ = torch.linalg.inv(_TO_YIQ.double()).float()
+
+
+def random_views(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Draw one view of each picture.
+
+    Args:
+        images: (n, side, side, 3) uint8 RGB, on any device.
+        generator: of the CPU.
+
+    Returns:
+        (n, 3, side, side) float32 from -1 to 1, on the same device.
+    """
+    pixels = images.permute(0, 3, 1, 2).float() / 255
+    pixels = _crop_and_mirror(pixels, generator)
+    pixels = _recolour(pixels, generator).clamp_(0, 1)
+    return _blur(pixels, generator) * 2 - 1
+
+
+def _uniform(
+    low: float, high: float, shape: tuple[int, ...], generator: torch.Generator
+) -> torch.Tensor:
+    return low + (high - low) * torch.rand(shape, generator=generator)
+
+
+def _crop_and_mirror(pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    count = len(pixels)
+    area = _uniform(*CROPPED_AREA, (count,), generator)
+    aspect = torch.exp(_uniform(*_LOG_ASPECT, (count,), generator))
+    width = torch.sqrt(area * aspect).clamp(max=1)
+    height = torch.sqrt(area / aspect).clamp(max=1)
+    across = _uniform(-1, 1, (count,), generator) * (1 - width)
+    down = _uniform(-1, 1, (count,), generator) * (1 - height)
+    mirrored = 1 - 2 * (torch.rand(count, generator=generator) < 0.5).float()
+    nothing = torch.zeros(count)
+    places = torch.stack((width * mirrored, nothing, across, nothing, height, down), 1)
+    grid = affine_grid(
+        places.reshape(count, 2, 3).to(pixels.device), list(pixels.shape), align_corners=False
+    )
+    return grid_sample(pixels, grid, padding_mode="reflection", align_corners=False)
+
+
+def _recolour(pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Brightness, contrast, saturation and hue together are one affine map of a pixel."""
+    count = len(pixels)
+    factors = [
+        _uniform(1 - most, 1 + most, (count, 1, 1), generator)
+        for most in (BRIGHTNESS, CONTRAST, SATURATION)
+    ]
+    angle = 2 * math.pi * _uniform(-HUE_TURNS, HUE_TURNS, (count,), generator)
+    left_alone = torch.rand(count, generator=generator) >= RECOLOURED
+    brightness, contrast, saturation = (
+        factor.masked_fill(left_alone[:, None, None], 1) for factor in factors
+    )
+    angle = angle.masked_fill(left_alone, 0)
+    cosine, sine, nothing = torch.cos(angle), torch.sin(angle), torch.zeros(count)
+    turn = torch.stack(
+        (nothing + 1, nothing, nothing, nothing, cosine, -sine, nothing, sine, cosine), 1
+    ).reshape(count, 3, 3)
+    turn[:, 1:] *= saturation
+    matrix = (brightness * contrast) * (_FROM_YIQ @ turn @ _TO_YIQ)
+    light = _TO_YIQ[0].to(pixels.device)
+    grey = torch.einsum("nchw,c->n", pixels, light) / pixels[0, 0].numel()
+    offset = (brightness * (1 - contrast)).to(pixels.device) * grey[:, None, None]
+    coloured = torch.einsum("ndc,nchw->ndhw", matrix.to(pixels.device), pixels)
+    return coloured + offset[..., None]
+
+
+def _blur(pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    count, channels, side, _ = pixels.shape
+    scale = side / 64
+    sigma = _uniform(*BLUR_SIGMA, (count, 1), generator) * scale
+    sigma = sigma.masked_fill(torch.rand(count, 1, generator=generator) >= BLURRED, 1e-3)
+    reach = math.ceil(2 * BLUR_SIGMA[1] * scale)
+    steps = torch.arange(-reach, reach + 1)
+    kernel = torch.softmax(-(steps**2) / (2 * sigma**2), 1).to(pixels.device)
+    kernel = kernel.repeat_interleave(channels, 0)[:, None]
+    flat = pixels.reshape(1, count * channels, side, side)
+    padded = torch.nn.functional.pad(flat, [reach] * 4, mode="replicate")
+    across = conv2d(padded, kernel[:, :, None, :], groups=count * channels)
+    down = conv2d(across, kernel[:, :, :, None], groups=count * channels)
+    return down.reshape(pixels.shape)
