@@ -1,14 +1,17 @@
 """The ``coreframe`` command: wrong use is one sentence and status 2; a run leaves whole outputs."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from tests.stores import make_store
 from tests.videos import make_audio
 
 
@@ -86,6 +89,14 @@ WRONG = {
     ),
     "method": (["in", "--method", "clever"], "--method clever: "),
     "embedder": (["in", "--embedder", "clever"], "unknown embedder 'clever'"),
+    "no model": (["in", "--embedder", "hf:"], "embedder hf: names no model"),
+    "not a model": (["in", "--embedder", "hf:empty"], "empty has no readable config.json"),
+    "no checkpoint": (["in", "--embedder", "simclr"], "embedder simclr needs a checkpoint"),
+    "empty model": (["in", "--embedder", "simclr:empty"], "empty/checkpoint.safetensors (not"),
+    "not a checkpoint": (
+        ["in", "--embedder", "simclr:notes.txt"],
+        "notes.txt cannot be read as a checkpoint",
+    ),
     "input size": (["in", "--input-size", "50"], "input-size 50"),
     "rate": (["in", "--sample-fps", "0"], "--sample-fps 0: "),
     "rate text": (["in", "--sample-fps", "fast"], "--sample-fps fast: "),
@@ -125,10 +136,33 @@ def test_select_and_info_need_a_store(folder: Path) -> None:
         assert "no store at nowhere" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--store", "nowhere"], "no store at nowhere"),
+        (["--max-epochs", "0"], "--max-epochs 0: "),
+        (["--batch-size", "1"], "--batch-size 1: "),
+        (["--input-size", "16"], "--input-size 16: "),
+        (["--checkpoint", "nowhere"], "nowhere (not found): make one with `coreframe train"),
+        (["--out", "file"], "cannot write the output folder file"),
+    ],
+)
+def test_wrong_training_is_one_sentence_and_status_two(
+    arguments: list[str], sentence: str, folder: Path, tmp_path: Path
+) -> None:
+    make_store(tmp_path / "store", np.eye(4, dtype=np.int16) * 4000, [4])
+    defaults = [] if "--out" in arguments else ["--out", "model"]
+    defaults += [] if "--store" in arguments else ["--store", tmp_path / "store"]
+    result = coreframe("train", *arguments, *defaults, cwd=folder)
+    assert (result.returncode, result.stdout, result.stderr.count("\n")) == (2, "", 1)
+    assert sentence in result.stderr
+    assert not (folder / "prefect").exists()
+
+
 def test_help_lists_the_commands(folder: Path) -> None:
     result = coreframe("--help", cwd=folder)
     assert result.returncode == 0
-    for command in ("curate", "ingest", "select", "info"):
+    for command in ("curate", "ingest", "select", "train", "info"):
         assert command in result.stdout
 
 
@@ -156,6 +190,24 @@ def test_run_through_a_temporary_server(folder: Path) -> None:
     info = coreframe("info", "--store", "real-store", cwd=folder)
     assert info.returncode == 0
     assert "40 embedded frames of 1 video\n" in info.stdout
+
+    size = ["--input-size", 32, "--max-epochs", 2, "--workers", 1]
+    taught = coreframe("train", "--store", "real-store", "--out", "model", *size, cwd=folder)
+    assert taught.returncode == 0, taught.stderr
+    assert "40 frames shown 2 times each: loss " in taught.stdout
+    files = {path.name for path in (folder / "model").iterdir()}
+    assert files == {"checkpoint.safetensors", "loss.csv", "loss.png", "train.json"}
+    run = json.loads((folder / "model" / "train.json").read_text())
+    assert pd.read_csv(folder / "model" / "loss.csv")["loss"].tolist() == run["losses"]
+    assert len(run["losses"]) == 2
+    curated = coreframe(
+        *["curate", "in", "--store", "other-store", "--out", "other-out", "--workers", 1],
+        *["--embedder", "simclr:model"],
+        cwd=folder,
+    )
+    assert curated.returncode == 0, curated.stderr
+    recorded = json.loads((folder / "other-out" / "run.json").read_text())["store"]
+    assert (recorded["embedder"], recorded["fingerprint"]) == ("simclr:model", run["fingerprint"])
 
     other = coreframe("ingest", "in", "--store", "real-store", "--every", "2", cwd=folder)
     assert other.returncode == 2

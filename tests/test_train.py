@@ -1,13 +1,21 @@
 """Training by its stages: from a store to a checkpoint, and on to a store of its embeddings."""
 
+import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
+from dask.distributed import Client
 from prefect.logging import disable_run_logger
 
+import tasks.train
+from flows.cluster import open_cluster
+from flows.parameters import Compute
 from tasks.errors import CoreframeError
 from tasks.jobs.train import Trained
 from tasks.store.store import Store
@@ -99,6 +107,30 @@ def test_two_runs_give_the_same_checkpoint_and_it_embeds(
     further = train(gathered, cluster, checkpoint=str(tmp_path / "model"))
     assert further.losses[0] < one.losses[0]
     assert further.fingerprint != one.fingerprint
+
+
+def test_killed_workers_change_nothing(store: Store, tmp_path: Path, cluster: str) -> None:
+    gathered = gather(store, tmp_path / "frames", cluster)
+    expected = train(gathered, cluster)
+    original = tasks.train.gather
+    killed = []
+
+    def gather_after_killing(client: Client, *arguments: Any) -> Any:
+        answer = original(client, *arguments)
+        if not killed:  # the first epoch is over, and what came of it is in one of them
+            killed.extend(client.run(os.getpid).values())
+            for pid in killed:
+                os.kill(pid, signal.SIGKILL)
+        return answer
+
+    with (
+        open_cluster(Compute(workers=2, device="cpu")) as processes,
+        mock.patch("tasks.train.gather", gather_after_killing),
+    ):
+        found = train(gathered, processes)
+    assert len(killed) == 2
+    assert found.losses == expected.losses
+    assert found.checkpoint == expected.checkpoint
 
 
 def test_a_video_that_is_gone_is_named(corpus: Path, tmp_path: Path, cluster: str) -> None:

@@ -74,11 +74,11 @@ def resolve_device(device: str) -> torch.device:
 
 def absolute_name(name: str) -> str:
     """An embedder's name with the file or folder in it, if any, made absolute."""
-    prefix, colon, place = name.partition(":")
-    if f"{prefix}:" == simclr.PREFIX or (
-        f"{prefix}:" == huggingface.PREFIX and huggingface.is_local(place)
+    prefix, _, place = name.partition(":")
+    if name.startswith(simclr.PREFIX) or (
+        name.startswith(huggingface.PREFIX) and huggingface.is_local(place)
     ):
-        return f"{prefix}{colon}{Path(place).expanduser().absolute()}"
+        return f"{prefix}:{Path(place).expanduser().absolute()}"
     return name
 
 
