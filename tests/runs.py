@@ -17,15 +17,16 @@ from tasks.video.discover import discover
 
 
 def ingest(
-    inputs: list[Path], store: Path, cluster: str, **ingestion: Any
+    inputs: list[Path], store: Path, cluster: str, device: str = "cpu", **ingestion: Any
 ) -> tuple[Store, EmbedCounts]:
     """Index and embed, as the ``ingest`` flow does, without Prefect."""
     parameters = Ingestion(**ingestion)
-    opened = open_store(str(store), parameters, Compute(device="cpu"))
+    compute = Compute(device=device)
+    opened = open_store(str(store), parameters, compute)
     files = discover([str(path) for path in inputs])
     sampling, crop = parameters.sampling(), parameters.crop_px()
     index_files.fn(opened, files, sampling, crop, cluster)
-    spec = Compute(device="cpu").embedder(parameters)
+    spec = compute.embedder(parameters)
     return opened, embed_frames.fn(opened, sampling, crop, spec, cluster)
 
 

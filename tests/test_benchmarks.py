@@ -1,6 +1,7 @@
 """The benchmarks run, and what they compare is comparable."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -49,3 +50,23 @@ def test_ingest(tmp_path: Path) -> None:
     assert long["coreframe"]["ratio"] > 0
     assert today["coreframe"]["frames"] == today["the script of today"]["frames"] == 75
     assert today["coreframe"]["written_bytes"] > 0
+
+
+def test_gpu_check_without_a_gpu(tmp_path: Path) -> None:
+    sections = ["selection", "descriptor", "models", "simclr", "selection-large", "decoding"]
+    options = ["--device", "cpu", "--scale", "0.003", "--only", *sections]
+    report = run("gpu_check.py", *options, out=tmp_path / "out.json")
+    assert set(report) == {"machine", "scale", "ceilings", *sections}
+    assert all("error" not in report[name] for name in sections)
+    assert report["selection"]["same"]
+    assert report["selection-large"]["picks"] == 200
+    assert report["models"]["vit-s/14"]["share_of_float32"] > 0
+    assert report["decoding"]["cpu_thread_frames_per_s"] > 0
+
+
+def test_gpu_check_wants_a_gpu() -> None:
+    command = [sys.executable, str(FOLDER / "gpu_check.py")]
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
+    result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "torch sees no GPU here" in result.stderr

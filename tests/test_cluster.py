@@ -1,13 +1,16 @@
+import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from dask.distributed import Client, Worker
 
 from flows.cluster import open_cluster
 from flows.parameters import Compute
 from tasks.errors import CoreframeError, UsageError
-from tests.runs import ingest
+from tests.runs import content, ingest
 
 
 def test_local_cluster_has_the_workers_asked_for() -> None:
@@ -31,6 +34,26 @@ def test_workers_leave_what_they_hold_where_it_is() -> None:
     compute = Compute(workers=1, device="cpu", memory_limit=2 * 10**9)
     with open_cluster(compute) as cluster, Client(cluster) as client:
         assert list(client.run(fractions).values()) == [[False] * 3]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU on this machine")
+def test_a_worker_for_each_gpu_gives_the_bytes_of_the_cpu(
+    made_videos: dict[str, Path], tmp_path: Path
+) -> None:
+    def device(dask_worker: Worker) -> str:
+        return os.environ["CUDA_VISIBLE_DEVICES"]
+
+    stores = {}
+    for name in ("cpu", "cuda"):
+        with open_cluster(Compute(device=name)) as cluster, Client(cluster) as client:
+            if name == "cuda":
+                assert len(client.run(device)) == torch.cuda.device_count()
+            videos = [made_videos["closed_gop.mp4"], made_videos["prores.mov"]]
+            stores[name], _ = ingest(videos, tmp_path / name, cluster, device=name)
+    frames, vectors = content(stores["cuda"])
+    assert np.array_equal(vectors, content(stores["cpu"])[1])
+    assert len(frames) == 80
 
 
 def test_existing_cluster_by_address_or_file(tmp_path: Path) -> None:

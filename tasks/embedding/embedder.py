@@ -131,5 +131,7 @@ def embed_images(embedder: Embedder, images: list[np.ndarray], device: torch.dev
         (len(images), dim) int16 lattice.
     """
     batch = torch.from_numpy(np.stack(images))
+    if device.type == "cuda":
+        batch = batch.pin_memory()  # copied by the GPU itself, while this thread goes on
     with torch.inference_mode():
         return quantise(embedder.embed(batch.to(device, non_blocking=True)))

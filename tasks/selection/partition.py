@@ -21,6 +21,10 @@ FAR = 2**28
 SKETCH_ROWS, SKETCH_VALUES = 2048, 2**21
 """Rows at most from which a partition's sketch is found, and numbers at most in them."""
 
+PRUNING_DEVICES = {"cpu"}
+"""Where distances are ruled out before products are formed. A GPU forms all products of a pass in
+less time than the many small steps of ruling them out take to start."""
+
 DENSE = 0.7
 """Share of (row, new center) pairs left above which all are formed."""
 
@@ -136,7 +140,9 @@ def vector_sum(part: Partition) -> tuple[int, np.ndarray]:
     total = torch.zeros(dim, dtype=torch.float64, device=part.rows.device)
     workspace = Workspace(dim, 1, part.rows.device)
     for _, vectors, index in part.vectors.chunks():
-        for tile in tiles(len(index), max(dim, TILE_VALUES // 4096)):
+        for tile in tiles(
+            index.device, len(index), max(dim, TILE_VALUES[index.device.type] // 4096)
+        ):
             # at most 4096 rows: 4096 * 4064 < 2^24, exact in float32
             total += workspace.widen(vectors, index[tile]).sum(dim=0)
     return len(part), total.long().cpu().numpy()
@@ -157,11 +163,11 @@ def most_central(part: Partition, count: int, total: np.ndarray) -> tuple[int, i
     for asked, vectors, index in part.vectors.chunks():
         norms = part.vectors.norms[asked]
         about = norms.float()
-        for tile in tiles(len(index), dim):
+        for tile in tiles(index.device, len(index), dim):
             about[tile] -= 2 * (workspace.widen(vectors, index[tile]) @ mean)
         # float32 errs by less than dim * 2^-23 of |x| |mean| < 2^24, twice: look again, exactly
         again = torch.nonzero(about <= about.min() + (16 + 8 * dim)).flatten()
-        for tile in tiles(len(again), dim):
+        for tile in tiles(again.device, len(again), dim):
             places = again[tile]
             dots = vectors.index_select(0, index.index_select(0, places)).double() @ exact
             scores = (count * norms.index_select(0, places).double() - 2 * dots).long()
@@ -210,6 +216,9 @@ def _assign(part: Partition, vectors: torch.Tensor, curve: bool) -> Partition:
     if sketch is None or centers is None:
         sketch = _make_sketch(part)
         centers = Centers.none(len(part), sketch, part.vectors.dim, device)
+        rows = torch.arange(len(part), device=device)
+        cell_of, targets = torch.zeros_like(rows), [torch.arange(len(new), device=device)]
+    elif part.rows.device.type not in PRUNING_DEVICES:
         rows = torch.arange(len(part), device=device)
         cell_of, targets = torch.zeros_like(rows), [torch.arange(len(new), device=device)]
     else:
@@ -278,7 +287,7 @@ def _screened(
                 break
         own, best_own = places[start:stop], best[start:stop]
         pairs += len(some) * size
-        for tile in tiles(size, sketches.shape[1], len(some)):
+        for tile in tiles(own.device, size, sketches.shape[1], len(some)):
             scores = some.scores(workspace.widen(sketches, own[tile]), workspace)
             torch.amax(scores, dim=0, out=best_own[tile])
     which = order[best > least].sort().values
@@ -318,7 +327,7 @@ def _nearest(
             some = new.some(targets[cell])
             pairs += len(some) * size
             own, own_index = here[start:stop], index[start:stop]
-            for tile in tiles(size, part.vectors.dim, len(some)):
+            for tile in tiles(own.device, size, part.vectors.dim, len(some)):
                 places = own[tile]
                 norms = part.vectors.norms.index_select(0, places)
                 before = distance.index_select(0, places)

@@ -143,7 +143,9 @@ class _State:
     def take(self, places: list[int], room: dict[int, int] | None) -> None:
         """Bring all candidates up to date with picks."""
         picks = Targets.of(self._vectors[places])
-        for tile in tiles(len(self._vectors), self._vectors.shape[1], len(picks)):
+        for tile in tiles(
+            self._vectors.device, len(self._vectors), self._vectors.shape[1], len(picks)
+        ):
             wide = self._workspace.widen(self._vectors, self._every[tile])
             squared = picks.nearest(picks.scores(wide, self._workspace), self._norms[tile])
             np.minimum(self.distance[tile], squared.numpy(), out=self.distance[tile])

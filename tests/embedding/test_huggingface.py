@@ -179,6 +179,19 @@ def test_unit_vectors_on_the_lattice(saved: dict[str, Path]) -> None:
     assert np.abs(lengths - SCALE).max() < 0.5 * vectors.shape[1] ** 0.5
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU on this machine")
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_near_the_cpu_s_vectors_on_a_gpu(name: str, saved: dict[str, Path]) -> None:
+    on_cpu = embedder(saved[name])
+    on_gpu = HuggingFaceEmbedder(f"hf:{saved[name]}", None, torch.device("cuda"), 4)
+    assert on_gpu.fingerprint == on_cpu.fingerprint
+    images = torch.from_numpy(pictures(on_cpu.framing.side_px))
+    with torch.inference_mode():
+        expected, found = on_cpu.embed(images), on_gpu.embed(images.cuda()).cpu()
+    assert (found - expected).norm(dim=1).max() < 0.1  # bfloat16 has eight bits
+
+
 # --- what is refused -----------------------------------------------------------------------
 
 

@@ -122,10 +122,12 @@ def test_pruning_changes_nothing(data: st.DataObject) -> None:
             value = data.draw(st.sampled_from(values))
             patched.enter_context(mock.patch.object(module, name, value))
         tile = data.draw(st.sampled_from([1 << 10, 1 << 19]))
-        patched.enter_context(mock.patch("tasks.lattice.TILE_VALUES", tile))
+        patched.enter_context(mock.patch.dict("tasks.lattice.TILE_VALUES", cpu=tile))
+        pruning = data.draw(st.sampled_from([{"cpu"}, {"cpu"}, set()]))  # as on a GPU
+        patched.enter_context(mock.patch.object(partition, "PRUNING_DEVICES", pruning))
         picks = run(lattice, asked, [97], data.draw(st.sampled_from([8, 64])), blocks=50)
     check(picks, textbook(lattice, asked))
-    if dim == 128 and asked.weight is None and asked.video is None and not asked.before:
+    if dim == 128 and pruning and asked.weight is None and asked.video is None and not asked.before:
         assert picks.pairs < len(lattice) * len(picks.rows)
 
 

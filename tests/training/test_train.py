@@ -10,6 +10,7 @@ import torch
 from torch.nn.functional import normalize
 
 from tasks.embedding.simclr import Checkpoint, as_pixels
+from tasks.jobs import train as job
 from tasks.training.frames import TrainingFrames
 from tasks.training.settings import TrainingSettings
 from tasks.training.train import (
@@ -82,6 +83,19 @@ def test_a_seed_determines_every_byte(frames: TrainingFrames) -> None:
     one = content(trained(frames, 2))
     assert one == content(trained(frames, 2))
     assert one != content(trained(frames, 2, TrainingSettings(3, 16, seed=6)))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU on this machine")
+def test_a_seed_determines_every_byte_on_a_gpu(frames: TrainingFrames) -> None:
+    settings = TrainingSettings(max_epochs=2, batch_size=16, seed=5)
+    found = []
+    for _ in range(2):
+        trainee = job.begin(None, settings, "cuda")
+        for _ in range(2):
+            trainee = job.epoch(trainee, frames, settings, "cuda")
+        found.append(job.finish(trainee, len(frames), 32).checkpoint)
+    assert found[0] == found[1]
 
 
 def test_an_epoch_leaves_what_it_began_with_as_it_was(frames: TrainingFrames) -> None:
