@@ -2,29 +2,40 @@
 
 On the demo's corpus, and, given the folder of the videos that `tests/shots.py` cuts, on real shots.
 
-    python benchmarks/scenes.py [--videos FOLDER]
+    python benchmarks/scenes.py [--videos FOLDER] [--simclr SEED ...]
+
+With seeds, the `simclr` embedder is trained on each corpus, too, and selects from it: minutes each.
 """
 
 import argparse
 import sys
 import tempfile
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import dask
 import numpy as np
+import pandas as pd
 from dask.distributed import LocalCluster
+from prefect.logging import disable_run_logger
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "data")]
 
 import make_demo  # noqa: E402
 from flows.cluster import SETTINGS  # noqa: E402
-from tasks.select import baseline_rows, select_frames  # noqa: E402
+from tasks.embedding.simclr import CHECKPOINT, DEFAULT_INPUT_PX  # noqa: E402
+from tasks.select import Selection, baseline_rows, select_frames  # noqa: E402
 from tasks.selection.choice import Budget, Choice  # noqa: E402
+from tasks.store.store import Store  # noqa: E402
+from tasks.train import gather_frames, train_network  # noqa: E402
+from tasks.training.settings import TrainingSettings  # noqa: E402
 from tests import shots  # noqa: E402
 from tests.runs import ingest, scenes_hit  # noqa: E402
 
 RANDOM_SEEDS = 50
+EPOCHS, MOST_FRAMES = 10, 100_000
 
 
 def compare(
@@ -33,13 +44,11 @@ def compare(
     scenes: list[tuple[str, int, int, str]],
     counts: tuple[int, ...],
     cluster: str,
+    seeds: Sequence[int],
 ) -> None:
-    """Print one line for each number of frames."""
+    """Print one line for each number of frames, and for each trained embedder."""
     store, _ = ingest([folder], folder.with_name(f"{folder.name}-store"), cluster)
-    names = {video.video: video.path for video in store.read_catalogue().videos}
-    frames = store.frames().assign(video=lambda rows: rows["video"].map(names)).set_index("row")
-    budget = Budget(n_samples=max(counts))
-    selection = select_frames.fn(store, Choice(budget=budget), "cpu", cluster)
+    frames, selection = select(store, max(counts), cluster)
     total = len({scene for *_, scene in scenes})
     for count in counts:
         coreset = scenes_hit(frames.loc[selection.frames["row"][:count]], scenes)
@@ -57,13 +66,45 @@ def compare(
         }
         print(
             f"{name}: {total} scenes, {len(frames)} frames, {count} kept: coreset {coreset}, "
-            f"fixed rate {others['fixed-rate']:.0f}, random {others['random']:.1f}"
+            f"fixed rate {others['fixed-rate']:.0f}, random {others['random']:.1f}",
+            flush=True,
         )
+    for seed in seeds:
+        start = time.perf_counter()
+        model = trained(store, folder.with_name(f"{folder.name}-model-{seed}"), seed, cluster)
+        seconds = time.perf_counter() - start
+        path = folder.with_name(f"{folder.name}-store-{seed}")
+        other, _ = ingest([folder], path, cluster, embedder=f"simclr:{model}")
+        frames, selection = select(other, max(counts), cluster)
+        hit = [scenes_hit(frames.loc[selection.frames["row"][:n]], scenes) for n in counts]
+        kept = ", ".join(f"{n} kept: {scenes}" for n, scenes in zip(counts, hit, strict=True))
+        print(f"{name}: simclr, {EPOCHS} epochs, seed {seed} ({seconds:.0f} s): {kept}", flush=True)
+
+
+def select(store: Store, n: int, cluster: str) -> tuple[pd.DataFrame, Selection]:
+    """All frames by row, with the names of their videos, and a coreset."""
+    names = {video.video: video.path for video in store.read_catalogue().videos}
+    frames = store.frames().assign(video=lambda rows: rows["video"].map(names)).set_index("row")
+    return frames, select_frames.fn(store, Choice(budget=Budget(n_samples=n)), "cpu", cluster)
+
+
+def trained(store: Store, folder: Path, seed: int, cluster: str) -> Path:
+    """Train on a store's frames; the folder of the checkpoint."""
+    folder.mkdir()
+    with disable_run_logger():
+        gathered = gather_frames.fn(store, folder, DEFAULT_INPUT_PX, MOST_FRAMES, cluster)
+        settings = TrainingSettings(max_epochs=EPOCHS, seed=seed)
+        result = train_network.fn(gathered.frames, settings, DEFAULT_INPUT_PX, None, "cpu", cluster)
+    (folder / CHECKPOINT).write_bytes(result.checkpoint)
+    return folder
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--videos", type=Path, help="folder of the videos that tests/shots.py cuts")
+    parser.add_argument(
+        "--simclr", type=int, nargs="*", default=[], metavar="SEED", help="train with these, too"
+    )
     arguments = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as temporary,
@@ -74,7 +115,8 @@ def main() -> None:
     ):
         demo = Path(temporary, "demo")
         make_demo.build(demo)
-        compare("demo", demo, make_demo.scenes(), (20, 30, 40, 50), cluster.scheduler_address)
+        address = cluster.scheduler_address
+        compare("demo", demo, make_demo.scenes(), (20, 30, 40, 50), address, arguments.simclr)
         if arguments.videos:
             real = Path(temporary, "shots")
             real.mkdir()
@@ -83,7 +125,7 @@ def main() -> None:
                 for file, cuts in shots.build(arguments.videos, real).items()
                 for start, stop in cuts
             ]
-            compare("shots", real, truth, (33, 50, 66), cluster.scheduler_address)
+            compare("shots", real, truth, (33, 50, 66), address, arguments.simclr)
 
 
 if __name__ == "__main__":

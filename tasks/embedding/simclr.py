@@ -2,7 +2,8 @@
 
 A residual network of 18 layers (He et al. 2016) for pictures of some 64 px: a 3 x 3 stem instead of
 7 x 7, and half the channels. What training adds on top, the projection, is not used for embedding,
-as in SimCLR (Chen et al. 2020).
+as in SimCLR (Chen et al. 2020). Beside the last stage's features, the vector has those of the stage
+before, which training has made less forgetful of layout and colour.
 """
 
 import hashlib
@@ -27,7 +28,7 @@ CHECKPOINT = "checkpoint.safetensors"
 
 DEFAULT_INPUT_PX = 64
 WIDTHS = (32, 64, 128, 256)
-DIM = WIDTHS[-1]
+DIM = WIDTHS[-2] + WIDTHS[-1]
 PROJECTED = 128
 """Numbers of the projection, on which the training's loss is."""
 
@@ -56,32 +57,42 @@ def _convolution(inputs: int, outputs: int, size: int, stride: int) -> nn.Sequen
 
 
 class Network(nn.Module):
-    """Backbone and projection."""
+    """Stem, four stages of two residual blocks each, and the projection."""
 
     def __init__(self) -> None:
         super().__init__()
-        layers: list[nn.Module] = [
-            _convolution(3, WIDTHS[0], 3, 2),
-            nn.ReLU(inplace=True),
-            nn.MaxPool2d(3, 2, 1),
-        ]
-        inputs = WIDTHS[0]
-        for outputs in WIDTHS:
-            stride = 1 if outputs == WIDTHS[0] else 2
-            layers += [Residual(inputs, outputs, stride), Residual(outputs, outputs, 1)]
-            inputs = outputs
-        self.backbone = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.stem = nn.Sequential(
+            _convolution(3, WIDTHS[0], 3, 2), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1)
+        )
+        self.stages = nn.ModuleList(
+            nn.Sequential(
+                Residual(inputs, outputs, 1 if inputs == outputs else 2),
+                Residual(outputs, outputs, 1),
+            )
+            for inputs, outputs in zip(WIDTHS[:1] + WIDTHS, WIDTHS, strict=False)
+        )
         self.projection = nn.Sequential(
-            nn.Linear(DIM, DIM), nn.ReLU(inplace=True), nn.Linear(DIM, PROJECTED)
+            nn.Linear(WIDTHS[-1], WIDTHS[-1]),
+            nn.ReLU(inplace=True),
+            nn.Linear(WIDTHS[-1], PROJECTED),
         )
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """(n, 3, side, side) float, see :func:`as_pixels`, to (n, PROJECTED)."""
-        return self.projection(self.backbone(pixels))
+        return self.projection(self._pooled(pixels)[-1])
 
-    def features(self, images: torch.Tensor) -> torch.Tensor:
-        """(n, side, side, 3) uint8 RGB to (n, DIM) float32, as they leave the backbone."""
-        return self.backbone(as_pixels(images))
+    def embed(self, images: torch.Tensor) -> torch.Tensor:
+        """(n, side, side, 3) uint8 RGB to (n, DIM) float32 unit vectors."""
+        pooled = self._pooled(as_pixels(images))[-2:]
+        return nn.functional.normalize(torch.cat([nn.functional.normalize(p) for p in pooled], 1))
+
+    def _pooled(self, pixels: torch.Tensor) -> list[torch.Tensor]:
+        """Mean features of each stage, (n, its width)."""
+        pooled, features = [], self.stem(pixels)
+        for stage in self.stages:
+            features = stage(features)
+            pooled.append(features.mean((2, 3)))
+        return pooled
 
 
 def as_pixels(images: torch.Tensor) -> torch.Tensor:
@@ -187,5 +198,4 @@ class SimclrEmbedder:
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:
         """See the protocol; unit vectors in float32."""
-        features = self._batches(self._network.features, images)
-        return nn.functional.normalize(features)
+        return self._batches(self._network.embed, images)

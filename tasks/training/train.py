@@ -25,7 +25,7 @@ NEIGHBOUR_S = 0.5
 UNDECIDED_S = 2.0
 """Frames of one video that are no farther apart are not told from one another."""
 
-TEMPERATURE = 0.2
+TEMPERATURE = 0.1
 LEARNING_RATE, WEIGHT_DECAY = 1e-3, 1e-4
 WARM_UP = 0.05
 """Share of all steps in which the learning rate rises, before it falls as a cosine does."""

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from tasks.embedding.simclr import Checkpoint, as_pixels
+from tasks.embedding.simclr import DIM, Checkpoint
 from tasks.jobs import train as job
 from tasks.training.frames import TrainingFrames
 from tasks.training.settings import TrainingSettings
@@ -72,7 +72,9 @@ def test_training_teaches(frames: TrainingFrames) -> None:
     assert trainee.losses[-1] < 0.8 * trainee.losses[0]
     images = frames.open()[np.arange(80)]
     with torch.inference_mode():
-        vectors = normalize(trainee.network.eval().backbone(as_pixels(images)))
+        vectors = trainee.network.eval().embed(images)
+    assert vectors.shape == (80, DIM)
+    assert torch.allclose(vectors.norm(dim=1), torch.ones(80))
     distance = torch.cdist(vectors, vectors)
     scene = torch.arange(80) // 10
     same = (scene[:, None] == scene[None, :]) & ~torch.eye(80, dtype=torch.bool)
