@@ -1,7 +1,7 @@
-"""Peak memory of every process of a run, against the length of the video.
+"""Peak memory of every process of a run, against the length and the size of the video.
 
-Makes videos of 1, 5 and 20 minutes, curates each with the command, and watches the resident memory
-of the command and all its children four times a second.
+Makes videos of 1, 5 and 20 minutes of 720p, and of 1 minute of 1080p and 2160p, curates each with
+the command, and watches the resident memory of the command and all its children four times a second.
 
     python benchmarks/memory.py [--folder FOLDER] [--json FILE]
 """
@@ -20,16 +20,19 @@ import av
 import numpy as np
 import psutil
 
-MINUTES = (1, 5, 20)
-WIDTH, HEIGHT, FPS = 1280, 720, 25
+CASES = ((1, 720), (5, 720), (20, 720), (1, 1080), (1, 2160))
+"""Minutes, and lines of a 16:9 picture."""
+
+FPS = 25
 
 
-def make_video(path: Path, minutes: int) -> None:
-    """720p H.264 whose picture drifts, with a new scene every ten seconds."""
-    rows, columns = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32)
+def make_video(path: Path, minutes: int, height: int) -> None:
+    """H.264 whose picture drifts, with a new scene every ten seconds."""
+    width = height * 16 // 9
+    rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=FPS, options={"preset": "ultrafast"})
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for number in range(minutes * 60 * FPS):
             if number % (10 * FPS) == 0:
                 rng = np.random.default_rng(number)
@@ -80,24 +83,26 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        results = {}
-        for minutes in MINUTES:
-            video = folder / f"{minutes}-minutes.mp4"
+        results = []
+        for minutes, height in CASES:
+            name = f"{minutes}-minutes-{height}p"
+            video = folder / f"{name}.mp4"
             if not video.exists():
-                make_video(video, minutes)
-            target = Path(temporary) / str(minutes)
-            results[minutes] = watch(
+                make_video(video, minutes, height)
+            target = Path(temporary) / name
+            found = watch(
                 [
                     str(Path(sys.executable).with_name("coreframe")),
                     *("curate", str(video), "--n-samples", "99"),
                     *("--store", str(target / "store"), "--out", str(target / "out")),
                 ]
             )
-            print(f"{minutes:3} min, {minutes * 60 * FPS:6} frames: {results[minutes]}", flush=True)
+            frames = minutes * 60 * FPS
+            results.append({"minutes": minutes, "height": height, "frames": frames} | found)
+            print(f"{minutes:3} min of {height}p, {frames:6} frames: {found}", flush=True)
     if arguments.json:
         machine = {"machine": platform.machine(), "cores": os.cpu_count()}
-        report = {"video": f"{WIDTH}x{HEIGHT} H.264", **machine, "peak_mb": results}
-        arguments.json.write_text(json.dumps(report, indent=2) + "\n")
+        arguments.json.write_text(json.dumps({**machine, "peak_mb": results}, indent=2) + "\n")
 
 
 if __name__ == "__main__":
