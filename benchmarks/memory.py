@@ -1,7 +1,7 @@
 """Peak memory of every process of a run, against the length and the size of the video.
 
 Makes videos of 1, 5 and 20 minutes of 720p, and of 1 minute of 1080p and 2160p, curates each with
-the command, and watches the resident memory of the command and all its children four times a second.
+the command, and watches the resident memory of it and of all its children four times a second.
 
     python benchmarks/memory.py [--folder FOLDER] [--json FILE]
 """
