@@ -18,9 +18,9 @@ from tasks.embedding.embedder import resolve_device
 from tasks.embedding.simclr import Checkpoint
 from tasks.errors import DamagedVideoError, SourceChangedError
 from tasks.store.store import Store
+from tasks.training.contrast import Trainee, new_network, train_epoch
 from tasks.training.frames import TrainingFrames
 from tasks.training.settings import TrainingSettings
-from tasks.training.train import Trainee, new_network, train_epoch
 from tasks.video.decode import decode_frames
 from tasks.video.pixels import Crop, Framing, Thumbnailer, upright_size
 
@@ -84,7 +84,7 @@ def begin(checkpoint: str | None, settings: TrainingSettings, device: str) -> Tr
 def epoch(
     trainee: Trainee, frames: TrainingFrames, settings: TrainingSettings, device: str
 ) -> Trainee:
-    """See :func:`tasks.training.train.train_epoch`."""
+    """See :func:`tasks.training.contrast.train_epoch`."""
     with _all_cores():
         return train_epoch(trainee, frames, settings, resolve_device(device))
 

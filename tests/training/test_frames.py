@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tasks.training.contrast import UNDECIDED_S, undecided
 from tasks.training.frames import TrainingFrames
-from tasks.training.train import UNDECIDED_S, undecided
 
 
 def test_pictures_of_several_files_by_place(tmp_path: Path) -> None:

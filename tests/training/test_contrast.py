@@ -11,15 +11,15 @@ from torch.nn.functional import normalize
 
 from tasks.embedding.simclr import DIM, Checkpoint
 from tasks.jobs import train as job
-from tasks.training.frames import TrainingFrames
-from tasks.training.settings import TrainingSettings
-from tasks.training.train import (
+from tasks.training.contrast import (
     TEMPERATURE,
     Trainee,
     contrastive_loss,
     new_network,
     train_epoch,
 )
+from tasks.training.frames import TrainingFrames
+from tasks.training.settings import TrainingSettings
 from tests.videos import scenes
 
 CPU = torch.device("cpu")
