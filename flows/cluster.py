@@ -65,11 +65,14 @@ def open_cluster(compute: Compute) -> Iterator[str]:
         )
         workers = compute.workers or gpus or cores
         threads = max(1, cores // workers)
-        with dask.config.set(_environment(threads)), _local(compute, workers, gpus) as cluster:
+        with (
+            dask.config.set(_environment(threads)),
+            _local(compute, workers, threads, gpus) as cluster,
+        ):
             yield cluster.scheduler_address
 
 
-def _local(compute: Compute, workers: int, gpus: int) -> LocalCluster:
+def _local(compute: Compute, workers: int, threads: int, gpus: int) -> LocalCluster:
     common: dict[str, Any] = dict(
         threads_per_worker=1,
         host="127.0.0.1",
@@ -80,7 +83,10 @@ def _local(compute: Compute, workers: int, gpus: int) -> LocalCluster:
     if gpus:
         cuda_cluster = _cuda_cluster_type()
         if cuda_cluster is not None:
+            # One CPU core decodes too little to keep a GPU busy: each of its worker's threads
+            # decodes and embeds a part of its own.
             visible = list(range(min(workers, gpus)))
+            common |= {"threads_per_worker": threads}
             return cuda_cluster(CUDA_VISIBLE_DEVICES=visible, n_workers=len(visible), **common)
     return LocalCluster(n_workers=workers, processes=True, **common)
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from dask.distributed import Client, Future
 
-from tasks.dispatch import gather, workers
+from tasks.dispatch import gather, processes
 from tasks.jobs import select as job
 from tasks.jobs.select import Before, PartitionJob
 from tasks.lattice import SCALE
@@ -62,7 +62,7 @@ class DaskPartitions:
             units: np.ndarray, weight: np.ndarray | None = None, video: np.ndarray | None = None
         ) -> list[PartitionJob]:
             """Cut units for the workers."""
-            cuts = block_cuts(units, store.block_rows, workers(client))
+            cuts = block_cuts(units, store.block_rows, processes(client))
             return [
                 PartitionJob(
                     str(store.path),
@@ -164,10 +164,9 @@ def block_cuts(rows: np.ndarray, block_rows: int, count: int) -> list[int]:
 
 
 def _room_bytes(client: Client) -> int | None:
-    """What each partition's vectors may fill, so that no worker reaches its memory limit."""
+    """What a worker's vectors may fill, so that none reaches its memory limit."""
     rooms = [
         max(0.0, MEMORY_SHARE * worker["memory_limit"] - worker["metrics"]["memory"])
-        / max(1, worker["nthreads"])
         for worker in client.scheduler_info(n_workers=-1)["workers"].values()
         if worker["memory_limit"]
     ]

@@ -44,11 +44,14 @@ def test_a_worker_for_each_gpu_gives_the_bytes_of_the_cpu(
     def device(dask_worker: Worker) -> str:
         return os.environ["CUDA_VISIBLE_DEVICES"]
 
+    cores = len(os.sched_getaffinity(0))
     stores = {}
     for name in ("cpu", "cuda"):
         with open_cluster(Compute(device=name)) as cluster, Client(cluster) as client:
             if name == "cuda":
-                assert len(client.run(device)) == torch.cuda.device_count()
+                gpus = torch.cuda.device_count()
+                assert len(client.run(device)) == gpus
+                assert set(client.nthreads().values()) == {max(1, cores // gpus)}
             videos = [made_videos["closed_gop.mp4"], made_videos["prores.mov"]]
             stores[name], _ = ingest(videos, tmp_path / name, cluster, device=name)
     frames, vectors = content(stores["cuda"])

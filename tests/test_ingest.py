@@ -2,14 +2,18 @@
 
 import os
 import shutil
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from dask.distributed import LocalCluster
 
 from tasks.embed import embed_frames
-from tasks.embedding.embedder import EmbedderSpec, load_embedder
+from tasks.embedding.descriptor import DescriptorEmbedder
+from tasks.embedding.embedder import EmbedderSpec, forget_embedder
 from tasks.errors import CoreframeError
 from tasks.jobs.embed import PartJob, embed_part
 from tasks.select import read_corpus
@@ -152,11 +156,37 @@ def test_workers_with_other_weights_of_the_same_name_are_refused(
     EXAMPLES["vit"].save(tmp_path / "model")
     store, _ = ingest([corpus], tmp_path / "s", cluster, embedder=f"hf:{tmp_path}/model")
     rewrite(tmp_path / "model" / "preprocessor_config.json", resample=3)
-    load_embedder.cache_clear()
+    forget_embedder()
     spec = EmbedderSpec(f"hf:{tmp_path}/model", device="cpu")
     job = PartJob(str(store.path), (), Sampling(), None, spec)
     with pytest.raises(CoreframeError, match=r"was made with .* the same model files"):
         embed_part(job)
+
+
+def test_threads_of_one_worker_share_an_embedder(
+    corpus: Path, tmp_path: Path, cluster: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a GPU's worker has them: one for each core that it may decode with."""
+    one, _ = ingest([corpus], tmp_path / "one", cluster)
+    for name in ("LEAST", "MOST"):
+        monkeypatch.setattr(f"tasks.jobs.embed.{name}_PART_FRAMES", 10)
+    made = []
+    original = DescriptorEmbedder.__init__
+
+    def count(self: DescriptorEmbedder, *arguments: Any) -> None:
+        made.append(self)
+        time.sleep(0.2)  # long enough for all threads to want it
+        original(self, *arguments)
+
+    monkeypatch.setattr(DescriptorEmbedder, "__init__", count)
+    forget_embedder()
+    with LocalCluster(
+        n_workers=1, threads_per_worker=4, processes=False, dashboard_address="127.0.0.1:0"
+    ) as wide:
+        other, _ = ingest([corpus], tmp_path / "other", wide.scheduler_address, block_rows=16)
+    assert same(one, other)
+    assert len(made) == 1
+    forget_embedder()
 
 
 def test_second_run_embeds_nothing(corpus: Path, tmp_path: Path, cluster: str) -> None:

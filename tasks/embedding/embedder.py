@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Protocol
 
 import numpy as np
@@ -28,7 +29,7 @@ class EmbedderSpec:
 
 
 class Embedder(Protocol):
-    """Turns pictures into unit vectors. One instance serves one process."""
+    """Turns pictures into unit vectors. One instance serves all threads of a process."""
 
     @property
     def dim(self) -> int: ...
@@ -82,13 +83,31 @@ def absolute_name(name: str) -> str:
     return name
 
 
-@lru_cache(maxsize=1)
 def load_embedder(spec: EmbedderSpec) -> Embedder:
-    """Make the embedder that a spec names, once per process.
+    """Make the embedder that a spec names, once for all threads of a process.
 
     Raises:
         UsageError: no such embedder, or it cannot take that input size.
     """
+    with _loading:
+        return _kept_embedder(spec)
+
+
+def forget_embedder() -> None:
+    """Let the next one be made anew: its files may have changed."""
+    with _loading:
+        _kept_embedder.cache_clear()
+
+
+_loading = Lock()
+
+
+@lru_cache(maxsize=1)
+def _kept_embedder(spec: EmbedderSpec) -> Embedder:
+    return _make_embedder(spec)
+
+
+def _make_embedder(spec: EmbedderSpec) -> Embedder:
     if spec.name == "descriptor":
         return DescriptorEmbedder(spec.input_px)
     device = resolve_device(spec.device)
@@ -115,7 +134,7 @@ def embedder_facts(spec: EmbedderSpec) -> EmbedderFacts:
     Raises:
         UsageError: as :func:`load_embedder`.
     """
-    embedder = load_embedder.__wrapped__(replace(spec, device="cpu"))
+    embedder = _make_embedder(replace(spec, device="cpu"))
     return EmbedderFacts(embedder.dim, embedder.framing.side_px, embedder.fingerprint)
 
 

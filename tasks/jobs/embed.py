@@ -13,6 +13,7 @@ from tasks.embedding.embedder import (
     Embedder,
     EmbedderSpec,
     embed_images,
+    forget_embedder,
     load_embedder,
     resolve_device,
 )
@@ -167,7 +168,7 @@ def _embedder(job: PartJob, store: Store) -> Embedder:
     """
     embedder = load_embedder(job.embedder)
     if embedder.fingerprint != store.settings.fingerprint:  # its files may have changed since
-        load_embedder.cache_clear()
+        forget_embedder()
         embedder = load_embedder(job.embedder)
     if embedder.fingerprint != store.settings.fingerprint:
         raise CoreframeError(
