@@ -25,7 +25,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "data")]
 
 import make_demo  # noqa: E402
 from flows.cluster import SETTINGS  # noqa: E402
-from tasks.embedding.simclr import CHECKPOINT, DEFAULT_INPUT_PX  # noqa: E402
+from tasks.embedding.simclr import DEFAULT_INPUT_PX  # noqa: E402
 from tasks.select import Selection, baseline_rows, select_frames  # noqa: E402
 from tasks.selection.choice import Budget, Choice  # noqa: E402
 from tasks.store.store import Store  # noqa: E402
@@ -94,8 +94,8 @@ def trained(store: Store, folder: Path, seed: int, cluster: str) -> Path:
     with disable_run_logger():
         gathered = gather_frames.fn(store, folder, DEFAULT_INPUT_PX, MOST_FRAMES, cluster)
         settings = TrainingSettings(max_epochs=EPOCHS, seed=seed)
-        result = train_network.fn(gathered.frames, settings, DEFAULT_INPUT_PX, None, "cpu", cluster)
-    (folder / CHECKPOINT).write_bytes(result.checkpoint)
+        place = (None, "cpu", cluster, folder)
+        train_network.fn(gathered.frames, settings, DEFAULT_INPUT_PX, *place)
     return folder
 
 

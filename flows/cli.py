@@ -291,7 +291,10 @@ def main() -> None:
     try:
         app(standalone_mode=False)
     except (typer.Abort, KeyboardInterrupt):
-        _fail("interrupted; run the same command again to continue.", 130)
+        kept = "run the same command again to continue"
+        if "train" in sys.argv[1:2]:
+            kept = "the checkpoint of the last whole epoch is in the output folder"
+        _fail(f"interrupted; {kept}.", 130)
     except typer.TyperException as error:  # wrong use of the command line
         _fail(error.format_message() if hasattr(error, "format_message") else str(error), 2)
     except UsageError as error:

@@ -229,7 +229,7 @@ class Training(Parameters):
 
     max_epochs: int = Field(default=10, ge=1, le=10_000, description="Times every frame is shown.")
     batch_size: int = Field(
-        default=128, ge=8, le=65536, description="Frames a step, each seen as two views."
+        default=128, ge=8, le=4096, description="Frames a step, each seen as two views."
     )
     input_size: int | None = Field(
         default=None,

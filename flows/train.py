@@ -26,6 +26,7 @@ def train(
     opened = Store.open(store)
     input_px = check_training(training)
     folder = output_folder(out, inner=None)
+    (folder / "train.json").unlink(missing_ok=True)  # it says that the rest is whole
     checkpoint = training.checkpoint and str(Path(training.checkpoint).expanduser().absolute())
     timings: dict[str, float] = {}
     with (
@@ -42,6 +43,7 @@ def train(
                 checkpoint,
                 compute.device,
                 cluster,
+                folder,
             )
     run = {
         "parameters": {

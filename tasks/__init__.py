@@ -4,3 +4,8 @@ Modules at this level may import Prefect and Dask. The packages below import nei
 import this level's stages: `jobs` is what workers run, made from `video`, `store`, `embedding`,
 `selection`, `metrics` and `reporting`. ``tests/test_layers.py`` keeps it so.
 """
+
+import os
+
+# Training on a GPU gives the same bytes only if cuBLAS is told so before it is first used.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

@@ -74,23 +74,28 @@ def write_outputs(
     write_text(out / "run.json", json.dumps(run, indent=2) + "\n")
 
 
+def write_trained(out: Path, trained: Trained) -> None:
+    """Write the checkpoint, ``loss.csv`` and ``loss.png`` of the epochs so far."""
+    _replace(out / CHECKPOINT, lambda temporary: temporary.write_bytes(trained.checkpoint))
+    epochs = range(1, len(trained.losses) + 1)
+    losses = pd.DataFrame({"epoch": epochs, "loss": trained.losses})
+    _replace(out / "loss.csv", lambda temporary: losses.to_csv(temporary, index=False))
+    _replace(out / "loss.png", lambda temporary: plot_loss(trained.losses, temporary))
+
+
 @stage("report")
 def write_training(out: Path, trained: Trained, run: Mapping[str, Any]) -> None:
-    """Write the checkpoint, ``loss.csv``, ``loss.png`` and, last, ``train.json``.
+    """Write ``train.json``, which is there when training came to its end.
 
     Args:
         out: the output folder.
         trained: what came of it.
         run: what ``train.json`` holds.
     """
-    _replace(out / CHECKPOINT, lambda temporary: temporary.write_bytes(trained.checkpoint))
-    epochs = range(1, len(trained.losses) + 1)
-    losses = pd.DataFrame({"epoch": epochs, "loss": trained.losses})
-    _replace(out / "loss.csv", lambda temporary: losses.to_csv(temporary, index=False))
-    _replace(out / "loss.png", lambda temporary: plot_loss(trained.losses, temporary))
+    epochs = list(range(1, len(trained.losses) + 1))
     create_table_artifact(
         key="coreframe-training",
-        table={"epoch": list(epochs), "loss": trained.losses},
+        table={"epoch": epochs, "loss": trained.losses},
         description=f"Contrastive loss by epoch; {out / CHECKPOINT} is {trained.fingerprint}.",
     )
     write_text(out / "train.json", json.dumps(run, indent=2) + "\n")

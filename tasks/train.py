@@ -13,9 +13,11 @@ from tasks.errors import CoreframeError
 from tasks.jobs import train as job
 from tasks.jobs.train import FramesJob, Trained, read_frames
 from tasks.progress import stage_bar
+from tasks.report import write_trained
 from tasks.select import read_corpus
 from tasks.stage import stage
 from tasks.store.store import Store
+from tasks.training.contrast import UNDECIDED_S
 from tasks.training.frames import TrainingFrames
 from tasks.training.settings import TrainingSettings
 from tasks.video.pixels import Crop
@@ -96,6 +98,11 @@ def gather_frames(
             f"the store {store.path} has {len(frames)} different frames to learn from{reasons}, "
             f"and training needs {LEAST_FRAMES} at least: ingest more video first."
         )
+    if len(np.unique(frames.video)) == 1 and np.ptp(frames.time_s) <= UNDECIDED_S:
+        raise CoreframeError(
+            f"all {len(frames)} frames of the store {store.path} are of one video and within "
+            f"{UNDECIDED_S:g} s, which training does not tell apart: ingest more video first."
+        )
     return Gathered(frames, len(corpus) - len(unique), failures)
 
 
@@ -107,8 +114,9 @@ def train_network(
     checkpoint: str | None,
     device: str,
     cluster: str,
+    out: Path,
 ) -> Trained:
-    """Train on one worker. The loss of each epoch goes to the run's log.
+    """Train on one worker. The loss of each epoch goes to the run's log, and to ``out``.
 
     Args:
         frames: what to learn from.
@@ -117,18 +125,19 @@ def train_network(
         checkpoint: absolute path of one to start from, or None.
         device: ``auto``, ``cpu`` or ``cuda``.
         cluster: address of the scheduler.
+        out: where what each epoch ends with is written over what the last one did.
     """
     log = get_run_logger()
     with Client(cluster) as client, stage_bar("train", settings.max_epochs, "epochs") as advance:
         trainee = client.submit(job.begin, checkpoint, settings, device, pure=False)
         for number in range(settings.max_epochs):
             trainee = client.submit(job.epoch, trainee, frames, settings, device, pure=False)
-            asked = client.submit(job.last_loss, trainee, pure=False)
-            (loss,) = gather(client, [asked], "Training")
+            done = client.submit(job.finish, trainee, len(frames), input_px, pure=False)
+            (trained,) = gather(client, [done], "Training")
+            write_trained(out, trained)
+            loss = trained.losses[-1]
             log.info("epoch %d of %d: loss %.4f", number + 1, settings.max_epochs, loss)
             advance(1)
-        done = client.submit(job.finish, trainee, len(frames), input_px, pure=False)
-        (trained,) = gather(client, [done], "Training")
     return trained
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from tests.stores import make_store
-from tests.videos import make_audio
+from tests.videos import Recipe, make, make_audio
 
 
 def coreframe(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -34,8 +34,8 @@ def folder(made_videos: dict[str, Path], tmp_path_factory: pytest.TempPathFactor
     path = tmp_path_factory.mktemp("command")
     (path / "in").mkdir()
     (path / "empty").mkdir()
-    shutil.copy(made_videos["closed_gop.mp4"], path / "in" / "a.mp4")
-    shutil.copy(made_videos["closed_gop.mp4"], path / "again.mp4")
+    slow = make(Recipe("again.mp4", rate=10), path)  # four seconds
+    shutil.copy(slow, path / "in" / "a.mp4")
     (path / "notes.txt").write_text("no video")
     (path / "text.mp4").write_text("no video")
     (path / "file").write_text("in the way")

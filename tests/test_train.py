@@ -16,6 +16,7 @@ from prefect.logging import disable_run_logger
 import tasks.train
 from flows.cluster import open_cluster
 from flows.parameters import Compute
+from tasks.embedding.simclr import Checkpoint
 from tasks.errors import CoreframeError
 from tasks.jobs.train import Trained
 from tasks.store.store import Store
@@ -53,8 +54,9 @@ def gather(store: Store, folder: Path, cluster: str, max_frames: int = 1000) -> 
     return gather_frames.fn(store, folder, 32, max_frames, cluster)
 
 
-def train(gathered: Gathered, cluster: str, checkpoint: str | None = None) -> Trained:
-    return train_network.fn(gathered.frames, SETTINGS, 32, checkpoint, "cpu", cluster)
+def train(gathered: Gathered, cluster: str, out: Path, checkpoint: str | None = None) -> Trained:
+    out.mkdir(exist_ok=True)
+    return train_network.fn(gathered.frames, SETTINGS, 32, checkpoint, "cpu", cluster, out)
 
 
 def test_every_different_decodable_frame_is_learned_from(
@@ -89,11 +91,11 @@ def test_two_runs_give_the_same_checkpoint_and_it_embeds(
     store: Store, corpus: Path, tmp_path: Path, cluster: str
 ) -> None:
     gathered = gather(store, tmp_path / "frames", cluster)
-    one, other = train(gathered, cluster), train(gathered, cluster)
+    one = train(gathered, cluster, tmp_path / "model")
+    other = train(gathered, cluster, tmp_path / "other")
     assert one.checkpoint == other.checkpoint
     assert len(one.losses) == SETTINGS.max_epochs
-    (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "checkpoint.safetensors").write_bytes(one.checkpoint)
+    assert (tmp_path / "model" / "checkpoint.safetensors").read_bytes() == one.checkpoint
 
     name = f"simclr:{tmp_path}/model"
     embedded, _ = ingest([corpus], tmp_path / "embedded", cluster, embedder=name, batch_size=8)
@@ -104,14 +106,14 @@ def test_two_runs_give_the_same_checkpoint_and_it_embeds(
     cut, _ = ingest([corpus], tmp_path / "cut", cluster, embedder=name, batch_size=8, block_rows=7)
     assert np.array_equal(content(cut)[1], vectors)
 
-    further = train(gathered, cluster, checkpoint=str(tmp_path / "model"))
+    further = train(gathered, cluster, tmp_path / "further", checkpoint=str(tmp_path / "model"))
     assert further.losses[0] < one.losses[0]
     assert further.fingerprint != one.fingerprint
 
 
 def test_killed_workers_change_nothing(store: Store, tmp_path: Path, cluster: str) -> None:
     gathered = gather(store, tmp_path / "frames", cluster)
-    expected = train(gathered, cluster)
+    expected = train(gathered, cluster, tmp_path / "expected")
     original = tasks.train.gather
     killed = []
 
@@ -127,7 +129,7 @@ def test_killed_workers_change_nothing(store: Store, tmp_path: Path, cluster: st
         open_cluster(Compute(workers=2, device="cpu")) as processes,
         mock.patch("tasks.train.gather", gather_after_killing),
     ):
-        found = train(gathered, processes)
+        found = train(gathered, processes, tmp_path / "found")
     assert len(killed) == 2
     assert found.losses == expected.losses
     assert found.checkpoint == expected.checkpoint
@@ -144,7 +146,36 @@ def test_a_video_that_is_gone_is_named(corpus: Path, tmp_path: Path, cluster: st
     lost = len(whole.frames) - len(gathered.frames)
     assert lost > 0
     assert f"{lost} frames of {copy}/closed_gop.mp4 are left out: " in gathered.failures[0]
-    train(gathered, cluster)
+    train(gathered, cluster, tmp_path / "model")
+
+
+def test_an_interrupted_training_leaves_its_last_epoch(
+    store: Store, tmp_path: Path, cluster: str
+) -> None:
+    gathered = gather(store, tmp_path / "frames", cluster)
+    original = tasks.train.gather
+    calls = []
+
+    def interrupted(*arguments: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return original(*arguments)
+
+    with (
+        mock.patch("tasks.train.gather", interrupted),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        train(gathered, cluster, tmp_path / "model")
+    assert Checkpoint.read(str(tmp_path / "model")).epochs == 1
+    train(gathered, cluster, tmp_path / "more", checkpoint=str(tmp_path / "model"))
+
+
+def test_nothing_to_tell_apart(tmp_path: Path, cluster: str) -> None:
+    short = make(Recipe("short.mp4", frames=40, rate=25), tmp_path)
+    store, _ = ingest([short], tmp_path / "s", cluster)
+    with pytest.raises(CoreframeError, match=r"all 40 frames .* one video and within 2 s"):
+        gather(store, tmp_path / "frames", cluster)
 
 
 def test_too_few_frames(made_videos: dict[str, Path], tmp_path: Path, cluster: str) -> None:

@@ -35,16 +35,20 @@ class FixedBatches:
         vectors: list[torch.Tensor] = []
         start = 0
         while start < len(images):
-            some = images[start : start + self.batch_size]
-            short = self.batch_size - len(some)
+            size = self.batch_size  # which another thread may halve meanwhile
+            some = images[start : start + size]
+            short = size - len(some)
             filled = torch.cat((some, some[-1:].expand(short, *some.shape[1:]))) if short else some
+            found = None
             try:
-                vectors.append(network(filled)[: len(some)])
+                found = network(filled)
             except torch.OutOfMemoryError:
-                if self.batch_size == 1:
+                if size == 1:
                     raise
-                self.batch_size //= 2
+            if found is None:  # only here, outside of the handler, nothing holds what it computed
                 torch.cuda.empty_cache()
+                self.batch_size = min(self.batch_size, size // 2)
                 continue
+            vectors.append(found[: len(some)])
             start += len(some)
         return torch.cat(vectors)

@@ -11,7 +11,7 @@ import torch
 
 from tasks.embedding import huggingface, simclr
 from tasks.embedding.descriptor import DescriptorEmbedder
-from tasks.errors import UsageError
+from tasks.errors import CoreframeError, UsageError
 from tasks.lattice import quantise
 from tasks.video.pixels import Framing
 
@@ -127,13 +127,20 @@ def _make_embedder(spec: EmbedderSpec) -> Embedder:
     )
 
 
-@lru_cache
 def embedder_facts(spec: EmbedderSpec) -> EmbedderFacts:
     """Make an embedder on the CPU, see that it works, and let go of its weights.
 
     Raises:
         UsageError: as :func:`load_embedder`.
     """
+    place = Path(spec.name.partition(":")[2])
+    files = sorted(place.glob("*")) if place.is_dir() else [place]
+    return _facts(spec, tuple(file.stat().st_mtime_ns for file in files if file.is_file()))
+
+
+@lru_cache
+def _facts(spec: EmbedderSpec, changed_ns: tuple[int, ...]) -> EmbedderFacts:
+    """They are asked for twice a run, and hold for as long as the files are not written anew."""
     embedder = _make_embedder(replace(spec, device="cpu"))
     return EmbedderFacts(embedder.dim, embedder.framing.side_px, embedder.fingerprint)
 
@@ -148,9 +155,20 @@ def embed_images(embedder: Embedder, images: list[np.ndarray], device: torch.dev
 
     Returns:
         (len(images), dim) int16 lattice.
+
+    Raises:
+        CoreframeError: a vector is not finite.
     """
-    batch = torch.from_numpy(np.stack(images))
-    if device.type == "cuda":
-        batch = batch.pin_memory()  # copied by the GPU itself, while this thread goes on
+    shape = (len(images), *images[0].shape)
+    # from pinned memory a GPU fetches by itself, without a copy of the driver's in between
+    batch = torch.empty(shape, dtype=torch.uint8, pin_memory=device.type == "cuda")
+    np.stack(images, out=batch.numpy())
     with torch.inference_mode():
-        return quantise(embedder.embed(batch.to(device, non_blocking=True)))
+        vectors = embedder.embed(batch.to(device, non_blocking=True))
+        if not bool(torch.isfinite(vectors).all()):
+            raise CoreframeError(
+                f"the embedder {embedder.fingerprint} gives vectors that are not finite: its "
+                "weights are broken, or its numbers too large for a GPU without bfloat16. Use "
+                "--device cpu, or another model."
+            )
+        return quantise(vectors)

@@ -7,9 +7,7 @@ number of threads, as those of every neural network do.
 """
 
 import hashlib
-import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,30 +16,29 @@ from typing import Any
 import torch
 
 from tasks.embedding.batches import FixedBatches
+from tasks.embedding.preparation import (
+    PROCESSOR,
+    WHOLE_PROCESSOR,
+    Preparation,
+    first_line,
+    read_json,
+)
+from tasks.embedding.quiet import quiet
 from tasks.errors import UsageError
 from tasks.lattice import MAX_DIM
-from tasks.video.pixels import Framing, Resampling
 
 PREFIX = "hf:"
 VERSION = "1"
 
 FILES = (
     "config.json",
-    "preprocessor_config.json",
+    PROCESSOR,
+    WHOLE_PROCESSOR,
     "model.safetensors",
     "model.safetensors.index.json",
     "model-*-of-*.safetensors",
 )
 """All that is ever fetched from the hub."""
-
-RESAMPLING: dict[int, Resampling] = {
-    0: "nearest",
-    1: "lanczos",
-    2: "bilinear",
-    3: "bicubic",
-    4: "area",
-}
-"""Pillow's numbers, which the configurations use."""
 
 
 @dataclass(frozen=True)
@@ -104,8 +101,10 @@ class HuggingFaceEmbedder:
         _require_packages()
         place = name.removeprefix(PREFIX)
         self._folder = _folder(place)
-        self._family = _family(place, _read_json(place, self._folder / "config.json"))
-        self._preparation = _preparation(place, self._folder, input_px)
+        self._family = _family(place, read_json(place, self._folder / "config.json"))
+        self._preparation = Preparation.read(place, self._folder)
+        if input_px is not None:
+            self._preparation = self._preparation.with_side(input_px)
         self.framing = self._preparation.framing
         self._batches = FixedBatches(batch_size)
         self._device, self._dtype = device, _dtype(device)
@@ -152,12 +151,12 @@ class HuggingFaceEmbedder:
         try:
             with torch.inference_mode():
                 dim = self._vectors(blank).shape[1]
-        except (RuntimeError, ValueError) as error:
-            if isinstance(error, torch.OutOfMemoryError):
-                raise
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, ValueError, TypeError, AttributeError) as error:
             raise UsageError(
-                f"{place} cannot take pictures of {side} px: {_first_line(error)}. Leave "
-                "--input-size out, or give a larger one."
+                f"{place} cannot embed a picture of {side} x {side} px: {first_line(error)}. Use "
+                "another --input-size, or another model."
             ) from error
         if dim > MAX_DIM:
             raise UsageError(
@@ -165,17 +164,6 @@ class HuggingFaceEmbedder:
                 f"{MAX_DIM:,}: use another model."
             )
         return dim
-
-
-@dataclass(frozen=True)
-class Preparation:
-    """What a model's pictures are made of, as its image processor says."""
-
-    framing: Framing
-    scale: float
-    """By which uint8 values are multiplied; then `mean` is taken off, and `std` divides."""
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
 
 
 def is_local(name: str) -> bool:
@@ -189,8 +177,8 @@ def _require_packages() -> None:
         import transformers  # noqa: F401
     except ImportError as error:
         raise UsageError(
-            f"embedder {PREFIX}…: the package {error.name} is not installed here. "
-            "Run: pip install 'coreframe[hf]'."
+            f"embedder {PREFIX}…: the package {error.name} is not installed here. In Coreframe's "
+            "folder, run: pip install '.[hf]'."
         ) from error
 
 
@@ -214,13 +202,13 @@ def _folder(place: str) -> Path:
         f"folder here and use --embedder {PREFIX}FOLDER"
     )
     try:
-        with _quiet():
+        with quiet():
             return Path(
                 snapshot_download(name, revision=revision or None, allow_patterns=list(FILES))
             )
     except HFValidationError as error:
         raise UsageError(
-            f"{place} is neither a folder here nor the name of a model: {_first_line(error)}."
+            f"{place} is neither a folder here nor the name of a model: {first_line(error)}."
         ) from error
     except GatedRepoError as error:
         raise UsageError(
@@ -235,20 +223,8 @@ def _folder(place: str) -> Path:
     except Exception as error:  # whichever of its many the HTTP library raises
         raise UsageError(
             f"{place} is no folder here, and cannot be fetched from the hub "
-            f"({_first_line(error)}). {by_hand}."
+            f"({first_line(error)}). {by_hand}."
         ) from error
-
-
-def _read_json(place: str, path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text())
-    except OSError as error:
-        raise UsageError(
-            f"{place} has no readable {path.name} ({error.strerror}): it is no model as "
-            "transformers saves them."
-        ) from error
-    except ValueError as error:
-        raise UsageError(f"{place}: {path.name} is not JSON ({error}).") from error
 
 
 def _family(place: str, config: Mapping[str, Any]) -> Family:
@@ -274,18 +250,19 @@ def _load(place: str, folder: Path, family: Family) -> Any:
             "`save_pretrained`, which writes safetensors."
         )
     try:
-        with _quiet():
+        with quiet():
             model, found = getattr(transformers, family.model_class).from_pretrained(
                 folder,
                 use_safetensors=True,
                 local_files_only=True,
+                trust_remote_code=False,
                 dtype=torch.float32,
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,  # they are looked for below
                 **_arguments(folder, family),
             )
     except Exception as error:  # transformers raises whatever its readers do
-        raise UsageError(f"{place} cannot be loaded: {_first_line(error)}.") from error
+        raise UsageError(f"{place} cannot be loaded: {first_line(error)}.") from error
     lacking = sorted({*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])})
     if lacking:
         raise UsageError(
@@ -301,7 +278,7 @@ def _arguments(folder: Path, family: Family) -> dict[str, Any]:
         return dict(family.arguments)
     from transformers import AutoConfig
 
-    config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     if hasattr(config, "vision_config"):  # both towers: the size of their common space is theirs
         vision = config.vision_config
         vision.projection_dim = config.projection_dim
@@ -309,79 +286,9 @@ def _arguments(folder: Path, family: Family) -> dict[str, Any]:
     return {}
 
 
-def _preparation(place: str, folder: Path, input_px: int | None) -> Preparation:
-    """Read how pictures are prepared, scaled to another input size where one is asked for."""
-    said = _processor(place, folder)
-    size, crop = dict(said.get("size") or {}), dict(said.get("crop_size") or {})
-    shorter, squashed = size.get("shortest_edge"), size.get("height")
-    side: Any = shorter or squashed
-    if side is None or size.get("width") != squashed:
-        raise UsageError(f"{place}: its image processor makes pictures of {size}, not squares.")
-    if said.get("crop_pct"):  # ConvNeXt and ResNet
-        if side < 384:
-            shorter = int(side / said["crop_pct"])
-        else:
-            shorter, squashed = None, side
-    elif said.get("do_center_crop"):
-        whole, side = side, crop.get("height")
-        if side is None or side != crop.get("width") or side > whole:
-            raise UsageError(f"{place}: its image processor crops to {crop}, out of {size}.")
-    if input_px is not None and input_px != side:
-        shorter = shorter and round(shorter * input_px / side)
-        squashed = squashed and round(squashed * input_px / side)
-        side = input_px
-    resampling = RESAMPLING.get(said.get("resample", 2))
-    if resampling is None:
-        raise UsageError(f"{place}: its image processor resamples by {said['resample']}.")
-    if shorter is not None:
-        framing = Framing(side, shorter_px=shorter, resampling=resampling)
-    else:
-        framing = Framing(side, squashed_px=squashed, resampling=resampling)
-    scale = said.get("rescale_factor", 1 / 255) if said.get("do_rescale", True) else 1.0
-    mean, std = said.get("image_mean"), said.get("image_std")
-    if not said.get("do_normalize", True) or mean is None or std is None:
-        mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
-    return Preparation(framing, float(scale), tuple(map(float, mean)), tuple(map(float, std)))
-
-
-def _processor(place: str, folder: Path) -> dict[str, Any]:
-    """What a model's image processor is set to, its defaults included."""
-    from transformers import AutoImageProcessor
-
-    path = folder / "preprocessor_config.json"
-    written = _read_json(place, path)
-    try:
-        with _quiet():
-            return AutoImageProcessor.from_pretrained(
-                folder, backend="pil", local_files_only=True
-            ).to_dict()
-    except (ImportError, ValueError, OSError):  # not made without torchvision: DINOv3's
-        return written
-
-
 def _dtype(device: torch.device) -> torch.dtype:
     if device.type != "cuda":
         return torch.float32
-    return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0].rstrip(".:")
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the libraries' bars and warnings off the terminal, which is the command's."""
-    from huggingface_hub.utils.tqdm import disable_progress_bars
-    from transformers.utils import logging
-
-    before = logging.get_verbosity()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    disable_progress_bars()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(before)
-        logging.enable_progress_bar()
+    return (
+        torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    )

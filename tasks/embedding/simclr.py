@@ -149,14 +149,18 @@ class Checkpoint:
                     )
                 names = file.keys()
                 network.load_state_dict({name: file.get_tensor(name) for name in names})
+            return cls(network.eval(), **known)
+        except UsageError:
+            raise
         except OSError as error:
             raise UsageError(
                 f"no checkpoint at {path} ({error.strerror or 'not found'}): make one with "
                 "`coreframe train --store STORE --out FOLDER`."
             ) from error
-        except (SafetensorError, RuntimeError) as error:
-            raise UsageError(f"{path} cannot be read as a checkpoint ({error}).") from error
-        return cls(network.eval(), **known)
+        except (SafetensorError, RuntimeError, ValueError, TypeError, AttributeError) as error:
+            raise UsageError(
+                f"{path} cannot be read as a checkpoint of `coreframe train` ({error})."
+            ) from error
 
 
 def checkpoint_path(place: str) -> Path:

@@ -150,6 +150,8 @@ def embed_part(job: PartJob) -> Part:
         except SourceChangedError as error:
             part.unreadable[segment.video] = str(error)
             continue
+        except CoreframeError:  # the embedder's fault, not this file's
+            raise
         except Exception as error:  # whatever one file does, the others of the part go on
             part.unreadable[segment.video] = f"{type(error).__name__}: {error}"
             continue

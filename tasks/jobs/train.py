@@ -89,21 +89,16 @@ def epoch(
         return train_epoch(trainee, frames, settings, resolve_device(device))
 
 
-def last_loss(trainee: Trainee) -> float:
-    """Mean loss of the last epoch."""
-    return trainee.losses[-1]
-
-
 @dataclass(frozen=True)
 class Trained:
-    """What training ends with."""
+    """What an epoch of training ends with."""
 
     checkpoint: bytes
     """The content of the checkpoint's file."""
     fingerprint: str
     """Of the embedder that it makes."""
     losses: list[float]
-    """Mean loss of each epoch."""
+    """Mean loss of each epoch so far."""
 
 
 def finish(trainee: Trainee, frames: int, input_px: int) -> Trained:

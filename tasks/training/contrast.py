@@ -67,17 +67,15 @@ def train_epoch(
     epoch = len(trainee.losses)
     generator = torch.Generator().manual_seed(settings.seed * 2**20 + epoch)
     pictures = frames.open()
-    size = min(settings.batch_size, len(frames))
-    steps = len(frames) // size
     order = torch.randperm(len(frames), generator=generator).numpy()
+    steps = -(-len(frames) // settings.batch_size)
     first, stop = frames.neighbours(NEIGHBOUR_S)
     total = 0.0
-    for step in range(steps):
+    for step, here in enumerate(np.array_split(order, steps)):
         rate = LEARNING_RATE * _rate(epoch * steps + step + 1, settings.max_epochs * steps)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        here = order[step * size : (step + 1) * size]
-        drawn = torch.rand(size, generator=generator, dtype=torch.float64).numpy()
+        drawn = torch.rand(len(here), generator=generator, dtype=torch.float64).numpy()
         there = first[here] + (drawn * (stop - first)[here]).astype(np.int64)
         places = np.concatenate((here, there))
         views = random_views(pictures[places].to(device), generator)
@@ -86,8 +84,8 @@ def train_epoch(
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        total += loss.item()
-    trainee.losses.append(total / steps)
+        total += loss.item() * len(here)
+    trainee.losses.append(total / len(frames))
     return trainee
 
 

@@ -155,7 +155,8 @@ class Thumbnailer:
         image = np.rot90(small.to_ndarray(), turns)
         side = self._framing.side_px
         top, left = ((length - side) // 2 for length in image.shape[:2])
-        return image[top : top + side, left : left + side]
+        # a copy of the middle: a view would keep the whole picture in memory
+        return np.ascontiguousarray(image[top : top + side, left : left + side])
 
 
 def luminance_and_sharpness(frame: VideoFrame) -> tuple[float, float]:

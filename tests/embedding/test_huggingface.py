@@ -14,9 +14,10 @@ import torch
 import transformers
 from torch.nn.functional import interpolate, normalize
 
-from tasks.embedding.embedder import EmbedderSpec, embed_images, load_embedder
+from tasks.embedding.embedder import EmbedderSpec, embed_images, embedder_facts, load_embedder
 from tasks.embedding.huggingface import FAMILIES, HuggingFaceEmbedder
-from tasks.errors import UsageError
+from tasks.embedding.preparation import Preparation
+from tasks.errors import CoreframeError, UsageError
 from tasks.lattice import SCALE
 from tasks.video.pixels import Framing, Thumbnailer, upright_rgb
 from tests.embedding.models import EXAMPLES, SIDE_PX, rewrite
@@ -129,7 +130,7 @@ def test_other_input_sizes(name: str, saved: dict[str, Path]) -> None:
 
 
 def test_input_size_below_a_patch_is_refused(saved: dict[str, Path]) -> None:
-    with pytest.raises(UsageError, match=r"cannot take pictures of 4 px.*--input-size"):
+    with pytest.raises(UsageError, match=r"cannot embed a picture of 4 x 4 px.*--input-size"):
         embedder(saved["vit"], 4)
 
 
@@ -230,8 +231,12 @@ def test_torn_weights(broken: Path) -> None:
     ("file", "settings", "message"),
     [
         ("config.json", {"model_type": "bert"}, "of type bert, .* use one of clip, .*vit"),
-        ("preprocessor_config.json", {"size": {"height": 32, "width": 48}}, "not squares"),
+        ("preprocessor_config.json", {"size": {"height": 32, "width": 48}}, "no squares"),
         ("preprocessor_config.json", {"resample": 5}, "resamples by 5"),
+        ("preprocessor_config.json", {"rescale_factor": None}, "float"),
+        ("preprocessor_config.json", {"image_mean": [0.5]}, "not enough values"),
+        ("preprocessor_config.json", {"size": "large"}, "image processor can"),
+        ("preprocessor_config.json", {"image_processor_type": "New"}, "cannot be made"),
         (
             "preprocessor_config.json",
             {"do_center_crop": True, "crop_size": {"height": 64, "width": 64}},
@@ -255,6 +260,76 @@ def test_missing_and_mangled_settings(file: str, broken: Path) -> None:
     (broken / file).unlink()
     with pytest.raises(UsageError, match=f"no readable {file}"):
         embedder(broken)
+
+
+def test_code_of_a_model_is_not_run(broken: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = "from pathlib import Path\nPath(__file__).with_name('ran').touch()\nclass Mine: pass\n"
+    (broken / "mine.py").write_text(code)
+    entry = {"auto_map": {"AutoImageProcessor": "mine.Mine", "AutoModel": "mine.Mine"}}
+    rewrite(broken / "preprocessor_config.json", image_processor_type="Mine", **entry)
+    rewrite(broken / "config.json", **entry)
+    monkeypatch.setattr("builtins.input", lambda *_: "y")
+    with pytest.raises(UsageError, match="its image processor cannot be made"):
+        embedder(broken)
+    assert not list(broken.rglob("ran"))
+
+
+def test_settings_as_old_and_new_files_have_them(saved: dict[str, Path], tmp_path: Path) -> None:
+    """Sizes of one number; all of a processor in one file; ConvNeXt's share not given."""
+
+    def framing(name: str, **settings: object) -> Framing:
+        folder = tmp_path / f"{name}-{len(list(tmp_path.iterdir()))}"
+        shutil.copytree(saved[name], folder)
+        rewrite(folder / "preprocessor_config.json", **settings)
+        return Preparation.read(name, folder).framing
+
+    assert framing("vit", size=48) == Framing(48, squashed_px=48, resampling="bilinear")
+    clip = framing("clip", size=64, crop_size=48)
+    assert clip == Framing(48, shorter_px=64, resampling="bicubic")
+    for pct in (None, 0.875):
+        for size, whole in ((96, 109), (384, None)):
+            found = framing("convnext", size={"shortest_edge": size}, crop_pct=pct)
+            assert found == Framing(size, shorter_px=whole, resampling="bicubic")
+
+    folder = tmp_path / "whole"
+    shutil.copytree(saved["siglip"], folder)
+    alone = json.loads((folder / "preprocessor_config.json").read_text())
+    (folder / "preprocessor_config.json").unlink()
+    (folder / "processor_config.json").write_text(json.dumps({"image_processor": alone}))
+    assert embedder(folder).framing == embedder(saved["siglip"]).framing
+
+
+def test_dinov3_s_own_settings(saved: dict[str, Path], tmp_path: Path) -> None:
+    """Its processor cannot be made without torchvision."""
+    folder = tmp_path / "dinov3"
+    shutil.copytree(saved["dinov3_vit"], folder)
+    path = folder / "preprocessor_config.json"
+    path.write_text(json.dumps({"image_processor_type": "DINOv3ViTImageProcessorFast"}))
+    usual = embedder(folder)._preparation
+    assert usual.framing == Framing(224, squashed_px=224, resampling="bilinear")
+    assert usual.mean == (0.485, 0.456, 0.406)
+    assert usual.scale == 1 / 255
+    rewrite(path, size={"height": 64, "width": 64}, image_mean=0.5, resample=3)
+    other = embedder(folder)._preparation
+    assert other.framing == Framing(64, squashed_px=64, resampling="bicubic")
+    assert other.mean == (0.5, 0.5, 0.5)
+
+
+def test_vectors_that_are_not_finite_are_refused(broken: Path) -> None:
+    model = transformers.AutoModel.from_pretrained(broken, add_pooling_layer=False)
+    model.layernorm.bias.data[0] = torch.nan
+    model.save_pretrained(broken)
+    spec = EmbedderSpec(f"hf:{broken}", device="cpu", batch_size=4)
+    with pytest.raises(CoreframeError, match=r"not finite.*--device cpu"):
+        embed_images(load_embedder(spec), list(pictures(SIDE_PX)), CPU)
+
+
+def test_facts_follow_the_files(broken: Path) -> None:
+    spec = EmbedderSpec(f"hf:{broken}", device="cpu")
+    before = embedder_facts(spec)
+    assert embedder_facts(spec) is before
+    rewrite(broken / "preprocessor_config.json", resample=3)
+    assert embedder_facts(spec).fingerprint != before.fingerprint
 
 
 def test_hub_out_of_reach(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -291,7 +366,7 @@ def test_no_name() -> None:
 
 def test_without_the_packages(monkeypatch: pytest.MonkeyPatch, saved: dict[str, Path]) -> None:
     monkeypatch.setitem(sys.modules, "transformers", None)
-    with pytest.raises(UsageError, match=r"transformers is not installed.*'coreframe\[hf\]'"):
+    with pytest.raises(UsageError, match=r"transformers is not installed.*pip install '\.\[hf\]'"):
         embedder(saved["vit"])
 
 

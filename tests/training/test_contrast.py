@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch.nn.functional import normalize
 
-from tasks.embedding.simclr import DIM, Checkpoint
+from tasks.embedding.simclr import DIM, KIND, Checkpoint
+from tasks.errors import UsageError
 from tasks.jobs import train as job
 from tasks.training.contrast import (
     TEMPERATURE,
@@ -18,7 +20,7 @@ from tasks.training.contrast import (
     new_network,
     train_epoch,
 )
-from tasks.training.frames import TrainingFrames
+from tasks.training.frames import Pictures, TrainingFrames
 from tasks.training.settings import TrainingSettings
 from tests.videos import scenes
 
@@ -121,9 +123,49 @@ def test_torch_s_own_generator_is_left_alone(frames: TrainingFrames) -> None:
     assert torch.equal(torch.rand(3), expected)
 
 
+def test_every_frame_is_shown_once_an_epoch(
+    frames: TrainingFrames, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[int] = []
+    sizes = []
+    original = Pictures.__getitem__
+
+    def noted(self: Pictures, places: np.ndarray) -> torch.Tensor:
+        shown.extend(places[: len(places) // 2].tolist())
+        sizes.append(len(places) // 2)
+        return original(self, places)
+
+    monkeypatch.setattr(Pictures, "__getitem__", noted)
+    trained(frames, 1, TrainingSettings(max_epochs=1, batch_size=19))
+    assert sorted(shown) == list(range(80))
+    assert sizes == [16] * 5
+
+
 def test_fewer_frames_than_a_batch(frames: TrainingFrames) -> None:
     settings = TrainingSettings(max_epochs=1, batch_size=4096)
     assert math.isfinite(trained(frames, 1, settings).losses[0])
+
+
+@pytest.mark.parametrize(
+    ("metadata", "sentence"),
+    [
+        (None, "was not written by this version"),
+        ({"coreframe": '{"kind": "simclr 0"}'}, "was not written by this version"),
+        ({"coreframe": "no JSON"}, "cannot be read as a checkpoint"),
+        ({"coreframe": "[]"}, "cannot be read as a checkpoint"),
+        ({"coreframe": f'{{"kind": "{KIND}"}}'}, "cannot be read as a checkpoint"),
+    ],
+)
+def test_what_is_no_checkpoint(
+    metadata: dict[str, str] | None, sentence: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "checkpoint.safetensors"
+    save_file(new_network(0).state_dict(), file, metadata)
+    with pytest.raises(UsageError, match=sentence):
+        Checkpoint.read(str(tmp_path))
+    save_file({"other": torch.zeros(1)}, file, metadata)
+    with pytest.raises(UsageError, match=r"was not written|cannot be read"):
+        Checkpoint.read(str(tmp_path))
 
 
 def test_checkpoint_round_trip(frames: TrainingFrames, tmp_path: Path) -> None:
