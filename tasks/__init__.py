@@ -2,7 +2,7 @@
 
 Modules at this level may import Prefect and Dask. The packages below import neither, and never
 import this level's stages: `jobs` is what workers run, made from `video`, `store`, `embedding`,
-`selection`, `metrics` and `reporting`. ``tests/test_layers.py`` keeps it so.
+`selection`, `training`, `metrics` and `reporting`. ``tests/test_layers.py`` keeps it so.
 """
 
 import os
