@@ -25,6 +25,9 @@ SETTINGS = {
     # Dask's profiler looks at all threads every 10 ms through sys._current_frames(), which can
     # deadlock a process under CPython 3.11 (seen here); nobody reads its profiles.
     "distributed.worker.profile.enabled": False,
+    # Vectors that all workers need go with a task, so that they can be had again when the worker
+    # that holds them dies; from 10 MB on Dask would warn of that on the terminal.
+    "distributed.admin.large-graph-warning-threshold": "1GB",
     # Workers know their memory limit and stay below it by themselves. What they hold is no use on
     # disk, and a worker that Dask pauses for what it holds never gets below the mark again. One
     # that comes near the limit all the same is still ended, at 0.95 of it.

@@ -1,4 +1,5 @@
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from dask.distributed import Client, Worker
 from flows.cluster import open_cluster
 from flows.parameters import Compute
 from tasks.errors import CoreframeError, UsageError
+from tasks.measure import _statistics
 from tests.runs import content, ingest
 
 
@@ -21,6 +23,18 @@ def test_local_cluster_has_the_workers_asked_for() -> None:
         assert len(client.nthreads()) == 3
         assert set(client.nthreads().values()) == {1}
         assert cluster.startswith("tcp://127.0.0.1")
+
+
+def test_what_all_workers_need_is_sent_without_a_warning() -> None:
+    vectors = np.zeros((9000, 710), np.int16)
+    vectors[:, 0] = 4000
+    with (
+        open_cluster(Compute(workers=1, device="cpu")) as cluster,
+        Client(cluster) as client,
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("error")
+        assert _statistics(client, vectors).summary()["l2_max"] == 0
 
 
 def test_workers_leave_what_they_hold_where_it_is() -> None:
