@@ -6,6 +6,7 @@ from pathlib import Path
 
 import dask
 import pytest
+import torch
 from dask.distributed import LocalCluster
 
 from flows.cluster import SETTINGS
@@ -14,6 +15,10 @@ from tests.videos import RECIPES, make
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("PREFECT_LOGGING_LEVEL", "ERROR")
 os.environ.setdefault("SVT_LOG", "0")  # the AV1 encoder talks much
+
+
+# Tests run side by side, one process a core: threads that wait for each other's cores would spin.
+torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ from tasks.training.settings import TrainingSettings
 from tests.runs import content, ingest
 from tests.videos import Recipe, damage, make, sequential_rgb
 
-SETTINGS = TrainingSettings(max_epochs=2, batch_size=16)
+SETTINGS = TrainingSettings(max_epochs=2, batch_size=16, threads=1)
 
 
 @pytest.fixture(autouse=True)

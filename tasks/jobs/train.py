@@ -85,7 +85,7 @@ def epoch(
     trainee: Trainee, frames: TrainingFrames, settings: TrainingSettings, device: str
 ) -> Trainee:
     """See :func:`tasks.training.contrast.train_epoch`."""
-    with _all_cores():
+    with _threads(settings.threads):
         return train_epoch(trainee, frames, settings, resolve_device(device))
 
 
@@ -109,16 +109,16 @@ def finish(trainee: Trainee, frames: int, input_px: int) -> Trained:
 
 
 @contextmanager
-def _all_cores() -> Iterator[None]:
-    """Compute on every core: the other workers of this machine have nothing to do meanwhile.
+def _threads(count: int | None) -> Iterator[None]:
+    """Compute with so many threads; by default on every core.
 
-    It also makes the result independent of how many workers share the machine.
+    The other workers of the machine have nothing to do meanwhile, and the result does not depend
+    on how many there are.
     """
     before = torch.get_num_threads()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    torch.set_num_threads(cores or 1)
+    torch.set_num_threads(count or cores or 1)
     deterministic = torch.are_deterministic_algorithms_enabled()
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what it then needs on a GPU
     torch.use_deterministic_algorithms(True)
     try:
         yield

@@ -11,3 +11,5 @@ class TrainingSettings:
     batch_size: int = 128
     """Moments a step; each is seen twice."""
     seed: int = 0
+    threads: int | None = None
+    """CPU threads; None for one a core. The last bits of the result depend on it."""

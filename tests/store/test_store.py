@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +77,6 @@ def test_no_temporary_file_is_left_behind(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("field", "other"),
     [
-        ("embedder", "simclr"),
         ("fingerprint", "descriptor-2"),
         ("sampling", "2 fps"),
         ("crop", "8:8:0:0"),
@@ -90,6 +90,15 @@ def test_other_settings_are_refused_by_name(field: str, other: object, tmp_path:
         Store.open_or_create(tmp_path / "store", wanted)
     with pytest.raises(UsageError, match="block-rows 4, not 8"):
         Store.open_or_create(tmp_path / "store", SETTINGS, 8)
+
+
+def test_the_same_embedder_may_be_written_in_another_way(tmp_path: Path) -> None:
+    store_of(tmp_path, 4)
+    moved = replace(SETTINGS, embedder="hf:another/way/to/it")
+    assert Store.open_or_create(tmp_path / "store", moved).settings.embedder == "descriptor"
+    other = replace(moved, fingerprint="hf-1")
+    with pytest.raises(UsageError, match="made with embedder descriptor, not hf:another"):
+        Store.open_or_create(tmp_path / "store", other)
 
 
 def test_what_is_no_store_is_not_written_into(tmp_path: Path) -> None:
