@@ -15,6 +15,7 @@ from tasks.jobs.train import FramesJob, Trained, read_frames
 from tasks.progress import stage_bar
 from tasks.report import write_trained
 from tasks.select import read_corpus
+from tasks.selection.baselines import fixed_rate_rows
 from tasks.stage import stage
 from tasks.store.store import Store
 from tasks.training.contrast import UNDECIDED_S
@@ -58,7 +59,7 @@ def gather_frames(
     corpus = read_corpus(store, ["row", "video", "frame_index", "time_s", "digest"])
     unique = corpus.drop_duplicates("digest", keep="first")
     count = min(max_frames, len(unique))
-    chosen = unique.iloc[(2 * np.arange(count) + 1) * len(unique) // (2 * max(1, count))]
+    chosen = unique.iloc[fixed_rate_rows(np.arange(len(unique)), count)]
     videos = {video.video: video for video in store.read_catalogue().videos}
     crop = Crop.parse(store.settings.crop) if store.settings.crop else None
 

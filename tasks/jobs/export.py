@@ -46,8 +46,7 @@ class Exported:
 def export_job(job: ExportJob) -> Exported:
     """Decode one job's frames, check their digests, write and measure them."""
     index = Store.open(job.store).read_index(job.fingerprint)
-    place_of = {int(i): place for place, i in enumerate(index.frame_index.tolist()) if i >= 0}
-    positions = np.array([place_of[i] for i in job.frame_index], np.int64)
+    positions = index.positions_of(job.frame_index)
     due = dict(zip(positions.tolist(), range(len(positions)), strict=True))
     digest = np.zeros(len(index), np.uint64)
     digest[positions] = np.array(job.digest, np.uint64)

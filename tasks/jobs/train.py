@@ -56,8 +56,7 @@ class FramesRead:
 def read_frames(job: FramesJob) -> FramesRead:
     """Decode frames and write them as (m, side, side, 3) uint8 RGB."""
     index = Store.open(job.store).read_index(job.fingerprint)
-    place_of = {int(i): place for place, i in enumerate(index.frame_index.tolist()) if i >= 0}
-    positions = np.array([place_of[i] for i in job.frame_index.tolist()], np.int64)
+    positions = index.positions_of(job.frame_index.tolist())
     time_of = dict(zip(positions.tolist(), job.time_s.tolist(), strict=True))
     thumbnail = Thumbnailer(Framing(job.input_px), job.crop)
     images, times, trouble = [], [], ""

@@ -10,7 +10,7 @@ Two ways to know a video's frames:
   checked against its digest, so a damaged file may be cut into segments as freely as a sound one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
@@ -86,6 +86,11 @@ class VideoIndex:
     def surveyed(self) -> bool:
         """Whether a census has been taken."""
         return self.digest is not None
+
+    def positions_of(self, frame_index: Sequence[int]) -> np.ndarray:
+        """(n,) int64 positions of the frames with these indices, in the order asked."""
+        place_of = {int(i): place for place, i in enumerate(self.frame_index.tolist()) if i >= 0}
+        return np.array([place_of[i] for i in frame_index], np.int64)
 
     def time_s(self) -> np.ndarray:
         """(frames,) float64 seconds on the file's own clock."""
