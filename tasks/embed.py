@@ -10,14 +10,13 @@ from tasks.dispatch import run_jobs, workers
 from tasks.embedding.embedder import EmbedderSpec
 from tasks.jobs.embed import (
     BlockJob,
-    BlockReport,
     PartJob,
     commit_block,
     embed_part,
     plan_parts,
     plan_segments,
 )
-from tasks.jobs.index import CensusJob, survey
+from tasks.jobs.index import CensusJob, take_and_keep_census
 from tasks.progress import stage_bar
 from tasks.stage import stage
 from tasks.store.catalogue import Catalogue, Video
@@ -74,17 +73,27 @@ def embed_frames(
             for segments in plan_parts(ordered, many, lambda video: _seekable(store, video)):
                 yield PartJob(str(store.path), segments, sampling, crop, embedder)
 
-        def embed(videos: Sequence[Video]) -> dict[int, str]:
-            damaged: dict[int, str] = {}
+        def embed(videos: Sequence[Video]) -> set[int]:
+            damaged: set[int] = set()
+            censuses: set[int] = set()
             unreadable: dict[int, str] = {}
             held: dict[int, dict[int, tuple[int, int]]] = {}
             missing = sum(video.rows - video.decoded - video.undecodable for video in videos)
             with stage_bar("embed", missing, "frames") as advance:
                 needs = _Parts(client, store, parts(videos))
                 for _, report in run_jobs(client, commit_block, blocks(videos), _describe, needs):
-                    _note(report, counts, held, damaged, unreadable)
+                    counts.blocks += 1
+                    counts.frames += report.embedded
+                    damaged.update(report.damaged)
+                    censuses.update(report.censuses)
+                    unreadable.update(report.unreadable)
+                    for video, note in report.notes.items():
+                        catalogue.update(video, note=note)
+                    for video, pair in report.counts.items():
+                        held.setdefault(video, {})[report.block] = pair
                     advance(report.embedded)
-            _count(store, catalogue, held, {**damaged, **unreadable})
+            counts.censuses += len(censuses)
+            _count(store, catalogue, held, unreadable)
             store.write_catalogue(catalogue)
             return damaged
 
@@ -94,17 +103,15 @@ def embed_frames(
         if damaged:
             wanted = [catalogue.videos[number] for number in sorted(damaged)]
             surveyed = []
-            for job, report in run_jobs(
-                client, survey, _census_jobs(store, wanted), _describe_census
-            ):
+            jobs = _census_jobs(store, wanted)
+            for job, trouble in run_jobs(client, take_and_keep_census, jobs, _describe_census):
                 counts.censuses += 1
-                if report.taken:
-                    note = report.reason or damaged[job.video]
-                    reset = {"decoded": 0, "undecodable": 0, "state": "pending"}
-                    catalogue.update(job.video, note=note, **reset)
-                    surveyed.append(job.video)
+                if trouble:
+                    catalogue.update(job.video, reason=trouble)
                 else:
-                    catalogue.update(job.video, reason=report.reason)
+                    reset = {"decoded": 0, "undecodable": 0, "state": "pending"}
+                    catalogue.update(job.video, **reset)
+                    surveyed.append(job.video)
             store.write_catalogue(catalogue)
             embed([catalogue.videos[number] for number in sorted(surveyed)])
     return counts
@@ -136,21 +143,6 @@ class _Parts:
 def _seekable(store: Store, video: Video) -> bool:
     """Whether decoding may start at keyframes; only what is noted as odd may not."""
     return not video.note or store.read_index(video.fingerprint).seekable
-
-
-def _note(
-    report: BlockReport,
-    counts: EmbedCounts,
-    held: dict[int, dict[int, tuple[int, int]]],
-    damaged: dict[int, str],
-    unreadable: dict[int, str],
-) -> None:
-    counts.blocks += 1
-    counts.frames += report.embedded
-    damaged.update(report.damaged)
-    unreadable.update(report.unreadable)
-    for video, pair in report.counts.items():
-        held.setdefault(video, {})[report.block] = pair
 
 
 def _count(

@@ -17,7 +17,13 @@ from tasks.embedding.embedder import (
     load_embedder,
     resolve_device,
 )
-from tasks.errors import CoreframeError, DamagedVideoError, SourceChangedError
+from tasks.errors import (
+    BrokenVideoError,
+    CoreframeError,
+    DamagedVideoError,
+    SourceChangedError,
+)
+from tasks.jobs.index import survey
 from tasks.store.catalogue import Video
 from tasks.store.frames import OK, UNDECODABLE, frames_table
 from tasks.store.store import Store
@@ -86,8 +92,12 @@ class Part:
     records: "list[Record]" = field(default_factory=list)
     vectors: list[np.ndarray] = field(default_factory=list)
     """(dim,) int16 lattice each; zeros where there is no frame."""
-    damaged: dict[int, str] = field(default_factory=dict)
-    """video -> why it needs a census before its rows here can be embedded."""
+    damaged: set[int] = field(default_factory=set)
+    """Videos that need a census before their rows here can be embedded."""
+    notes: dict[int, str] = field(default_factory=dict)
+    """video -> what its census met."""
+    censuses: set[int] = field(default_factory=set)
+    """Videos of which one was taken here."""
     unreadable: dict[int, str] = field(default_factory=dict)
     """video -> why its rows here stay uncommitted."""
 
@@ -113,9 +123,11 @@ class BlockReport:
     """video -> (decoded, undecodable), over all of its rows committed in this block."""
     embedded: int = 0
     """Rows newly committed by this call."""
-    damaged: dict[int, str] = field(default_factory=dict)
+    damaged: set[int] = field(default_factory=set)
+    notes: dict[int, str] = field(default_factory=dict)
+    censuses: set[int] = field(default_factory=set)
     unreadable: dict[int, str] = field(default_factory=dict)
-    """Both of the parts that the block was made of; see :class:`Part`."""
+    """All four of the parts that the block was made of; see :class:`Part`."""
 
 
 Record = tuple[int, int, int, int, float, int, float, float, str]
@@ -131,7 +143,9 @@ def embed_part(job: PartJob) -> Part:
     embedder = _embedder(job, store)
     part = Part()
     for segment in job.segments:
-        index = store.read_index(segment.fingerprint)
+        facts, index = store.read_facts_and_index(segment.fingerprint)
+        if index.surveyed:
+            part.notes[segment.video] = facts.note
         positions = job.sampling.positions(index)
         ends = (segment.start, segment.stop)
         own = slice(*(at_keyframe(index, positions, place, segment.slack) for place in ends))
@@ -140,14 +154,19 @@ def embed_part(job: PartJob) -> Part:
         missing = np.array([row not in done for row in rows.tolist()], bool)
         if not missing.any():
             continue
+        wanted = (positions[own][missing], rows[missing])
         try:
-            fresh = _embed_segment(
-                job, embedder, segment, index, positions[own][missing], rows[missing]
-            )
-        except DamagedVideoError as error:
-            part.damaged[segment.video] = str(error)
-            continue
-        except SourceChangedError as error:
+            try:
+                fresh = _embed_segment(job, embedder, segment, index, *wanted)
+            except DamagedVideoError:
+                if len(rows) < len(positions):  # others may be at work on the rest of it
+                    part.damaged.add(segment.video)
+                    continue
+                part.notes[segment.video] = survey(store, segment.source, segment.fingerprint)
+                part.censuses.add(segment.video)
+                index = store.read_index(segment.fingerprint)
+                fresh = _embed_segment(job, embedder, segment, index, *wanted)
+        except (SourceChangedError, BrokenVideoError) as error:
             part.unreadable[segment.video] = str(error)
             continue
         except CoreframeError:  # the embedder's fault, not this file's
@@ -200,6 +219,8 @@ def commit_block(job: BlockJob, parts: Sequence[Part]) -> BlockReport:
             vectors[row - start] = held[row - start]
     for part in parts:
         report.damaged |= part.damaged
+        report.notes |= part.notes
+        report.censuses |= part.censuses
         report.unreadable |= part.unreadable
         for record, vector in zip(part.records, part.vectors, strict=True):
             row = record[0]

@@ -92,22 +92,26 @@ class CensusJob:
     fingerprint: str
 
 
-@dataclass(frozen=True)
-class CensusReport:
-    """What a census found."""
-
-    taken: bool
-    reason: str
-    """The first decoding error ("" when there was none), or why there is no census."""
-
-
-def survey(job: CensusJob) -> CensusReport:
-    """Take a video's census and keep it as its index."""
-    store = Store.open(job.store)
-    facts, demuxed = store.read_facts_and_index(job.fingerprint)
+def take_and_keep_census(job: CensusJob) -> str:
+    """Take a video's census on its own: why there is none, or "" when it is in the store."""
     try:
-        index, trouble = take_census(job.source, demuxed)
+        survey(Store.open(job.store), job.source, job.fingerprint)
     except (BrokenVideoError, NotAVideoError, OSError) as error:
-        return CensusReport(False, str(error))
-    store.write_index(job.fingerprint, facts, index)
-    return CensusReport(True, trouble)
+        return str(error)
+    return ""
+
+
+def survey(store: Store, source: str, content: str) -> str:
+    """Take a video's census and keep it as its index, with a note of what it met.
+
+    Returns:
+        The note.
+
+    Raises:
+        BrokenVideoError, NotAVideoError, OSError: nothing can be decoded any more.
+    """
+    facts, demuxed = store.read_facts_and_index(content)
+    index, trouble = take_census(source, demuxed)
+    note = trouble or "it does not decode as its packets promise"
+    store.write_index(content, replace(facts, note=note), index)
+    return note
