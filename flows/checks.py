@@ -18,6 +18,9 @@ from tasks.store.store import Store, StoreSettings
 from tasks.video.container import open_video
 from tasks.video.discover import SourceFile, discover, readable
 
+LOST = ("broken", "pending", "quarantined")
+"""States of videos of which no frame, or not every planned one, is to be had."""
+
 
 def check_corpus(corpus: Corpus, store: str, out: str | None = None) -> list[SourceFile]:
     """Find the files, and refuse what can only be a mistake before anything is started.
@@ -92,7 +95,7 @@ def check_selecting(store: str, selecting: Selecting) -> None:
     if selecting.preselected is not None:
         read_preselected(selecting.preselected)
     if selecting.name is not None:
-        NamedSelection(Path(store), selecting.name)
+        NamedSelection(store, selecting.name)
 
 
 def check_training(training: Training) -> int:
@@ -165,7 +168,7 @@ def check_selectable(store: Store, videos: Sequence[Video]) -> None:
 def _lost(videos: Sequence[Video]) -> tuple[list[Video], int]:
     """The videos of which no frame, or not every planned one, was read; and how many there are."""
     counted = [video for video in videos if video.state != "skipped"]
-    return [video for video in counted if video.state in ("broken", "pending")], len(counted)
+    return [video for video in counted if video.state in LOST], len(counted)
 
 
 def _reasons(videos: Sequence[Video]) -> str:

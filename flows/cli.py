@@ -46,6 +46,12 @@ Exclude = Annotated[
 CorruptThreshold = Annotated[
     float, typer.Option(help="Share of broken videos above which the run ends in an error.")
 ]
+VideoTimeout = Annotated[
+    float, typer.Option(help="Seconds without a frame after which a video is quarantined.")
+]
+RetryQuarantined = Annotated[
+    bool, typer.Option("--retry-quarantined", help="Try videos again that killed workers.")
+]
 SampleFps = Annotated[
     str | None,
     typer.Option(help="Frames per second to keep, as ffmpeg -vf fps does [default: all]."),
@@ -100,6 +106,9 @@ CountPreselected = Annotated[
 Name = Annotated[
     str | None, typer.Option(help="Keep the selection in the store under this name; extend it.")
 ]
+DropGone = Annotated[
+    bool, typer.Option("--drop-gone", help="With --name: drop frames whose videos are gone.")
+]
 MemoryLimit = Annotated[
     str | None, typer.Option(help="Of each local process, such as 2GB [default: all there is].")
 ]
@@ -129,6 +138,9 @@ ClusterOption = Annotated[
     str | None,
     typer.Option("--cluster", help="tcp://... of a Dask scheduler, or a file naming it."),
 ]
+Wait = Annotated[
+    float, typer.Option(help="Seconds to wait for another run that writes to the store.")
+]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 
 
@@ -141,6 +153,8 @@ def curate(
     include: Include = None,
     exclude: Exclude = None,
     corrupt_threshold: CorruptThreshold = 0.1,
+    video_timeout: VideoTimeout = 300.0,
+    retry_quarantined: RetryQuarantined = False,
     sample_fps: SampleFps = None,
     every: Every = 1,
     crop: Crop = None,
@@ -164,6 +178,7 @@ def curate(
     preselected: Preselected = None,
     count_preselected: CountPreselected = False,
     name: Name = None,
+    drop_gone: DropGone = False,
     resize: Resize = None,
     format: Format = "png",
     quality: Quality = 95,
@@ -171,6 +186,7 @@ def curate(
     cluster: ClusterOption = None,
     device: Device = "auto",
     memory_limit: MemoryLimit = None,
+    wait: Wait = 0.0,
 ) -> None:
     """Do everything: index, embed what is new, select, export, compare."""
     given = dict(locals())
@@ -190,6 +206,8 @@ def ingest(
     include: Include = None,
     exclude: Exclude = None,
     corrupt_threshold: CorruptThreshold = 0.1,
+    video_timeout: VideoTimeout = 300.0,
+    retry_quarantined: RetryQuarantined = False,
     sample_fps: SampleFps = None,
     every: Every = 1,
     crop: Crop = None,
@@ -201,6 +219,7 @@ def ingest(
     cluster: ClusterOption = None,
     device: Device = "auto",
     memory_limit: MemoryLimit = None,
+    wait: Wait = 0.0,
 ) -> None:
     """Index the videos and embed the frames that the store lacks."""
     given = dict(locals())
@@ -232,6 +251,7 @@ def select(
     preselected: Preselected = None,
     count_preselected: CountPreselected = False,
     name: Name = None,
+    drop_gone: DropGone = False,
     resize: Resize = None,
     format: Format = "png",
     quality: Quality = 95,
@@ -239,6 +259,7 @@ def select(
     cluster: ClusterOption = None,
     device: Device = "auto",
     memory_limit: MemoryLimit = None,
+    wait: Wait = 0.0,
 ) -> None:
     """Select from an existing store, write the frames, compare the methods."""
     given = dict(locals())
@@ -264,6 +285,7 @@ def train(
     cluster: ClusterOption = None,
     device: Device = "auto",
     memory_limit: MemoryLimit = None,
+    wait: Wait = 0.0,
 ) -> None:
     """Teach the simclr embedder on the frames of an existing store."""
     given = dict(locals())

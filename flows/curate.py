@@ -15,7 +15,9 @@ from flows.checks import (
 from flows.cluster import open_cluster
 from flows.ingest import ingest_stages
 from flows.parameters import Compute, Corpus, Ingestion, Picture, Selecting
+from flows.record import recorded
 from flows.selection import selection_stages
+from tasks.report import standing_result
 
 
 @flow(name="curate", flow_run_name="curate-into-{out}")
@@ -28,7 +30,11 @@ def curate(
     picture: Picture = Picture(),  # noqa: B008
     compute: Compute = Compute(),  # noqa: B008
 ) -> dict[str, Any]:
-    """Index, embed, select, export, metrics, report. Only what the store lacks is embedded."""
+    """Index, embed, select, export, metrics, report. Only what the store lacks is embedded.
+
+    A selection with a name is extended; when nothing has changed since the output folder was
+    written, it is left as it is.
+    """
     files = check_corpus(corpus, store, out)
     check_selecting(store, selecting)
     folder = output_folder(out)
@@ -43,11 +49,25 @@ def curate(
         "compute": compute.model_dump(),
     }
     timings: dict[str, float] = {}
-    with open_cluster(compute) as cluster:
-        ingested = ingest_stages(opened, files, ingestion, compute, cluster, timings)
-        check_selectable(opened, ingested.videos)
-        result = selection_stages(
-            opened, folder, ingested, selecting, picture, compute, cluster, timings, parameters
-        )
-    check_broken(ingested.videos, corpus.corrupt_threshold)
+    with recorded(opened, "curate", parameters, compute.wait) as record:
+        with open_cluster(compute) as cluster:
+            ingested = ingest_stages(opened, files, corpus, ingestion, compute, cluster, timings)
+            record |= {"counts": ingested.counts(), "changes": ingested.changes}
+            check_selectable(opened, ingested.videos)
+            result = standing_result(opened, folder, parameters)
+            if result is None:
+                result = selection_stages(
+                    opened,
+                    folder,
+                    ingested,
+                    selecting,
+                    picture,
+                    compute,
+                    cluster,
+                    timings,
+                    parameters,
+                )
+                record["counts"] = result["run"]["counts"]
+        record["timings_s"] = timings
+        check_broken(ingested.videos, corpus.corrupt_threshold)
     return result

@@ -9,10 +9,10 @@ from prefect import flow
 from flows.checks import check_broken, check_corpus, open_store
 from flows.cluster import open_cluster
 from flows.parameters import Compute, Corpus, Ingestion
-from flows.record import timed
+from flows.record import recorded, timed, told_changes
 from tasks.embed import EmbedCounts, embed_frames
 from tasks.index import index_files
-from tasks.store.catalogue import Video
+from tasks.store.catalogue import Video, changes
 from tasks.store.store import Store
 from tasks.video.discover import SourceFile
 
@@ -24,6 +24,8 @@ class Ingested:
     videos: list[Video]
     """The entries of this run's files."""
     embedded: EmbedCounts = field(default_factory=EmbedCounts)
+    changes: dict[str, Any] = field(default_factory=dict)
+    """Since the last run, by kind; see :func:`flows.record.told_changes`."""
 
     def counts(self) -> dict[str, Any]:
         return {
@@ -31,6 +33,7 @@ class Ingested:
             "embedded_frames": self.embedded.frames,
             "embedded_blocks": self.embedded.blocks,
             "censuses": self.embedded.censuses,
+            "quarantined_videos": self.embedded.quarantined,
         }
 
 
@@ -45,26 +48,51 @@ def ingest(
     files = check_corpus(corpus, store)
     opened = open_store(store, ingestion, compute)
     timings: dict[str, float] = {}
-    with open_cluster(compute) as cluster:
-        ingested = ingest_stages(opened, files, ingestion, compute, cluster, timings)
-    check_broken(ingested.videos, corpus.corrupt_threshold)
-    return {"counts": ingested.counts(), "timings_s": timings}
+    parameters = {
+        "store": store,
+        "corpus": corpus.model_dump(),
+        "ingestion": ingestion.model_dump(),
+        "compute": compute.model_dump(),
+    }
+    with recorded(opened, "ingest", parameters, compute.wait) as record:
+        with open_cluster(compute) as cluster:
+            ingested = ingest_stages(opened, files, corpus, ingestion, compute, cluster, timings)
+        result = {
+            "counts": ingested.counts(),
+            "changes": ingested.changes,
+            "timings_s": timings,
+        }
+        record.update(result)
+        check_broken(ingested.videos, corpus.corrupt_threshold)
+    return result
 
 
 def ingest_stages(
     store: Store,
     files: list[SourceFile],
+    corpus: Corpus,
     ingestion: Ingestion,
     compute: Compute,
     cluster: str,
     timings: dict[str, float],
 ) -> Ingested:
     """Index, then embed."""
+    before = store.read_catalogue().videos
     spec = compute.embedder(ingestion)
     sampling, crop = ingestion.sampling(), ingestion.crop_px()
+    limit_s = corpus.video_timeout
     with timed(timings, "index"):
-        numbers = index_files(store, files, sampling, crop, cluster)
+        numbers = index_files(
+            store,
+            files,
+            sampling,
+            crop,
+            cluster,
+            stall_limit_s=limit_s,
+            retry_quarantined=corpus.retry_quarantined,
+        )
     with timed(timings, "embed"):
-        embedded = embed_frames(store, sampling, crop, spec, cluster)
-    catalogue = store.read_catalogue()
-    return Ingested([catalogue.videos[number] for number in numbers], embedded)
+        embedded = embed_frames(store, sampling, crop, spec, cluster, stall_limit_s=limit_s)
+    videos = store.read_catalogue().videos
+    found = told_changes(changes(before, videos))
+    return Ingested([videos[number] for number in numbers], embedded, found)

@@ -88,6 +88,15 @@ class Corpus(Parameters):
         le=1,
         description="Share of broken videos above which the run ends in an error, once done.",
     )
+    video_timeout: float = Field(
+        default=300.0,
+        ge=0,
+        description="Seconds that a decoder may give no sign of life before its worker is ended "
+        "and, the second time, the video quarantined; 0 to wait for ever.",
+    )
+    retry_quarantined: bool = Field(
+        default=False, description="Try those videos again that crashed or hung workers."
+    )
 
 
 class Ingestion(Parameters):
@@ -177,6 +186,10 @@ class Selecting(Parameters):
     name: str | None = Field(
         default=None, description="Keep the selection in the store, to extend it later."
     )
+    drop_gone: bool = Field(
+        default=False,
+        description="Drop frames from a kept selection whose videos are gone or changed.",
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> "Selecting":
@@ -207,6 +220,7 @@ class Selecting(Parameters):
             preselected=self.preselected,
             count_preselected=self.count_preselected,
             name=self.name,
+            drop_gone=self.drop_gone,
         )
 
 
@@ -266,6 +280,10 @@ class Compute(Parameters):
         default=None,
         ge=LEAST_MEMORY_BYTES,
         description="Of each process of the local cluster, such as 2GB; by default they share all.",
+    )
+
+    wait: float = Field(
+        default=0.0, ge=0, description="Seconds to wait for another run that writes to the store."
     )
 
     @model_validator(mode="after")

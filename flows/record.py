@@ -1,15 +1,98 @@
-"""What goes into ``run.json`` beside the parameters: versions and timings."""
+"""What is written about a run: versions, timings, and a record of it in the store."""
 
+import json
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+from uuid import uuid4
 
 from av import library_versions
+from prefect.events import emit_event
+from prefect.runtime import flow_run
+
+from tasks.store.lock import writing
+from tasks.store.store import Store
 
 PACKAGES = ("coreframe", "torch", "av", "zarr", "numpy", "pandas", "prefect", "dask")
 OPTIONAL_PACKAGES = ("transformers",)
+
+RUNS = "runs"
+"""Folder of the store with a record of every run that wrote to it, in the order of their names."""
+
+LISTED = 200
+"""Videos listed by name at most, of each kind of change."""
+
+
+@contextmanager
+def recorded(
+    store: Store, flow: str, parameters: Mapping[str, Any], wait_s: float
+) -> Iterator[dict[str, Any]]:
+    """Be the store's only writer for one run, and leave a record of it, however it ends.
+
+    Args:
+        store: the store.
+        flow: the flow's name.
+        parameters: what it was asked for.
+        wait_s: how long to wait for another writer.
+
+    Yields:
+        The record, for the run to add to: ``changes``, ``counts``, ``timings_s``.
+
+    Raises:
+        CoreframeError: another run writes to the store; nothing is recorded then.
+    """
+    name = flow_run.get_name() or "of its own"
+    with writing(store, f"the {flow} run {name}", wait_s):
+        started = datetime.now(UTC)
+        record: dict[str, Any] = {
+            "flow": flow,
+            "run": name,
+            "started": started.isoformat(timespec="seconds"),
+            "parameters": dict(parameters),
+        }
+        outcome, reason = "failed", "it was interrupted"
+        try:
+            yield record
+            outcome, reason = "completed", ""
+        except Exception as error:
+            reason = str(error) or type(error).__name__
+            raise
+        finally:
+            seconds = (datetime.now(UTC) - started).total_seconds()
+            record |= {"outcome": outcome, "reason": reason, "seconds": round(seconds, 3)}
+            place = f"{RUNS}/{started:%Y%m%dT%H%M%S}-{flow}-{uuid4().hex[:8]}.json"
+            with suppress(OSError):  # a full disk has been told of already
+                store.folder.write(place, f"{json.dumps(record, indent=2)}\n".encode())
+            _emit(store, record)
+
+
+def _emit(store: Store, record: Mapping[str, Any]) -> None:
+    """Tell Prefect's server, so that automations can follow."""
+    if flow_run.get_id():
+        told = ("flow", "run", "reason", "seconds", "changes", "counts")
+        emit_event(
+            event=f"coreframe.run.{record['outcome']}",
+            resource={
+                "prefect.resource.id": f"coreframe.store.{store.path}",
+                "prefect.resource.name": store.path,
+            },
+            related=[
+                {
+                    "prefect.resource.id": f"prefect.flow-run.{flow_run.get_id()}",
+                    "prefect.resource.role": "flow-run",
+                }
+            ],
+            payload={key: record[key] for key in told if key in record},
+        )
+
+
+def told_changes(found: Mapping[str, list[str]]) -> dict[str, Any]:
+    """Changes of a catalogue as a record has them: how many of each kind, and the first of them."""
+    return {kind: {"count": len(names), "first": names[:LISTED]} for kind, names in found.items()}
 
 
 @contextmanager

@@ -4,6 +4,7 @@ Not called ``select.py``: Prefect puts this folder first on the import path when
 deployment, and a module of that name would hide the standard library's.
 """
 
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from flows.checks import check_selecting, output_folder
 from flows.cluster import open_cluster
 from flows.ingest import Ingested
 from flows.parameters import Compute, Picture, Selecting
-from flows.record import timed, versions
+from flows.record import recorded, timed, versions
 from tasks.export import export_frames, raise_on_failures
 from tasks.measure import measure_selection
 from tasks.report import write_outputs
@@ -43,11 +44,17 @@ def select(
         "compute": compute.model_dump(),
     }
     timings: dict[str, float] = {}
-    with open_cluster(compute) as cluster:
+    with ExitStack() as stack:
+        record: dict[str, Any] = {}
+        if selecting.name is not None:  # what the store keeps of it has one writer
+            record = stack.enter_context(recorded(opened, "select", parameters, compute.wait))
+        cluster = stack.enter_context(open_cluster(compute))
         ingested = Ingested(opened.read_catalogue().videos)
-        return selection_stages(
+        result = selection_stages(
             opened, folder, ingested, selecting, picture, compute, cluster, timings, parameters
         )
+        record |= {"counts": result["run"]["counts"], "timings_s": timings}
+    return result
 
 
 def selection_stages(
@@ -87,6 +94,8 @@ def selection_stages(
     run = {
         "parameters": parameters,
         "store": asdict(store.settings),
+        "corpus": store.read_catalogue().state(),
+        "changes": ingested.changes,
         "versions": versions(),
         "timings_s": timings,
         "counts": ingested.counts()
@@ -100,6 +109,8 @@ def selection_stages(
             "asked_frames": selection.asked,
             "kept_frames": selection.kept,
             "gone_frames": selection.gone,
+            "absent_frames": selection.absent,
+            "absent_images": exported.absent,
             "selected_frames": len(selection.frames),
             "stopped_by": selection.stopped_by,
             "selection_passes": selection.passes,

@@ -21,6 +21,8 @@ def show_result(result: Mapping[str, Any], out: str) -> None:
         out: the output folder as the user named it.
     """
     run, metrics = result["run"], result["metrics"]
+    if run.get("nothing_new"):
+        _say("nothing has changed since the last run: the selection stands as it is")
     counts, storage = run["counts"], metrics["storage"]
     rows = comparison(metrics)
     table = Table(box=box.SIMPLE_HEAVY, padding=(0, 0, 0, 1), pad_edge=False)
@@ -40,9 +42,18 @@ def show_result(result: Mapping[str, Any], out: str) -> None:
     }
     parts = [f"{count:,} {what}" for what, count in left_out.items() if count]
     _say(_files(counts["files"]) + (f"; left out: {', '.join(parts)}" if parts else ""))
+    if run["changes"]:
+        _say(f"since the last run: {_changes(run['changes'])}")
     if counts["kept_frames"]:
         new = counts["selected_frames"] - counts["kept_frames"]
         _say(f"{counts['kept_frames']:,} frames were selected before, {new:,} are new")
+    if counts["absent_frames"]:
+        lost = counts["absent_images"]
+        _say(
+            f"{counts['absent_frames']:,} of the selected frames are of videos that are gone or "
+            f"changed{f', {lost:,} of them without an image' if lost else ''}; --drop-gone drops "
+            "them"
+        )
     if counts["stopped_by"] == "exhausted" and counts["asked_frames"] is not None:
         _say(
             f"{counts['asked_frames']:,} frames were asked for, but there are only "
@@ -61,6 +72,8 @@ def show_ingested(result: Mapping[str, Any], store: str) -> None:
     """Print what an ingestion did."""
     counts = result["counts"]
     _say(f"{_files(counts['files'])}; {counts['embedded_frames']:,} frames embedded into {store}")
+    if result["changes"]:
+        _say(f"since the last run: {_changes(result['changes'])}")
 
 
 def show_trained(result: Mapping[str, Any], out: str) -> None:
@@ -107,6 +120,10 @@ def show_store(store: Store) -> None:
 def _files(states: Mapping[str, int]) -> str:
     parts = ", ".join(f"{count:,} {state}" for state, count in sorted(states.items()))
     return f"{_counted(sum(states.values()), 'file')}: {parts}"
+
+
+def _changes(changes: Mapping[str, Mapping[str, Any]]) -> str:
+    return ", ".join(f"{found['count']:,} {kind}" for kind, found in changes.items())
 
 
 def _counted(number: int, noun: str) -> str:

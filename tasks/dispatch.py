@@ -30,6 +30,7 @@ def run_jobs(
     jobs: Iterable[Job],
     describe: Callable[[Job], str],
     needs: Callable[[Job], list[Future]] | None = None,
+    killed: Callable[[Job, KilledWorker], Result] | None = None,
 ) -> Iterator[tuple[Job, Result]]:
     """Yield (job, result) as results come, keeping a window of jobs in flight.
 
@@ -41,9 +42,10 @@ def run_jobs(
         jobs: what to run.
         describe: names a job to people.
         needs: submits what a job needs, asked when the job is.
+        killed: gives a job's result in another way, when it killed its workers again and again.
 
     Raises:
-        CoreframeError: a job killed its workers again and again; ``describe`` names it.
+        CoreframeError: a job did, and there is no such way; ``describe`` names it.
     """
     pending = iter(jobs)
     window = JOBS_PER_WORKER * workers(client)
@@ -66,7 +68,9 @@ def run_jobs(
             try:
                 result = future.result()
             except KilledWorker as error:
-                raise _explained(describe(job), error) from error
+                if killed is None:
+                    raise explained(describe(job), error) from error
+                result = killed(job, error)
             future.release()
             submit()
             yield job, result
@@ -84,11 +88,17 @@ def gather(client: Client, futures: list[Future], what: str) -> list[Any]:
     try:
         return client.gather(futures)
     except KilledWorker as error:
-        raise _explained(what, error) from error
+        raise explained(what, error) from error
 
 
-def _explained(what: str, error: KilledWorker) -> CoreframeError:
+def deaths(error: KilledWorker) -> int:
+    """How many workers a job has cost."""
+    return int(error.allowed_failures) + 1
+
+
+def explained(what: str, error: KilledWorker) -> CoreframeError:
+    """Say it to people."""
     return CoreframeError(
-        f"{what} killed {error.allowed_failures + 1} workers (out of memory, or a crash in a "
+        f"{what} killed {deaths(error)} workers (out of memory, or a crash in a "
         "decoder). Give workers more memory, or exclude the file."
     )

@@ -2,14 +2,16 @@
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from dask.distributed import Client, Future
+from dask.distributed import Client, Future, KilledWorker, wait
 
-from tasks.dispatch import run_jobs, workers
+from tasks.dispatch import deaths, gather, run_jobs, workers
 from tasks.embedding.embedder import EmbedderSpec
 from tasks.jobs.embed import (
     BlockJob,
+    BlockReport,
+    Part,
     PartJob,
     commit_block,
     embed_part,
@@ -17,10 +19,12 @@ from tasks.jobs.embed import (
     plan_segments,
 )
 from tasks.jobs.index import CensusJob, take_and_keep_census
+from tasks.jobs.select import as_is
 from tasks.progress import stage_bar
 from tasks.stage import stage
 from tasks.store.catalogue import Catalogue, Video
 from tasks.store.frames import OK
+from tasks.store.stalls import forget_stalls
 from tasks.store.store import Store
 from tasks.video.pixels import Crop
 from tasks.video.sampling import Sampling
@@ -33,6 +37,8 @@ class EmbedCounts:
     blocks: int = 0
     frames: int = 0
     censuses: int = 0
+    quarantined: int = 0
+    """Videos taken out by this run, for what they did to workers."""
 
 
 @stage("embed")
@@ -42,8 +48,13 @@ def embed_frames(
     crop: Crop | None,
     embedder: EmbedderSpec,
     cluster: str,
+    *,
+    stall_limit_s: float = 0.0,
 ) -> EmbedCounts:
     """Embed what is missing, in two rounds: the second after a census of damaged videos.
+
+    A part that kills its workers again and again is done anew, one video at a time; the videos
+    that do it even so are taken out, and nothing else is lost.
 
     The catalogue's counts are brought up to date at the end, and before the second round, so that
     an interrupted run finds the damaged videos incomplete and continues with them.
@@ -65,28 +76,35 @@ def embed_frames(
                 stop = min(start + store.block_rows, catalogue.rows)
                 near = rows[bisect_right(starts, start) - 1 : bisect_right(starts, stop - 1)]
                 segments = plan_segments((v for v in near if v.active), start, stop)
-                yield BlockJob(str(store.path), block, stop - start, segments, sampling)
+                yield BlockJob(store.path, block, stop - start, segments, sampling)
 
         def parts(videos: Sequence[Video]) -> Iterator[PartJob]:
             ordered = sorted(videos, key=lambda video: video.first_row)
             many = workers(client)
             for segments in plan_parts(ordered, many, lambda video: _seekable(store, video)):
-                yield PartJob(str(store.path), segments, sampling, crop, embedder)
+                yield PartJob(store.path, segments, sampling, crop, embedder, stall_limit_s)
 
         def embed(videos: Sequence[Video]) -> set[int]:
             damaged: set[int] = set()
             censuses: set[int] = set()
             unreadable: dict[int, str] = {}
+            quarantined: dict[int, tuple[str, int]] = {}
             held: dict[int, dict[int, tuple[int, int]]] = {}
             missing = sum(video.rows - video.decoded - video.undecodable for video in videos)
             with stage_bar("embed", missing, "frames") as advance:
                 needs = _Parts(client, store, parts(videos))
-                for _, report in run_jobs(client, commit_block, blocks(videos), _describe, needs):
+                reports = run_jobs(
+                    client, commit_block, blocks(videos), _describe, needs, needs.alone
+                )
+                for _, report in reports:
+                    store.guard()
+                    needs.done(report.block)
                     counts.blocks += 1
                     counts.frames += report.embedded
                     damaged.update(report.damaged)
                     censuses.update(report.censuses)
                     unreadable.update(report.unreadable)
+                    quarantined.update(report.quarantined)
                     for video, note in report.notes.items():
                         catalogue.update(video, note=note)
                     for video, pair in report.counts.items():
@@ -94,8 +112,13 @@ def embed_frames(
                     advance(report.embedded)
             counts.censuses += len(censuses)
             _count(store, catalogue, held, unreadable)
-            store.write_catalogue(catalogue)
-            return damaged
+            for number, (reason, attempts) in sorted(quarantined.items()):
+                catalogue.quarantined(number, reason, attempts)
+            counts.quarantined += len(quarantined)
+            if counts.blocks:
+                store.write_catalogue(catalogue)
+                forget_stalls(store)
+            return damaged - set(quarantined)
 
         damaged = embed(
             [video for video in catalogue.videos if video.active and not video.complete]
@@ -103,10 +126,20 @@ def embed_frames(
         if damaged:
             wanted = [catalogue.videos[number] for number in sorted(damaged)]
             surveyed = []
-            jobs = _census_jobs(store, wanted)
-            for job, trouble in run_jobs(client, take_and_keep_census, jobs, _describe_census):
+            jobs = _census_jobs(store, wanted, stall_limit_s)
+            surveys = run_jobs(
+                client,
+                take_and_keep_census,
+                jobs,
+                _describe_census,
+                killed=lambda job, error: Deadly(deaths(error)),
+            )
+            for job, trouble in surveys:
                 counts.censuses += 1
-                if trouble:
+                if isinstance(trouble, Deadly):
+                    catalogue.quarantined(job.video, _deadly(trouble.workers), trouble.workers)
+                    counts.quarantined += 1
+                elif trouble:
                     catalogue.update(job.video, reason=trouble)
                 else:
                     reset = {"decoded": 0, "undecodable": 0, "state": "pending"}
@@ -117,6 +150,27 @@ def embed_frames(
     return counts
 
 
+@dataclass(frozen=True)
+class Deadly:
+    """A job's result when it killed its workers again and again."""
+
+    workers: int
+
+
+@dataclass
+class _Submitted:
+    """A part, and the futures of what comes of it: one, or one a video if it had to be undone."""
+
+    job: PartJob
+    futures: list[Future]
+
+    @property
+    def rows(self) -> range:
+        """Where its rows may lie, among others'."""
+        every = [segment.rows for segment in self.job.segments]
+        return range(min(rows.start for rows in every), max(rows.stop for rows in every))
+
+
 class _Parts:
     """Submits each part when the first block that may hold rows of it is."""
 
@@ -124,20 +178,67 @@ class _Parts:
         self._client, self._store = client, store
         self._parts = parts
         self._next = next(parts, None)
-        self._running: list[tuple[int, Future]] = []
-        """With the row before which each ends."""
+        self._running: list[_Submitted] = []
+        self._of_block: dict[int, list[_Submitted]] = {}
+        """Of the blocks that are not done: held as long, so that they can be asked what failed."""
+        self._deadly: dict[str, tuple[str, int]] = {}
+        """Contents that killed workers even when read alone."""
 
     def __call__(self, block: BlockJob) -> list[Future]:
         """Give what may hold rows of a block; blocks come in ascending order."""
         start = block.block * self._store.block_rows
         stop = start + block.planned_rows
         while self._next is not None and self._next.segments[0].rows.start < stop:
-            end = max(segment.rows.stop for segment in self._next.segments)
-            future = self._client.submit(embed_part, self._next, pure=False)
-            self._running.append((end, future))
+            self._running.append(_Submitted(self._next, [self._submit(self._next)]))
             self._next = next(self._parts, None)
-        self._running = [(end, future) for end, future in self._running if end > start]
-        return [future for _, future in self._running]
+        self._running = [part for part in self._running if part.rows.stop > start]
+        self._of_block[block.block] = list(self._running)
+        return self._futures(block)
+
+    def done(self, block: int) -> None:
+        """Let go of what only this block still needed."""
+        self._of_block.pop(block, None)
+
+    def alone(self, block: BlockJob, _: KilledWorker) -> BlockReport:
+        """Do the deadly parts of a block again, one video at a time, and commit the block.
+
+        Raises:
+            CoreframeError: it is not reading a video that kills the workers.
+        """
+        for part in self._of_block[block.block]:
+            if any(future.status == "error" for future in part.futures):
+                part.futures = [
+                    self._singly(replace(part.job, segments=(segment,)))
+                    for segment in part.job.segments
+                ]
+        needs = self._futures(block)
+        commit = self._client.submit(commit_block, block, needs, pure=False)
+        report: BlockReport = gather(self._client, [commit], _describe(block))[0]
+        return report
+
+    def _singly(self, job: PartJob) -> Future:
+        """Do a part of one video while nothing else is asked for."""
+        segment = job.segments[0]
+        if segment.fingerprint not in self._deadly:
+            future = self._submit(job)
+            wait(future)
+            error = future.exception() if future.status == "error" else None
+            if not isinstance(error, KilledWorker):
+                return future
+            killed = deaths(error)
+            self._deadly[segment.fingerprint] = (_deadly(killed), killed)
+        taken_out = Part(quarantined={segment.video: self._deadly[segment.fingerprint]})
+        return self._client.submit(as_is, taken_out, pure=False)
+
+    def _submit(self, job: PartJob) -> Future:
+        return self._client.submit(embed_part, job, pure=False)
+
+    def _futures(self, block: BlockJob) -> list[Future]:
+        return [future for part in self._of_block[block.block] for future in part.futures]
+
+
+def _deadly(workers: int) -> str:
+    return f"it killed {workers} workers that decoded it (a crash in a decoder, or out of memory)"
 
 
 def _seekable(store: Store, video: Video) -> bool:
@@ -172,9 +273,12 @@ def _committed(store: Store, block: int, video: int) -> tuple[int, int]:
     return decoded, len(own) - decoded
 
 
-def _census_jobs(store: Store, videos: Sequence[Video]) -> Iterator[CensusJob]:
+def _census_jobs(
+    store: Store, videos: Sequence[Video], stall_limit_s: float
+) -> Iterator[CensusJob]:
     for video in videos:
-        yield CensusJob(str(store.path), video.video, video.source, video.fingerprint)
+        content = (video.source, video.fingerprint)
+        yield CensusJob(store.path, video.video, *content, stall_limit_s)
 
 
 def _describe(job: BlockJob) -> str:

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from dask.distributed import Client
+import pyarrow as pa
+import pyarrow.parquet as pq
+from dask.distributed import Client, KilledWorker
 
-from tasks.dispatch import run_jobs
+from tasks.dispatch import explained, run_jobs
 from tasks.errors import CoreframeError
 from tasks.jobs.export import Exported, ExportJob, export_job
 from tasks.progress import stage_bar
@@ -35,27 +37,41 @@ def export_frames(
     """Write the chosen frames to ``out/frames`` and say where each went.
 
     Every frame is decoded anew from its video and must have the digest that was recorded when it
-    was embedded.
+    was embedded. A frame whose video is gone keeps the image that an earlier run wrote to the same
+    folder, if that is there.
 
     Returns:
         The chosen frames with their files and the names of their videos, and what was written.
     """
-    videos = {video.video: video for video in store.read_catalogue().videos if video.active}
-    stems = file_stems({number: video.path for number, video in videos.items()})
     chosen = selection.frames.copy()
-    chosen["file"] = [
-        f"frames/{stems[video]}_{frame_index:06d}.{picture.format}"
-        for video, frame_index in zip(chosen["video"], chosen["frame_index"], strict=True)
-    ]
+    named = set(chosen["video"].tolist())
+    videos = {v.video: v for v in store.read_catalogue().videos if v.active or v.video in named}
+    stems = file_stems({number: video.path for number, video in videos.items()})
+    earlier = _images_before(out)
+    result = Exported()
+
+    def file_of(row: int, number: int, frame_index: int) -> str | None:
+        video = videos[number]
+        if video.active:
+            return f"frames/{stems[number]}_{frame_index:06d}.{picture.format}"
+        kept = earlier.get((row, video.path, frame_index))
+        if kept is None or not (out / kept).is_file():
+            result.absent += 1
+            return None
+        result.files += 1
+        result.kept_bytes += (out / kept).stat().st_size
+        return kept
+
+    keys = zip(chosen["row"], chosen["video"], chosen["frame_index"], strict=True)
+    chosen["file"] = pd.Series([file_of(*map(int, key)) for key in keys], dtype="object")
     measured = store.frames_at(size_sample(read_corpus(store, ["row"])["row"].to_numpy()))
     wanted = pd.concat([chosen, measured]).drop_duplicates("row", keep="first")
     wanted["measure"] = wanted["row"].isin(measured["row"])
 
     (out / "frames").mkdir(parents=True, exist_ok=True)
-    result = Exported()
     jobs = list(_jobs(store, wanted, videos, out, picture))
     with Client(cluster) as client, stage_bar("export", len(chosen), "frames") as advance:
-        for _, one in run_jobs(client, export_job, jobs, _describe):
+        for _, one in run_jobs(client, export_job, jobs, _describe, killed=_not_written):
             result.files += one.files
             result.kept_bytes += one.kept_bytes
             result.sample += one.sample
@@ -79,11 +95,13 @@ def _jobs(
 ) -> Iterator[ExportJob]:
     for number, frames in wanted.groupby("video", sort=True):
         video = videos[int(str(number))]
+        if not video.active:
+            continue
         ordered = frames.sort_values("frame_index")
         for start in range(0, len(ordered), FRAMES_PER_JOB):
             some = ordered.iloc[start : start + FRAMES_PER_JOB]
             yield ExportJob(
-                store=str(store.path),
+                store=store.path,
                 source=video.source,
                 fingerprint=video.fingerprint,
                 frame_index=tuple(some["frame_index"].tolist()),
@@ -94,6 +112,27 @@ def _jobs(
                 measure=tuple(some["measure"].tolist()),
                 picture=picture,
             )
+
+
+def _images_before(out: Path) -> dict[tuple[int, str, int], str]:
+    """Images of the folder's last selection, by row, name of the video, and frame index."""
+    columns = ["row", "video", "frame_index", "file"]
+    try:
+        table = pq.read_table(out / "selection.parquet", columns=columns).to_pylist()
+    except (OSError, ValueError, KeyError, pa.ArrowException):
+        return {}
+    return {(one["row"], one["video"], one["frame_index"]): one["file"] for one in table}
+
+
+def _not_written(job: ExportJob, error: KilledWorker) -> Exported:
+    why = explained("it", error)
+    return Exported(
+        failures=[
+            f"frame {frame_index} of {job.source} was not written: {why}"
+            for frame_index, target in zip(job.frame_index, job.targets, strict=True)
+            if target
+        ]
+    )
 
 
 def _describe(job: ExportJob) -> str:

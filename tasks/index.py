@@ -4,13 +4,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from dask.distributed import Client
+from dask.distributed import Client, KilledWorker
 
-from tasks.dispatch import run_jobs, workers
+from tasks.dispatch import deaths, run_jobs, workers
 from tasks.jobs.index import IndexJob, look_at_files
 from tasks.progress import stage_bar
 from tasks.stage import stage
 from tasks.store.catalogue import Catalogue, Video, unique_name
+from tasks.store.fingerprint import fingerprint
+from tasks.store.stalls import forget_stalls
 from tasks.store.store import Store
 from tasks.video.discover import SourceFile
 from tasks.video.pixels import Crop
@@ -24,32 +26,94 @@ JOBS_PER_WORKER = 4
 
 @stage("index")
 def index_files(
-    store: Store, files: Sequence[SourceFile], sampling: Sampling, crop: Crop | None, cluster: str
+    store: Store,
+    files: Sequence[SourceFile],
+    sampling: Sampling,
+    crop: Crop | None,
+    cluster: str,
+    *,
+    stall_limit_s: float = 0.0,
+    retry_quarantined: bool = False,
 ) -> list[int]:
     """Index new and changed files, plan their rows, and write the catalogue.
 
     A file whose content is known keeps its entry, also under another name. New content under a
     known name retires the old entry. A video whose file is gone goes missing until it is back.
 
+    A file that kills its workers is taken out: the others of its job are looked at one by one.
+
+    Args:
+        store: to bring up to date.
+        files: what to look at.
+        sampling: which frames become rows.
+        crop: what every picture must hold.
+        cluster: the scheduler's address.
+        stall_limit_s: longest time without a packet or frame; 0 for any.
+        retry_quarantined: try those again that were taken out.
+
     Returns:
         The catalogue numbers of the given files, in their order.
     """
     catalogue = store.read_catalogue()
+    before = list(catalogue.videos)
+    forget_stalls(store)
+    if retry_quarantined:
+        for video in before:
+            catalogue.released(video.video)
+    out = frozenset(v.fingerprint for v in catalogue.videos if v.state == "quarantined")
     looked_at: dict[int, list[Video]] = {}
     with Client(cluster) as client, stage_bar("index", len(files), "files") as advance:
         share = len(files) // (JOBS_PER_WORKER * workers(client))
         many = min(max(share, 1), MOST_FILES_PER_JOB)
         jobs = [
-            IndexJob(str(store.path), first, tuple(files[first : first + many]), sampling, crop)
+            IndexJob(
+                store.path,
+                first,
+                tuple(files[first : first + many]),
+                sampling,
+                crop,
+                out,
+                stall_limit_s,
+            )
             for first in range(0, len(files), many)
         ]
-        for job, result in run_jobs(client, look_at_files, jobs, _describe):
+
+        def one_by_one(job: IndexJob, error: KilledWorker) -> list[Video]:
+            if len(job.files) == 1:
+                return [_deadly(job.files[0], deaths(error))]
+            singles = [replace(job, files=(file,)) for file in job.files]
+            return [
+                entry
+                for single in singles
+                for _, result in run_jobs(
+                    client, look_at_files, [single], _describe, killed=one_by_one
+                )
+                for entry in result
+            ]
+
+        for job, result in run_jobs(client, look_at_files, jobs, _describe, killed=one_by_one):
             looked_at[job.first] = result
             advance(len(result))
     numbers = _merge(catalogue, (entry for job in jobs for entry in looked_at[job.first]))
     store.plan_rows(catalogue.rows)
-    store.write_catalogue(catalogue)
+    if catalogue.videos != before:
+        store.write_catalogue(catalogue)
     return numbers
+
+
+def _deadly(file: SourceFile, killed: int) -> Video:
+    """The entry of a file that kills whoever opens it."""
+    return Video(
+        -1,
+        file.name,
+        str(file.path),
+        fingerprint(file.path),
+        file.path.stat().st_size,
+        "quarantined",
+        f"it killed {killed} workers that read its packets or its first frame (a crash in a "
+        "decoder, or out of memory)",
+        attempts=killed,
+    )
 
 
 def _merge(catalogue: Catalogue, looked_at: Iterable[Video]) -> list[int]:
@@ -58,21 +122,39 @@ def _merge(catalogue: Catalogue, looked_at: Iterable[Video]) -> list[int]:
     by_source = {video.source: video.video for video in current}
     taken = {video.path for video in current}
     by_content: dict[str, list[int]] = {}
+    quarantined: dict[str, Video] = {}
     for video in catalogue.videos:
         if video.rows:
             by_content.setdefault(video.fingerprint, []).append(video.video)
+        if video.state == "quarantined":
+            quarantined.setdefault(video.fingerprint, video)
     next_row = catalogue.rows
     numbers: list[int] = []
     for entry in looked_at:
+        known = quarantined.get(entry.fingerprint)
+        if known is not None:  # its content was not opened
+            entry = replace(known, path=entry.path, source=entry.source, first_row=-1)
+            entry = replace(entry, rows=0, decoded=0, undecodable=0)
         own = by_source.get(entry.source)
         if own is not None:
-            if not entry.fingerprint or entry.fingerprint == catalogue.videos[own].fingerprint:
-                catalogue.revived(own)
+            old = catalogue.videos[own]
+            if not entry.fingerprint or entry.fingerprint == old.fingerprint:
+                if old.rows or not entry.fingerprint or old.state == "quarantined":
+                    catalogue.revived(own)
+                else:  # nothing is planned of it: what was found now counts
+                    attempts = old.attempts + entry.attempts
+                    own_row = next_row if entry.rows else -1
+                    next_row += entry.rows
+                    catalogue.videos[own] = replace(
+                        entry, video=own, path=old.path, first_row=own_row, attempts=attempts
+                    )
+                    if entry.rows:
+                        by_content.setdefault(entry.fingerprint, []).append(own)
                 numbers.append(own)
                 continue
             catalogue.update(own, state="retired", reason="its file now holds another content")
             taken.discard(catalogue.videos[own].path)
-        same = by_content.get(entry.fingerprint, [])
+        same = by_content.get(entry.fingerprint, [] if known is None else [known.video])
         free = [number for number in same if _without_file(catalogue.videos[number])]
         if free:  # moved here, or back again
             number = free[0]
@@ -93,7 +175,7 @@ def _merge(catalogue: Catalogue, looked_at: Iterable[Video]) -> list[int]:
         taken.add(name)
         by_source[entry.source] = number
         numbers.append(number)
-    for number in set(range(len(catalogue))) - set(numbers):
+    for number in sorted(set(range(len(catalogue))) - set(numbers)):
         video = catalogue.videos[number]
         if video.active and not Path(video.source).exists():
             catalogue.update(number, state="missing", reason="its file is gone")

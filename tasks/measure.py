@@ -1,5 +1,6 @@
 """Stage 5, metrics: compare the selection with fixed-rate and random ones of the same size."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,7 @@ from tasks.metrics.pairwise import (
     strips,
 )
 from tasks.partitions import DaskPartitions
-from tasks.select import Selection, baseline_rows
+from tasks.select import Selection, baseline_rows, unit_reader
 from tasks.selection.greedy import Goal, greedy_k_center
 from tasks.stage import stage
 from tasks.store.store import Store
@@ -61,7 +62,7 @@ def measure_selection(
     subsets = {
         "original": units.rows,
         "fixed_rate": baseline_rows("fixed-rate", eligible, min(n, len(eligible)), seed),
-        "random": baseline_rows("random", eligible, n, seed),
+        "random": baseline_rows("random", eligible, min(n, len(eligible)), seed),
     }
     with Client(cluster) as client:
         every = DaskPartitions(client, store, units.rows, length=units.length, device=device)
@@ -72,26 +73,35 @@ def measure_selection(
             subsets["coreset"] = greedy_k_center(choosing, Goal(n)).rows
             del choosing
             subsets[method.replace("-", "_")] = selection.chosen
+
+        def vectors(chosen: np.ndarray) -> np.ndarray:
+            rows = np.sort(chosen)
+            if np.isin(rows, units.rows).all():
+                return every.collect(rows)[1]
+            return np.asarray(unit_reader(store, units)(rows))  # some are of videos that are gone
+
         methods = {}
         for name, chosen in subsets.items():
-            measured = _pairs(client, every, chosen, seed)
+            measured = _pairs(client, vectors, chosen, seed)
             if name == "original":
                 measured |= {"coverage_radius": 0.0, "coverage_mean": 0.0}
             else:
-                radius, mean = every.coverage(every.collect(np.sort(chosen))[1])
+                radius, mean = every.coverage(vectors(chosen))
                 measured |= {"coverage_radius": radius, "coverage_mean": mean}
                 measured["rows"] = units.frames_of(chosen).tolist()
             methods[name] = measured
     return Measured(methods, storage(store, selection.decodable, exported))
 
 
-def _pairs(client: Client, every: DaskPartitions, chosen: np.ndarray, seed: int) -> dict[str, Any]:
+def _pairs(
+    client: Client, read: Callable[[np.ndarray], np.ndarray], chosen: np.ndarray, seed: int
+) -> dict[str, Any]:
     """Pairwise statistics of some units, computed on the workers in strips."""
     measured: dict[str, Any] = {"n": len(chosen)}
     exact = len(chosen) <= EXACT_UNITS
     if not exact:
         chosen = chosen[sample_places(len(chosen), SAMPLE_UNITS, seed)]
-    vectors = every.collect(np.sort(chosen))[1]
+    vectors = read(chosen)
     measured |= _statistics(client, vectors).summary()
     measured["exact"] = exact
     if not exact:

@@ -1,7 +1,6 @@
 """The corpus spread over Dask workers, one partition each, for selecting and measuring."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -65,7 +64,7 @@ class DaskPartitions:
             cuts = block_cuts(units, store.block_rows, processes(client))
             return [
                 PartitionJob(
-                    str(store.path),
+                    store.path,
                     units[own],
                     length,
                     None if weight is None else weight[own],
@@ -132,7 +131,7 @@ class DaskPartitions:
         largest = max(squared for squared, _, _ in answers)
         return largest**0.5 / SCALE, sum(total for _, total, _ in answers) / units / SCALE
 
-    def save(self, folder: Path, center_rows: np.ndarray) -> None:
+    def save(self, folder: str, center_rows: np.ndarray) -> None:
         """Let every partition write where its units stand; see `tasks.store.selections`."""
         rows = self._hold(center_rows)
         written = [

@@ -19,6 +19,7 @@ from tasks.reporting.plots import plot_loss
 from tasks.reporting.tables import comparison
 from tasks.stage import stage
 from tasks.store.catalogue import Video
+from tasks.store.store import Store
 
 SELECTION_SCHEMA = pa.schema(
     {
@@ -74,6 +75,34 @@ def write_outputs(
     write_text(out / "run.json", json.dumps(run, indent=2) + "\n")
 
 
+def standing_result(
+    store: Store, out: Path, parameters: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """What an earlier run wrote of a named selection, if nothing has changed since.
+
+    Neither the corpus, nor what was asked for, nor the images on disk.
+
+    Returns:
+        What ``run.json`` and ``metrics.json`` hold, under ``run`` and ``metrics``, or None where
+        there is something to do.
+    """
+    if parameters["selecting"]["name"] is None:
+        return None
+    try:
+        run = json.loads((out / "run.json").read_text())
+        metrics = json.loads((out / "metrics.json").read_text())
+        files = pq.read_table(out / "selection.parquet", columns=["file"])["file"].to_pylist()
+    except (OSError, ValueError, pa.ArrowException):
+        return None
+    same = run.get("corpus") == store.read_catalogue().state() and all(
+        run["parameters"].get(name) == parameters[name]
+        for name in ("store", "selecting", "picture")
+    )
+    if not same or run["failures"] or not all((out / file).is_file() for file in files if file):
+        return None
+    return {"run": run | {"nothing_new": True}, "metrics": metrics}
+
+
 def write_trained(out: Path, trained: Trained) -> None:
     """Write the checkpoint, ``loss.csv`` and ``loss.png`` of the epochs so far."""
     _replace(out / CHECKPOINT, lambda temporary: temporary.write_bytes(trained.checkpoint))
@@ -107,7 +136,7 @@ def _files_before(path: Path) -> list[str]:
         files: list[str] = pq.read_table(path, columns=["file"])["file"].to_pylist()
     except (OSError, pa.ArrowException):
         return []
-    return files
+    return [file for file in files if file is not None]
 
 
 def write_text(path: Path, text: str) -> None:

@@ -42,7 +42,9 @@ class Selection:
     kept: int
     """Frames that were selected before: by an earlier run under this name, or preselected."""
     gone: int
-    """Frames that an earlier run under this name selected and whose videos are gone."""
+    """Frames that an earlier run under this name selected and that are now dropped."""
+    absent: int
+    """Of those kept, frames whose videos are gone or changed."""
     stopped_by: str
     """``n``, ``min_distance``, ``radius``, ``max_per_video``, ``exhausted`` or, at a fixed rate,
     ``thinned``."""
@@ -128,6 +130,7 @@ def select_frames(store: Store, choice: Choice, device: str, cluster: str) -> Se
         asked=asked,
         kept=len(kept.rows) * units.length,
         gone=len(kept.gone) * units.length,
+        absent=int((~np.isin(kept.rows, units.rows)).sum()) * units.length,
         stopped_by=stopped_by,
         passes=picks.passes,
         pairs=picks.pairs,
@@ -170,7 +173,9 @@ class _Kept:
         self._units = units
         self.place = None if choice.name is None else NamedSelection(store.path, choice.name)
         saved = None if self.place is None else self.place.open(units.length)
-        self._saved, self.gone = _still_there(saved, units)
+        self._saved, self.gone = saved, np.empty(0, np.int64)
+        if choice.drop_gone:
+            self._saved, self.gone = _still_there(saved, units)
         added = np.empty(0, np.int64)
         if choice.preselected is not None:
             listed = read_corpus(store, ["row", "video", "frame_index"])

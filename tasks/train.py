@@ -71,7 +71,7 @@ def gather_frames(
                 some = own.iloc[start : start + FRAMES_PER_JOB]
                 index, time_s = some["frame_index"].to_numpy(), some["time_s"].to_numpy()
                 target = folder / f"{number:08d}.npy"
-                place = (str(store.path), int(str(video)), source, known)
+                place = (store.path, int(str(video)), source, known)
                 yield FramesJob(*place, index, time_s, input_px, crop, target)
                 number += 1
 

@@ -1,6 +1,7 @@
 """What several tests share."""
 
 import os
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import dask
 import pytest
 import torch
 from dask.distributed import LocalCluster
+from moto.server import ThreadedMotoServer
 
 from flows.cluster import SETTINGS
 from tests.videos import RECIPES, make
@@ -35,6 +37,30 @@ def made_videos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """One file of every recipe, by its name."""
     folder = tmp_path_factory.mktemp("made")
     return {recipe.file: make(recipe, folder) for recipe in RECIPES}
+
+
+@pytest.fixture(scope="session")
+def object_store() -> Iterator[str]:
+    """A real S3 server on this machine: its address. This process is told of it."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    address = "http://{}:{}".format(*server.get_host_and_port())
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("AWS_ENDPOINT_URL", address)
+        environment.setenv("AWS_ACCESS_KEY_ID", "test")
+        environment.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        environment.setenv("AWS_REGION", "us-east-1")
+        yield address
+    server.stop()
+
+
+@pytest.fixture
+def bucket(object_store: str, request: pytest.FixtureRequest) -> str:
+    """The URL of an empty bucket."""
+    name = f"b{abs(hash(request.node.nodeid))}"
+    make = urllib.request.Request(f"{object_store}/{name}", method="PUT")
+    with urllib.request.urlopen(make):
+        return f"s3://{name}"
 
 
 @pytest.fixture(scope="session")

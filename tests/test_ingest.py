@@ -158,7 +158,7 @@ def test_workers_with_other_weights_of_the_same_name_are_refused(
     rewrite(tmp_path / "model" / "preprocessor_config.json", resample=3)
     forget_embedder()
     spec = EmbedderSpec(f"hf:{tmp_path}/model", device="cpu")
-    job = PartJob(str(store.path), (), Sampling(), None, spec)
+    job = PartJob(store.path, (), Sampling(), None, spec, 0.0)
     with pytest.raises(CoreframeError, match=r"was made with .* the same model files"):
         embed_part(job)
 

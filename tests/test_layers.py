@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 ENGINES = {"prefect", "dask", "distributed", "dask_cuda"}
 BELOW = {
     "video": {"tasks.errors"},
-    "store": {"tasks.errors", "tasks.lattice", "tasks.video"},
+    "store": {"tasks.errors", "tasks.lattice", "tasks.storage", "tasks.video"},
     "embedding": {"tasks.errors", "tasks.lattice", "tasks.video"},
     "selection": {"tasks.errors", "tasks.lattice"},
     "metrics": {"tasks.lattice"},

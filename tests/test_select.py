@@ -290,14 +290,14 @@ def test_extending_equals_preselecting_what_was_there(
     assert extended.stopped_by == afresh.stopped_by
     assert not extended.frames["preselected"].any()
     assert afresh.frames["preselected"].sum() == 70
-    assert len(list((store.path / "selections" / "nightly").iterdir())) == 2  # one generation
+    assert len(list((Path(store.path) / "selections" / "nightly").iterdir())) == 2  # one generation
 
 
 def test_kept_state_is_true(lattice: np.ndarray, cluster: str, tmp_path: Path) -> None:
     store = grown(lattice, tmp_path, 700)
     for n in (30, 45):
         picks = select(store, cluster, n, name="mine").frames["row"].to_numpy()
-        files = sorted((store.path / "selections" / "mine").glob("*/rows-*.npy"))
+        files = sorted((Path(store.path) / "selections" / "mine").glob("*/rows-*.npy"))
         state = np.concatenate([np.load(file) for file in files])
         squared = ((lattice[:700, None].astype(np.int64) - lattice[None, picks]) ** 2).sum(axis=2)
         assert state["row"].tolist() == list(range(700))
@@ -306,7 +306,29 @@ def test_kept_state_is_true(lattice: np.ndarray, cluster: str, tmp_path: Path) -
         assert np.array_equal(squared[np.arange(700), place], squared.min(axis=1))
 
 
-def test_centers_whose_video_is_gone_leave_and_their_frames_are_covered_anew(
+def test_centers_whose_video_is_gone_stay_chosen(
+    lattice: np.ndarray, cluster: str, tmp_path: Path
+) -> None:
+    store = grown(lattice, tmp_path, 800)
+    before = select(store, cluster, 60, name="nightly").frames["row"].tolist()
+    catalogue = store.read_catalogue()
+    catalogue.update(2, state="missing", reason="its file is gone")
+    store.write_catalogue(catalogue)
+    after = select(store, cluster, 90, name="nightly")
+    rows = np.concatenate([np.arange(237), np.arange(397, 800)])
+    assert after.frames["row"][:60].tolist() == before
+    assert after.gone == 0
+    assert after.absent == int((~np.isin(before, rows)).sum()) > 0
+    chosen = after.frames["row"].to_numpy()
+    assert np.isin(chosen[60:], rows).all()
+    integers = lattice.astype(np.int64)
+    squared = ((integers[rows][:, None] - integers[chosen[:60]][None]) ** 2).sum(axis=2).min(axis=1)
+    for pick in chosen[60:]:  # the textbook, over the frames that are there
+        assert squared[np.searchsorted(rows, pick)] == squared.max()
+        squared = np.minimum(squared, ((integers[rows] - integers[pick]) ** 2).sum(axis=1))
+
+
+def test_centers_whose_video_is_gone_leave_on_demand_and_their_frames_are_covered_anew(
     lattice: np.ndarray, cluster: str, tmp_path: Path
 ) -> None:
     store = grown(lattice, tmp_path, 800)
@@ -316,7 +338,7 @@ def test_centers_whose_video_is_gone_leave_and_their_frames_are_covered_anew(
     store.write_catalogue(catalogue)
     rows = np.concatenate([np.arange(237), np.arange(397, 800)])
     left = before["row"][np.isin(before["row"], rows)].to_numpy()
-    after = select(store, cluster, 60, name="nightly")
+    after = select(store, cluster, 60, name="nightly", drop_gone=True)
     assert (after.gone, after.kept) == (60 - len(left), len(left))
     assert after.gone > 0
     places = np.searchsorted(rows, left).tolist()
@@ -352,7 +374,7 @@ def test_a_kept_selection_cannot_be_misused(
         select(store, cluster, 20, name="nightly", sequence_length=4)
     with pytest.raises(UsageError, match=r"name '\.\./x': use up to 100 letters"):
         select(store, cluster, 20, name="../x")
-    folder = store.path / "selections" / "nightly"
+    folder = Path(store.path) / "selections" / "nightly"
     (next(folder.glob("*/centers.parquet"))).write_text("damaged")
     with pytest.raises(CoreframeError, match=r"selections/nightly cannot be read .* Delete it"):
         select(store, cluster, 20, name="nightly")
@@ -364,7 +386,7 @@ def test_a_run_that_ends_before_its_commit_leaves_the_last_state(
     store = grown(lattice, tmp_path, 400)
     first = select(store, cluster, 20, name="nightly").frames
     with (
-        mock.patch("tasks.store.selections.os.replace", side_effect=[None, None, OSError("full")]),
+        mock.patch("tasks.store.selections.save_array", side_effect=OSError("full")),
         pytest.raises(OSError, match="full"),
     ):
         select(store, cluster, 40, name="nightly")

@@ -26,6 +26,7 @@ from tasks.errors import (
 from tasks.jobs.index import survey
 from tasks.store.catalogue import Video
 from tasks.store.frames import OK, UNDECODABLE, frames_table
+from tasks.store.stalls import hung, note_stall
 from tasks.store.store import Store
 from tasks.video.decode import ahead, decode_frames
 from tasks.video.index import VideoIndex
@@ -38,6 +39,7 @@ from tasks.video.pixels import (
     upright_size,
 )
 from tasks.video.sampling import Sampling, at_keyframe
+from tasks.video.watchdog import beat, rest, watching
 
 AHEAD_BYTES = 32 * 1024 * 1024
 """Pictures decoded ahead of the embedder hold at most this much memory."""
@@ -83,6 +85,8 @@ class PartJob:
     sampling: Sampling
     crop: Crop | None
     embedder: EmbedderSpec
+    stall_limit_s: float
+    """Longest time that a decoder may give no sign of life; 0 for any."""
 
 
 @dataclass
@@ -100,6 +104,8 @@ class Part:
     """Videos of which one was taken here."""
     unreadable: dict[int, str] = field(default_factory=dict)
     """video -> why its rows here stay uncommitted."""
+    quarantined: dict[int, tuple[str, int]] = field(default_factory=dict)
+    """video -> why it is not tried any more, and how many workers it has cost."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +133,8 @@ class BlockReport:
     notes: dict[int, str] = field(default_factory=dict)
     censuses: set[int] = field(default_factory=set)
     unreadable: dict[int, str] = field(default_factory=dict)
-    """All four of the parts that the block was made of; see :class:`Part`."""
+    quarantined: dict[int, tuple[str, int]] = field(default_factory=dict)
+    """All five of the parts that the block was made of; see :class:`Part`."""
 
 
 Record = tuple[int, int, int, int, float, int, float, float, str]
@@ -142,7 +149,12 @@ def embed_part(job: PartJob) -> Part:
     store = Store.open(job.store)
     embedder = _embedder(job, store)
     part = Part()
+    hanging = hung(store)
     for segment in job.segments:
+        if segment.fingerprint in hanging:
+            stall = hanging[segment.fingerprint]
+            part.quarantined[segment.video] = (stall.reason, stall.times)
+            continue
         facts, index = store.read_facts_and_index(segment.fingerprint)
         if index.surveyed:
             part.notes[segment.video] = facts.note
@@ -162,7 +174,9 @@ def embed_part(job: PartJob) -> Part:
                 if len(rows) < len(positions):  # others may be at work on the rest of it
                     part.damaged.add(segment.video)
                     continue
-                part.notes[segment.video] = survey(store, segment.source, segment.fingerprint)
+                part.notes[segment.video] = survey(
+                    store, segment.source, segment.fingerprint, job.stall_limit_s
+                )
                 part.censuses.add(segment.video)
                 index = store.read_index(segment.fingerprint)
                 fresh = _embed_segment(job, embedder, segment, index, *wanted)
@@ -222,6 +236,7 @@ def commit_block(job: BlockJob, parts: Sequence[Part]) -> BlockReport:
         report.notes |= part.notes
         report.censuses |= part.censuses
         report.unreadable |= part.unreadable
+        report.quarantined |= part.quarantined
         for record, vector in zip(part.records, part.vectors, strict=True):
             row = record[0]
             if start <= row < start + job.planned_rows and row not in records:
@@ -323,11 +338,22 @@ def _seen_frames(
     job: PartJob, segment: Segment, index: VideoIndex, positions: np.ndarray, framing: Framing
 ) -> Iterator[tuple[int, np.ndarray, int, float, float]]:
     thumbnail = Thumbnailer(framing, job.crop)
-    for position, frame in decode_frames(segment.source, index, positions):
-        if job.crop is not None and not job.crop.fits(*upright_size(frame)):
-            continue  # the picture's size changes on the way: this frame has nothing to embed
-        measures = luminance_and_sharpness(frame)
-        yield position, thumbnail(frame), frame_digest(frame), *measures
+    last = int(positions[0])
+
+    def stalled() -> None:
+        reason = f"its decoder gave nothing for {job.stall_limit_s:g} s from frame {last} on"
+        note_stall(Store.open(job.store), segment.fingerprint, reason)
+
+    with watching(job.stall_limit_s, stalled):
+        for position, frame in decode_frames(segment.source, index, positions):
+            last = position
+            if job.crop is not None and not job.crop.fits(*upright_size(frame)):
+                continue  # the picture's size changes on the way: nothing to embed in this frame
+            measures = luminance_and_sharpness(frame)
+            seen = (position, thumbnail(frame), frame_digest(frame), *measures)
+            rest()
+            yield seen
+            beat()
 
 
 def plan_segments(videos: Iterable[Video], start_row: int, stop_row: int) -> tuple[Segment, ...]:

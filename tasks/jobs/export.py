@@ -36,6 +36,8 @@ class Exported:
     """What was written."""
 
     files: int = 0
+    absent: int = 0
+    """Frames whose videos are gone and of which there is no image."""
     kept_bytes: int = 0
     sample: list[tuple[int, int]] = field(default_factory=list)
     """(PNG bytes, JPEG bytes) of each measured frame at full resolution."""

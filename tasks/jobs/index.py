@@ -1,15 +1,18 @@
 """Look at some files: fingerprint them, and write the index of those whose content is new."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from tasks.errors import BrokenVideoError, NotAVideoError
 from tasks.store.catalogue import Video
 from tasks.store.fingerprint import fingerprint
+from tasks.store.stalls import Stall, hung, note_stall
 from tasks.store.store import Store
 from tasks.video.discover import SourceFile, readable
 from tasks.video.index import VideoFacts, VideoIndex, index_video, take_census
 from tasks.video.pixels import Crop
 from tasks.video.sampling import Sampling
+from tasks.video.watchdog import watching
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,9 @@ class IndexJob:
     files: tuple[SourceFile, ...]
     sampling: Sampling
     crop: Crop | None
+    quarantined: frozenset[str]
+    """Fingerprints of contents that are not to be opened."""
+    stall_limit_s: float
 
 
 def look_at_files(job: IndexJob) -> list[Video]:
@@ -31,10 +37,11 @@ def look_at_files(job: IndexJob) -> list[Video]:
         One catalogue entry a file, not yet numbered.
     """
     store = Store.open(job.store)
-    return [_look_at(file, job, store) for file in job.files]
+    hanging = hung(store)
+    return [_look_at(file, job, store, hanging) for file in job.files]
 
 
-def _look_at(file: SourceFile, job: IndexJob, store: Store) -> Video:
+def _look_at(file: SourceFile, job: IndexJob, store: Store, hanging: Mapping[str, Stall]) -> Video:
     entry = Video(-1, file.name, readable(str(file.path)), "", 0, "broken")
     if entry.source != str(file.path):
         return replace(entry, reason="its name is not valid UTF-8: rename it")
@@ -44,8 +51,19 @@ def _look_at(file: SourceFile, job: IndexJob, store: Store) -> Video:
         )
     except OSError as error:
         return replace(entry, reason=f"cannot be read: {error.strerror}")
+    if entry.fingerprint in job.quarantined:
+        return replace(entry, state="quarantined")
+    if entry.fingerprint in hanging:
+        stall = hanging[entry.fingerprint]
+        return replace(entry, state="quarantined", reason=stall.reason, attempts=stall.times)
+
+    def stalled() -> None:
+        reason = f"its packets or its first frame did not come for {job.stall_limit_s:g} s"
+        note_stall(store, entry.fingerprint, reason)
+
     try:
-        facts, index = _facts_and_index(file, entry.fingerprint, store)
+        with watching(job.stall_limit_s, stalled):
+            facts, index = _facts_and_index(file, entry.fingerprint, store)
     except NotAVideoError as error:
         return replace(entry, state="skipped", reason=str(error))
     except (BrokenVideoError, OSError) as error:
@@ -90,18 +108,19 @@ class CensusJob:
     video: int
     source: str
     fingerprint: str
+    stall_limit_s: float
 
 
 def take_and_keep_census(job: CensusJob) -> str:
     """Take a video's census on its own: why there is none, or "" when it is in the store."""
     try:
-        survey(Store.open(job.store), job.source, job.fingerprint)
+        survey(Store.open(job.store), job.source, job.fingerprint, job.stall_limit_s)
     except (BrokenVideoError, NotAVideoError, OSError) as error:
         return str(error)
     return ""
 
 
-def survey(store: Store, source: str, content: str) -> str:
+def survey(store: Store, source: str, content: str, stall_limit_s: float) -> str:
     """Take a video's census and keep it as its index, with a note of what it met.
 
     Returns:
@@ -111,7 +130,13 @@ def survey(store: Store, source: str, content: str) -> str:
         BrokenVideoError, NotAVideoError, OSError: nothing can be decoded any more.
     """
     facts, demuxed = store.read_facts_and_index(content)
-    index, trouble = take_census(source, demuxed)
+
+    def stalled() -> None:
+        reason = f"its decoder gave nothing for {stall_limit_s:g} s in a decode from its beginning"
+        note_stall(store, content, reason)
+
+    with watching(stall_limit_s, stalled):
+        index, trouble = take_census(source, demuxed)
     note = trouble or "it does not decode as its packets promise"
     store.write_index(content, replace(facts, note=note), index)
     return note

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -67,7 +66,7 @@ class Before:
         added: (a,) int64 others.
     """
 
-    saved: Path | None
+    saved: str | None
     gone: np.ndarray
     added: np.ndarray
 
@@ -122,7 +121,7 @@ def load_partition(
 
 
 def _resumed(
-    part: Partition, job: PartitionJob, saved: Path, gone: np.ndarray, settled: Sequence[Settled]
+    part: Partition, job: PartitionJob, saved: str, gone: np.ndarray, settled: Sequence[Settled]
 ) -> Partition:
     """Take over what an earlier run found, and what was found since of other units."""
     center_rows, center_vectors = read_centers(saved, gone)
@@ -167,7 +166,7 @@ def assign(part: Partition, centers: Centers, curve: bool) -> Partition:
     return partition.assign(part, *centers, curve=curve)
 
 
-def save_partition(part: Partition, folder: Path, number: int, center_rows: np.ndarray) -> int:
+def save_partition(part: Partition, folder: str, number: int, center_rows: np.ndarray) -> int:
     """Write where a partition's units stand; see `tasks.store.selections`.
 
     Args:

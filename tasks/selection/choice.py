@@ -92,6 +92,8 @@ class Choice:
     """Whether these count towards the budget's number of frames."""
     name: str | None = None
     """Of the selection that the store keeps, to be extended later."""
+    drop_gone: bool = False
+    """Whether frames that it holds of videos that are gone or changed are dropped from it."""
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
@@ -130,6 +132,7 @@ class Choice:
             "max-per-video": self.max_per_video is not None,
             "preselected": self.preselected is not None,
             "name": self.name is not None,
+            "drop-gone": self.drop_gone,
         }
         for option, is_given in given.items():
             if is_given:

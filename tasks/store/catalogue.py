@@ -1,11 +1,13 @@
 """The catalogue: one entry for every file the store has ever been given."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from itertools import zip_longest
 
 import pyarrow as pa
+import xxhash
 
-STATES = ("pending", "ok", "damaged", "broken", "skipped", "missing", "retired")
+STATES = ("pending", "ok", "damaged", "broken", "skipped", "quarantined", "missing", "retired")
 """What can be said of a file.
 
 ``pending``: rows are planned, not all are committed. ``ok``: every planned frame is embedded.
@@ -13,6 +15,7 @@ STATES = ("pending", "ok", "damaged", "broken", "skipped", "missing", "retired")
 video, but no frame can be had. ``skipped``: it holds no moving picture. ``missing``: its file is
 gone. ``retired``: another content has taken its file's place. The rows of missing and retired
 videos stay in the store but out of every selection, and count again when the content comes back.
+``quarantined``: it killed or hung the workers that read it, and is not tried again.
 """
 
 
@@ -53,6 +56,8 @@ class Video:
     """Rows committed with an embedding."""
     undecodable: int = 0
     """Rows committed without one."""
+    attempts: int = 0
+    """Workers that it killed or hung."""
 
     @property
     def complete(self) -> bool:
@@ -62,7 +67,7 @@ class Video:
     @property
     def active(self) -> bool:
         """Its rows belong to the corpus."""
-        return self.rows > 0 and self.state not in ("missing", "retired")
+        return self.rows > 0 and self.state not in ("quarantined", "missing", "retired")
 
 
 _TYPES = {int: pa.int64(), float: pa.float64(), str: pa.string()}
@@ -82,6 +87,11 @@ class Catalogue:
     def rows(self) -> int:
         """Rows planned so far."""
         return sum(video.rows for video in self.videos)
+
+    def state(self) -> str:
+        """A hash that is the same as long as the same rows belong to the corpus."""
+        facts = [(v.video, v.path, v.decoded, v.undecodable) for v in self.videos if v.active]
+        return xxhash.xxh3_128(repr(facts).encode()).hexdigest()
 
     def update(self, video: int, **changes: object) -> None:
         """Replace fields of one entry."""
@@ -119,6 +129,19 @@ class Catalogue:
                 after, state="damaged" if decoded else "broken", reason=why
             )
 
+    def quarantined(self, video: int, reason: str, attempts: int) -> None:
+        """Take a video out, with the number of workers that it has cost just now."""
+        entry = self.videos[video]
+        self.update(video, state="quarantined", reason=reason, attempts=entry.attempts + attempts)
+
+    def released(self, video: int) -> None:
+        """Let a quarantined video be tried again."""
+        entry = self.videos[video]
+        if entry.state == "quarantined" and entry.rows:
+            self.counted(video, entry.decoded, entry.undecodable)
+        elif entry.state == "quarantined":
+            self.update(video, state="pending", reason="")
+
     def revived(self, video: int) -> None:
         """Give a missing or retired video the state back that its rows make."""
         entry = self.videos[video]
@@ -130,7 +153,39 @@ class Catalogue:
 
     @classmethod
     def from_table(cls, table: pa.Table) -> "Catalogue":
-        return cls([Video(**entry) for entry in table.to_pylist()])
+        known = [name for name in table.column_names if name in SCHEMA.names]
+        return cls([Video(**entry) for entry in table.select(known).to_pylist()])
+
+
+def changes(before: Sequence[Video], after: Sequence[Video]) -> dict[str, list[str]]:
+    """What happened between two states of a catalogue: names of videos, by kind; none left empty.
+
+    Kinds: ``new``, ``changed`` (another content under a known name), ``moved``, ``gone``, ``back``,
+    ``quarantined``, and ``unusable`` (new, and broken or no video).
+    """
+    replaced = {
+        new.source
+        for old, new in zip(before, after, strict=False)
+        if new.state == "retired" and old.state != "retired"
+    }
+    found: dict[str, list[str]] = {}
+    for old, new in zip_longest(before, after):
+        if old is None:
+            kind = "changed" if new.source in replaced else "new"
+            kind = new.state if new.state == "quarantined" else kind
+            kind = "unusable" if new.state in ("broken", "skipped") else kind
+        elif new.state == "quarantined" != old.state:
+            kind = "quarantined"
+        elif old.active and new.state == "missing":
+            kind = "gone"
+        elif new.active and not old.active:
+            kind = "back" if old.rows else "new"
+        elif new.source != old.source and new.active:
+            kind = "moved"
+        else:
+            continue
+        found.setdefault(kind, []).append(new.path)
+    return found
 
 
 def unique_name(name: str, source: str, taken: Iterable[str]) -> str:

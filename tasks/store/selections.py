@@ -6,20 +6,18 @@ to its nearest center and that center. A generation is written beside the last o
 ``selection.json`` is replaced to point to it, so a reader finds one or the other whole.
 """
 
+import io
 import json
-import os
 import re
-import shutil
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tasks.errors import CoreframeError, UsageError
+from tasks.storage import Folder, open_folder, save_array
 
 if TYPE_CHECKING:  # workers never need pandas, which takes 35 MB of each
     import pandas as pd
@@ -55,12 +53,12 @@ class SavedSelection:
     """One generation of a named selection.
 
     Attributes:
-        folder: where it lies.
+        folder: where it lies, a path or URL.
         centers: CENTERS_SCHEMA, in pick order.
         vectors: (c, dim) int16 lattice of the centers.
     """
 
-    folder: Path
+    folder: str
     centers: "pd.DataFrame"
     vectors: np.ndarray
 
@@ -68,7 +66,7 @@ class SavedSelection:
 class NamedSelection:
     """The place of a named selection in a store."""
 
-    def __init__(self, store: Path, name: str) -> None:
+    def __init__(self, store: str, name: str) -> None:
         """Name it; nothing is written before :meth:`begin`.
 
         Raises:
@@ -80,7 +78,7 @@ class NamedSelection:
                 "beginning with a letter or digit."
             )
         self.name = name
-        self._folder = store / "selections" / name
+        self._folder = open_folder(f"{store}/selections/{name}")
 
     def open(self, sequence_length: int) -> SavedSelection | None:
         """Read the last generation, or None before the first.
@@ -97,43 +95,44 @@ class NamedSelection:
                 f"the selection {self.name} has sequence-length {pointer.sequence_length}, not "
                 f"{sequence_length}: ask for that, or use another name."
             )
-        folder = self._folder / f"{pointer.generation:06d}"
+        folder = open_folder(f"{self._folder.name}/{pointer.generation:06d}")
         try:
-            centers = pq.read_table(folder / "centers.parquet", schema=CENTERS_SCHEMA).to_pandas()
+            table = pa.BufferReader(folder.read("centers.parquet"))
+            centers = pq.read_table(table, schema=CENTERS_SCHEMA).to_pandas()
         except (OSError, ValueError, pa.ArrowException) as error:
             raise self._unreadable(error) from error
-        return SavedSelection(folder, centers, _load(folder / "centers.npy"))
+        return SavedSelection(folder.name, centers, _load(folder, "centers.npy"))
 
-    def begin(self) -> Path:
-        """Make the folder of the next generation, for workers to write to."""
+    def begin(self) -> str:
+        """Name the place of the next generation, for workers to write to."""
         pointer = self._pointer()
-        folder = self._folder / f"{pointer.generation + 1 if pointer else 1:06d}"
-        shutil.rmtree(folder, ignore_errors=True)  # of a run that did not end
-        folder.mkdir(parents=True)
-        return folder
+        generation = f"{pointer.generation + 1 if pointer else 1:06d}"
+        self._folder.delete(generation)  # of a run that did not end
+        return f"{self._folder.name}/{generation}"
 
     def commit(
-        self, folder: Path, centers: "pd.DataFrame", vectors: np.ndarray, sequence_length: int
+        self, folder: str, centers: "pd.DataFrame", vectors: np.ndarray, sequence_length: int
     ) -> None:
         """Complete a generation that :meth:`begin` made, and let it take the last one's place."""
+        place = open_folder(folder)
+        sink = io.BytesIO()
         table = pa.Table.from_pandas(centers, schema=CENTERS_SCHEMA, preserve_index=False)
-        pq.write_table(table, folder / "centers.parquet")
-        np.save(folder / "centers.npy", vectors)
-        np.save(folder / "center-rows.npy", centers["row"].to_numpy(np.int64))
-        temporary = self._folder / ".selection.json.tmp"
-        pointer = Pointer(int(folder.name), sequence_length)
-        temporary.write_text(json.dumps(asdict(pointer)) + "\n")
-        os.replace(temporary, self._folder / "selection.json")
-        for other in self._folder.iterdir():
-            if other.is_dir() and other != folder:
-                shutil.rmtree(other)
+        pq.write_table(table, sink)
+        place.write("centers.parquet", sink.getvalue())
+        save_array(place, "centers.npy", vectors)
+        save_array(place, "center-rows.npy", centers["row"].to_numpy(np.int64))
+        own = folder.rpartition("/")[2]
+        pointer = Pointer(int(own), sequence_length)
+        self._folder.write("selection.json", f"{json.dumps(asdict(pointer))}\n".encode())
+        for other in self._folder.names():
+            if other.isdigit() and other != own:
+                self._folder.delete(other)
 
     def _pointer(self) -> Pointer | None:
-        path = self._folder / "selection.json"
-        if not path.exists():
-            return None
         try:
-            pointer = Pointer(**json.loads(path.read_text()))
+            pointer = Pointer(**json.loads(self._folder.read("selection.json")))
+        except FileNotFoundError:
+            return None
         except (OSError, ValueError, TypeError) as error:
             raise self._unreadable(error) from error
         if pointer.format_version != FORMAT_VERSION:
@@ -145,38 +144,35 @@ class NamedSelection:
 
     def _unreadable(self, error: Exception) -> CoreframeError:
         return CoreframeError(
-            f"{self._folder} cannot be read ({error}). Delete it to select afresh, or use another "
-            "name."
+            f"{self._folder.name} cannot be read ({error}). Delete it to select afresh, or use "
+            "another name."
         )
 
 
 def write_distances(
-    folder: Path, part: int, rows: np.ndarray, distance: np.ndarray, center: np.ndarray
+    folder: str, part: int, rows: np.ndarray, distance: np.ndarray, center: np.ndarray
 ) -> None:
     """Write one partition's units, as in STATE, in row order."""
     state = np.empty(len(rows), STATE)
     state["row"], state["distance"], state["center"] = rows, distance, center
-    path = folder / f"rows-{part:05d}.npy"
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
-    with temporary.open("wb") as file:
-        np.save(file, state)
-    os.replace(temporary, path)
+    save_array(open_folder(folder), f"rows-{part:05d}.npy", state)
 
 
-def read_centers(folder: Path, gone: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def read_centers(folder: str, gone: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The (c,) int64 rows and (c, dim) int16 lattice of all centers but some rows."""
-    rows = _load(folder / "center-rows.npy")
+    place = open_folder(folder)
+    rows = _load(place, "center-rows.npy")
     left = ~np.isin(rows, gone)
-    return rows[left], _load(folder / "centers.npy")[left]
+    return rows[left], _load(place, "centers.npy")[left]
 
 
-def settled_rows(folder: Path, gone: np.ndarray) -> np.ndarray:
+def settled_rows(folder: str, gone: np.ndarray) -> np.ndarray:
     """(n,) int64: the units whose nearest center is known and not one of some rows."""
     states = [np.empty(0, STATE), *_states(folder)]
     return np.concatenate([state["row"][~np.isin(state["center"], gone)] for state in states])
 
 
-def read_distances(folder: Path, first: int, last: int) -> np.ndarray:
+def read_distances(folder: str, first: int, last: int) -> np.ndarray:
     """(n,) STATE of the units from row ``first`` to row ``last``, in row order."""
     own = [np.empty(0, STATE)]
     for state in _states(folder):
@@ -185,17 +181,17 @@ def read_distances(folder: Path, first: int, last: int) -> np.ndarray:
     return np.concatenate(own)
 
 
-def _states(folder: Path) -> list[np.ndarray]:
+def _states(folder: str) -> list[np.ndarray]:
     """What partitions wrote, in row order."""
-    return [_load(path) for path in sorted(folder.glob("rows-*.npy"))]
+    place = open_folder(folder)
+    return [_load(place, name) for name in place.names() if name.startswith("rows-")]
 
 
-def _load(path: Path) -> np.ndarray:
-    """Map an array: only what is looked at is read."""
+def _load(folder: Folder, name: str) -> np.ndarray:
     try:
-        return np.load(path, mmap_mode="r")
+        return folder.load_array(name)
     except (OSError, ValueError) as error:
         raise CoreframeError(
-            f"{path} cannot be read ({error}). Delete {path.parents[1]} to select afresh, or use "
-            "another name."
+            f"{folder.name}/{name} cannot be read ({error}). Delete "
+            f"{folder.name.rpartition('/')[0]} to select afresh, or use another name."
         ) from error

@@ -2,7 +2,6 @@
 
 import atexit
 import json
-import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +10,6 @@ from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
-from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +24,7 @@ from zarr.core.sync import cleanup_resources
 
 from tasks.errors import CoreframeError, UsageError
 from tasks.lattice import SCALE
+from tasks.storage import GUARD, LocalFolder, open_folder
 from tasks.store import frames as frames_schema
 from tasks.store.catalogue import Catalogue
 from tasks.video.index import VideoFacts, VideoIndex
@@ -39,7 +38,11 @@ atexit.unregister(cleanup_resources)
 
 FORMAT_VERSION = 1
 EMBEDDINGS, CATALOGUE = "embeddings.zarr", "catalogue.parquet"
-NEW_EMBEDDINGS = "embeddings.zarr.tmp"
+ARRAY = f"{EMBEDDINGS}/embedding"
+MADE = f"{EMBEDDINGS}/zarr.json"
+"""The group's metadata, with what made the store: with it there is a store."""
+
+FRAMES = "frames"
 
 FILTERED = ("row", "video", "state")
 """Columns of the frames tables by which rows are picked out."""
@@ -77,8 +80,11 @@ class Store:
     """
 
     def __init__(self, path: str | Path, settings: StoreSettings) -> None:
-        self.path = Path(path).absolute()  # workers may run in another folder
+        self.folder = open_folder(path)
+        self.path = self.folder.name
         self.settings = settings
+        self.guard: Callable[[], None] = lambda: None
+        """Raises when this process may no longer write; see `tasks.store.lock`."""
 
     @classmethod
     def open(cls, path: str | Path) -> "Store":
@@ -87,18 +93,21 @@ class Store:
         Raises:
             UsageError: there is none, or it is of a newer format.
         """
-        if not (Path(path) / EMBEDDINGS / "zarr.json").is_file():
-            raise UsageError(
-                f"no store at {path}: make one with `coreframe ingest VIDEOS --store {path}`."
-            )
-        with _understandably(path):
-            written = dict(zarr.open_group(Path(path) / EMBEDDINGS, mode="r").attrs)["coreframe"]
-            if written["format_version"] != FORMAT_VERSION:  # type: ignore[index, call-overload]
+        folder = open_folder(path)
+        with _understandably(f"{folder.name}/{MADE}"):
+            try:
+                made = json.loads(folder.read(MADE))
+            except (FileNotFoundError, NotADirectoryError):
                 raise UsageError(
-                    f"the store {path} has format {written['format_version']}, "  # type: ignore[index, call-overload]
+                    f"no store at {path}: make one with `coreframe ingest VIDEOS --store {path}`."
+                ) from None
+            written = made["attributes"]["coreframe"]
+            if written["format_version"] != FORMAT_VERSION:
+                raise UsageError(
+                    f"the store {path} has format {written['format_version']}, "
                     f"this version reads {FORMAT_VERSION}: use the version that made it."
                 )
-            return cls(path, StoreSettings(**written))  # type: ignore[arg-type]
+            return cls(path, StoreSettings(**written))
 
     @classmethod
     def open_or_create(
@@ -107,41 +116,30 @@ class Store:
         """Open the store for adding to it, or make it.
 
         Args:
-            path: its folder.
+            path: its folder, or the URL of one in an object store.
             settings: what it must have been made with, its ``block_rows`` aside.
             block_rows: of a new store; an existing one must have it too, if given.
 
         Raises:
             UsageError: it was made with other settings, or the folder cannot be written.
         """
-        path = Path(path)
-        if (path / EMBEDDINGS / "zarr.json").is_file():
+        folder = open_folder(path)
+        settings = replace(settings, block_rows=block_rows or settings.block_rows)
+        try:
+            if not folder.exists(MADE):
+                if Path(path).is_file() or set(folder.names()) - {EMBEDDINGS, GUARD}:
+                    raise UsageError(
+                        f"{path} is not a store and not empty: name a new or empty folder."
+                    )
+                folder.swap(MADE, None, _metadata(settings)[0])  # of several, the first makes it
             store = cls.open(path)
             store._refuse_other(replace(settings, block_rows=block_rows or store.block_rows))
-            return store
-        settings = replace(settings, block_rows=block_rows or settings.block_rows)
-        ours = {EMBEDDINGS, NEW_EMBEDDINGS, "frames", "index"}  # also of one half made
-        if path.exists() and (not path.is_dir() or {p.name for p in path.iterdir()} - ours):
-            raise UsageError(f"{path} is not a store and not empty: name a new or empty folder.")
-        try:
-            for folder in (path, path / "frames", path / "index"):
-                folder.mkdir(parents=True, exist_ok=True)
+            if not folder.exists(f"{ARRAY}/zarr.json"):
+                folder.swap(f"{ARRAY}/zarr.json", None, _metadata(store.settings)[1])
         except OSError as error:
-            raise UsageError(f"cannot write the store {path}: {error.strerror}.") from error
-        group = zarr.open_group(path / NEW_EMBEDDINGS, mode="w")
-        with _quiet_codec():
-            group.create_array(
-                "embedding",
-                shape=(0, settings.dim),
-                chunks=(settings.block_rows, settings.dim),
-                dtype="float32",
-                fill_value=0.0,
-                filters=[FixedScaleOffset(offset=0, scale=SCALE, dtype="f4", astype="i2")],
-                compressors=[ZstdCodec(level=3)],
-            )
-        group.attrs["coreframe"] = asdict(settings)
-        os.replace(path / NEW_EMBEDDINGS, path / EMBEDDINGS)  # now, and not before, it is a store
-        return cls(path, settings)
+            why = error.strerror or error
+            raise UsageError(f"cannot write the store {path}: {why}.") from error
+        return store
 
     def _refuse_other(self, wanted: StoreSettings) -> None:
         same = self.settings.fingerprint == wanted.fingerprint  # whatever way to it is written
@@ -159,31 +157,27 @@ class Store:
     # --- catalogue and indexes -------------------------------------------------------------
 
     def read_catalogue(self) -> Catalogue:
-        path = self.path / CATALOGUE
-        if not path.exists():
-            return Catalogue()
-        with _understandably(path):
-            return Catalogue.from_table(pq.read_table(path))
+        table = self._read_parquet(CATALOGUE)
+        return Catalogue() if table is None else Catalogue.from_table(table)
 
     def write_catalogue(self, catalogue: Catalogue) -> None:
-        _write_parquet(catalogue.to_table(), self.path / CATALOGUE)
+        self.guard()
+        self._write_parquet(catalogue.to_table(), CATALOGUE)
 
     def write_index(self, fingerprint: str, facts: VideoFacts, index: VideoIndex) -> None:
         """Keep what is known of a video under its content's fingerprint: copies share it."""
-        _write_parquet(_index_to_table(facts, index), self._index_path(fingerprint))
+        self._write_parquet(_index_to_table(facts, index), _index_name(fingerprint))
 
     def has_index(self, fingerprint: str) -> bool:
-        return self._index_path(fingerprint).exists()
+        return self.folder.exists(_index_name(fingerprint))
 
     def read_index(self, fingerprint: str) -> VideoIndex:
         return self.read_facts_and_index(fingerprint)[1]
 
     def read_facts_and_index(self, fingerprint: str) -> tuple[VideoFacts, VideoIndex]:
-        with _understandably(self._index_path(fingerprint)):
-            return _index_from_table(pq.read_table(self._index_path(fingerprint)))
-
-    def _index_path(self, fingerprint: str) -> Path:
-        return self.path / "index" / f"{fingerprint}.parquet"
+        name = _index_name(fingerprint)
+        with _understandably(f"{self.path}/{name}"):
+            return _index_from_table(pq.read_table(pa.BufferReader(self.folder.read(name))))
 
     # --- rows ------------------------------------------------------------------------------
 
@@ -202,6 +196,7 @@ class Store:
     def plan_rows(self, rows: int) -> None:
         """Make room for this many rows in all. Called by one process, before any is embedded."""
         if rows > self.rows_planned():
+            self.guard()
             self._array("r+").resize((rows, self.settings.dim))
 
     def commit_block(self, block: int, vectors: np.ndarray, table: pa.Table) -> None:
@@ -218,15 +213,11 @@ class Store:
             SCALE
         )
         # few values repeat: without dictionaries a table is a third smaller and faster to read
-        _write_parquet(table, self._frames_path(block), use_dictionary=False)
+        self._write_parquet(table, _frames_name(block), use_dictionary=False)
 
     def committed(self, block: int) -> pa.Table | None:
         """A block's committed rows, or None when there are none yet."""
-        path = self._frames_path(block)
-        if not path.exists():
-            return None
-        with _understandably(path):
-            return pq.read_table(path, schema=frames_schema.SCHEMA)
+        return self._read_parquet(_frames_name(block), frames_schema.SCHEMA)
 
     def read_block(self, block: int) -> np.ndarray:
         """(rows, dim) int16 lattice of one block."""
@@ -257,10 +248,10 @@ class Store:
 
     def frames_at(self, rows: np.ndarray) -> "pd.DataFrame":
         """The committed frames of any rows, in the order asked; reads only their blocks' tables."""
-        paths = [self._frames_path(block) for block in np.unique(rows // self.block_rows).tolist()]
+        names = [_frames_name(block) for block in np.unique(rows // self.block_rows).tolist()]
         asked = pa.array(rows)
-        names = frames_schema.SCHEMA.names
-        found = self._scan(names, lambda table: pc.is_in(table["row"], asked), paths)
+        every = frames_schema.SCHEMA.names
+        found = self._scan(every, lambda table: pc.is_in(table["row"], asked), names)
         places = np.searchsorted(found["row"].to_numpy(), rows)
         return found.iloc[places].reset_index(drop=True)
 
@@ -268,21 +259,21 @@ class Store:
         self,
         columns: Sequence[str],
         wanted: Callable[[pa.Table], pa.ChunkedArray] | None = None,
-        paths: Sequence[Path] | None = None,
+        names: Sequence[str] | None = None,
     ) -> "pd.DataFrame":
         """Read tables of blocks, all by default; of their rows only the wanted are ever held."""
         needed = list(columns) if wanted is None else [*dict.fromkeys([*columns, *FILTERED])]
 
-        def read(path: Path) -> pa.Table:
-            with _understandably(path):
-                table = pq.ParquetFile(path).read(columns=needed, use_threads=False)
+        def read(name: str) -> pa.Table:
+            with _understandably(f"{self.path}/{name}"):
+                table = pq.ParquetFile(self._parquet(name)).read(columns=needed, use_threads=False)
             return (table if wanted is None else table.filter(wanted(table))).select(columns)
 
-        if paths is None:
-            paths = sorted((self.path / "frames").glob("block-*.parquet"))
+        if names is None:
+            names = [_frames_name(block) for block in self.committed_blocks()]
         schema = pa.schema([frames_schema.SCHEMA.field(name) for name in columns])
         with ThreadPoolExecutor(SCAN_THREADS) as threads:
-            found = pa.concat_tables([schema.empty_table(), *threads.map(read, paths)])
+            found = pa.concat_tables([schema.empty_table(), *threads.map(read, names)])
         frames = found.to_pandas(split_blocks=True, self_destruct=True)
         del found
         pa.default_memory_pool().release_unused()  # or Arrow keeps the most it ever needed
@@ -293,7 +284,7 @@ class Store:
 
         Twice as fast as the detour to float32 and back that the array's own filter makes.
         """
-        with _understandably(self.path / EMBEDDINGS), _quiet_codec():
+        with _understandably(f"{self.path}/{EMBEDDINGS}"), _quiet_codec():
             floats = self._array("r")
             described = floats.metadata.to_dict()
             codecs: list[Any] = described["codecs"]  # type: ignore[assignment]
@@ -305,12 +296,35 @@ class Store:
             metadata = ArrayV3Metadata.from_dict(described)
             return zarr.Array(AsyncArray(metadata=metadata, store_path=floats.store_path))
 
-    def _frames_path(self, block: int) -> Path:
-        return self.path / "frames" / f"block-{block:08d}.parquet"
+    def committed_blocks(self) -> list[int]:
+        """The blocks of which rows are committed, in order."""
+        names = self.folder.names(FRAMES)
+        return [int(name[6:-8]) for name in names if name.startswith("block-")]
 
     def _array(self, mode: Literal["r", "r+"]) -> zarr.Array:
         with _quiet_codec():
-            return zarr.open_array(self.path / EMBEDDINGS / "embedding", mode=mode)
+            return zarr.open_array(self.folder.zarr_store(), path=ARRAY, mode=mode)
+
+    def _parquet(self, name: str) -> Any:
+        """What Arrow reads a table from: of a local file no more than is asked for."""
+        if isinstance(self.folder, LocalFolder):
+            return self.folder.path / name
+        return pa.BufferReader(self.folder.read(name))
+
+    def _read_parquet(self, name: str, schema: pa.Schema | None = None) -> pa.Table | None:
+        """Read a whole table, or None when there is none."""
+        try:
+            content = self.folder.read(name)
+        except FileNotFoundError:
+            return None
+        with _understandably(f"{self.path}/{name}"):
+            return pq.read_table(pa.BufferReader(content), schema=schema)
+
+    def _write_parquet(self, table: pa.Table, name: str, use_dictionary: bool = True) -> None:
+        """Several may do so at once, on several machines: copies of a video share an index."""
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink, compression="zstd", use_dictionary=use_dictionary)
+        self.folder.write(name, sink.getvalue().to_pybytes())
 
 
 class RowReader:
@@ -340,21 +354,34 @@ class RowReader:
 
     def _blocks(self, first: int, stop: int) -> np.ndarray:
         size = self._store.block_rows
-        with _understandably(self._store.path / EMBEDDINGS):
+        with _understandably(f"{self._store.path}/{EMBEDDINGS}"):
             return np.asarray(self._array[first * size : stop * size])
 
 
-def _write_parquet(table: pa.Table, path: Path, use_dictionary: bool = True) -> None:
-    """Write beside the target and rename: readers see the old file or the new one.
+def _frames_name(block: int) -> str:
+    return f"{FRAMES}/block-{block:08d}.parquet"
 
-    Several may do so at once, on several machines: copies of a video share an index.
-    """
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
-    try:
-        pq.write_table(table, temporary, compression="zstd", use_dictionary=use_dictionary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+
+def _index_name(fingerprint: str) -> str:
+    return f"index/{fingerprint}.parquet"
+
+
+def _metadata(settings: StoreSettings) -> tuple[bytes, bytes]:
+    """What Zarr writes of a group with an array without rows: of the group, and of the array."""
+    memory: dict[str, Any] = {}
+    group = zarr.open_group(zarr.storage.MemoryStore(memory), path=EMBEDDINGS, mode="w")
+    with _quiet_codec():
+        group.create_array(
+            "embedding",
+            shape=(0, settings.dim),
+            chunks=(settings.block_rows, settings.dim),
+            dtype="float32",
+            fill_value=0.0,
+            filters=[FixedScaleOffset(offset=0, scale=SCALE, dtype="f4", astype="i2")],
+            compressors=[ZstdCodec(level=3)],
+        )
+    group.attrs["coreframe"] = asdict(settings)
+    return memory[MADE].to_bytes(), memory[f"{ARRAY}/zarr.json"].to_bytes()
 
 
 def _index_to_table(facts: VideoFacts, index: VideoIndex) -> pa.Table:

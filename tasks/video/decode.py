@@ -21,6 +21,7 @@ from tasks.errors import BrokenVideoError, DamagedVideoError, NotAVideoError, So
 from tasks.video.container import open_video
 from tasks.video.index import VideoIndex, decode_tolerantly
 from tasks.video.pixels import frame_digest
+from tasks.video.watchdog import beat
 
 T = TypeVar("T")
 
@@ -125,10 +126,13 @@ def _frames(
     """Decode on from here; of frames that no other refers to, only those due, if that is given."""
     context = stream.codec_context
     if due_pts is None or context.codec.name not in SKIPPING_DECODERS:
-        yield from container.decode(stream)
+        for frame in container.decode(stream):
+            beat()
+            yield frame
         return
     due = set(due_pts)
     for packet in container.demux(stream):
+        beat()
         wanted = packet.pts is None or packet.pts in due
         context.skip_frame = "DEFAULT" if wanted else "NONREF"
         yield from packet.decode()

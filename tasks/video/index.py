@@ -26,6 +26,7 @@ from av.video.stream import VideoStream
 from tasks.errors import BrokenVideoError
 from tasks.video.container import open_video
 from tasks.video.pixels import frame_digest, upright_size
+from tasks.video.watchdog import beat
 
 TIMED_CONTAINERS = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "mpegts", "flv", "ogg", "ivf"}
 """Containers that store presentation times. In others FFmpeg guesses them, and guesses wrong:
@@ -191,6 +192,7 @@ def decode_tolerantly(
         except av.FFmpegError as error:  # the container ends in the middle: take what is buffered
             errors.append(f"reading stopped: {error.strerror or error}")
             packet = None
+        beat()
         try:
             yield from stream.codec_context.decode(packet)
         except av.FFmpegError as error:
@@ -209,6 +211,7 @@ def _demux(container: InputContainer, stream: VideoStream) -> tuple[VideoIndex |
     packets: list[tuple[int, int, bool, int]] = []
     try:
         for packet in container.demux(stream):
+            beat()
             if packet.is_discard or packet.size == 0:  # outside the edit list; end of stream
                 continue
             if packet.pts is None:

@@ -135,15 +135,11 @@ def test_index_round_trip(survey: bool, made_videos: dict[str, Path], tmp_path: 
         assert np.array_equal(value, other) if isinstance(value, np.ndarray) else value == other
 
 
-def test_store_whose_making_was_interrupted_is_made_again(tmp_path: Path) -> None:
-    (tmp_path / "store" / "embeddings.zarr.tmp").mkdir(parents=True)
-    (tmp_path / "store" / "frames").mkdir()
-    store = store_of(tmp_path, 4)
-    assert sorted(path.name for path in store.path.iterdir()) == [
-        "embeddings.zarr",
-        "frames",
-        "index",
-    ]
+def test_store_whose_making_was_interrupted_is_made_to_its_end(tmp_path: Path) -> None:
+    store_of(tmp_path, 4)
+    (tmp_path / "store" / "embeddings.zarr" / "embedding" / "zarr.json").unlink()
+    store = store_of(tmp_path, 5)
+    assert store.rows_planned() == 5
 
 
 BUSY_AT_EXIT = """

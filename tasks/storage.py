@@ -1,0 +1,254 @@
+"""A folder of small files on this machine or in an object store, behind one door.
+
+Everything that a store writes goes through here, so that it is safe in both places: a reader sees
+a file as it was or as it is, never half of it, and of several processes that want to replace the
+same version of a file exactly one does.
+"""
+
+import io
+import os
+import shutil
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, Protocol
+from uuid import uuid4
+
+import numpy as np
+
+from tasks.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SCHEMES = ("s3://", "gs://", "az://")
+
+GUARD = ".guard"
+"""What processes of one machine lock for a moment, empty."""
+
+RETRIES: dict[str, Any] = {
+    "max_retries": 20,
+    "retry_timeout": timedelta(minutes=5),
+    "backoff": {"init_backoff": timedelta(milliseconds=200), "max_backoff": timedelta(seconds=20)},
+}
+"""A bucket that cannot be reached for a while is asked again, ever less often, for five minutes."""
+
+
+CLIENT: dict[str, Any] = {
+    # servers on a loopback or a private network, such as MinIO's, often speak plain HTTP
+    "allow_http": True,
+    "timeout": timedelta(minutes=2),
+}
+
+
+def is_url(place: str | Path) -> bool:
+    """Whether a place lies in an object store."""
+    return str(place).startswith(SCHEMES)
+
+
+class Folder(Protocol):
+    """Files by name; names hold ``/`` where there are folders inside."""
+
+    name: str
+    """An absolute path or a URL."""
+
+    def read(self, name: str) -> bytes:
+        """Read a whole file.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write or replace a whole file, and the folders it lies in."""
+
+    def exists(self, name: str) -> bool: ...
+
+    def names(self, inner: str = "") -> list[str]:
+        """Names of the files and folders directly inside this or an inner folder, in order.
+
+        They are relative to that inner folder; none when it does not exist.
+        """
+
+    def delete(self, name: str) -> None:
+        """Delete a file, or a folder with all that is in it; nothing happens if there is none."""
+
+    def swap(self, name: str, before: bytes | None, after: bytes) -> bool:
+        """Replace a file if it still is what it was, as one step that nobody can come between.
+
+        Args:
+            name: the file's.
+            before: what it must hold now; None for no file.
+            after: what it is to hold.
+
+        Returns:
+            Whether it was so, and now is as wanted.
+        """
+
+    def load_array(self, name: str) -> np.ndarray:
+        """Read an ``.npy`` file; only what is looked at, where that is possible."""
+
+    def zarr_store(self) -> Any:
+        """What Zarr opens to find this folder."""
+
+
+def open_folder(place: str | Path) -> Folder:
+    """The folder at a path or URL; nothing is made or looked at yet.
+
+    Raises:
+        UsageError: the URL names no bucket, or credentials that cannot be used.
+    """
+    return BucketFolder(str(place)) if is_url(place) else LocalFolder(place)
+
+
+def save_array(folder: Folder, name: str, values: np.ndarray) -> None:
+    """Write an ``.npy`` file."""
+    buffer = io.BytesIO()
+    np.save(buffer, values)
+    folder.write(name, buffer.getvalue())
+
+
+class LocalFolder:
+    """:class:`Folder` on a file system of this machine."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path).absolute()  # workers may run in another folder
+        self.name = str(self.path)
+
+    def read(self, name: str) -> bytes:
+        return (self.path / name).read_bytes()
+
+    def write(self, name: str, data: bytes) -> None:
+        path = self.path / name
+        temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
+        try:
+            try:
+                temporary.write_bytes(data)
+            except FileNotFoundError:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                temporary.write_bytes(data)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def exists(self, name: str) -> bool:
+        return (self.path / name).exists()
+
+    def names(self, inner: str = "") -> list[str]:
+        try:
+            return sorted(path.name for path in (self.path / inner).iterdir())
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    def delete(self, name: str) -> None:
+        path = self.path / name
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+    def swap(self, name: str, before: bytes | None, after: bytes) -> bool:
+        with self._alone():
+            try:
+                now = self.read(name)
+            except FileNotFoundError:
+                now = None
+            if now != before:
+                return False
+            self.write(name, after)
+            return True
+
+    @contextmanager
+    def _alone(self) -> "Iterator[None]":
+        """Keep others out for a moment; the system lets go of it when a process dies."""
+        import fcntl
+
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / GUARD).open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def load_array(self, name: str) -> np.ndarray:
+        return np.load(self.path / name, mmap_mode="r")
+
+    def zarr_store(self) -> Any:
+        return self.name
+
+
+class BucketFolder:
+    """:class:`Folder` under a prefix of a bucket, through obstore (the Rust object_store crate).
+
+    Credentials and endpoints come from the environment variables that each service's own tools
+    read, such as ``AWS_ACCESS_KEY_ID`` and ``AWS_ENDPOINT_URL``.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.name = url.rstrip("/")
+        self._bucket = open_bucket(self.name)
+
+    def __reduce__(self) -> tuple:
+        return BucketFolder, (self.name,)
+
+    def read(self, name: str) -> bytes:
+        return bytes(self._bucket.get(name).bytes())
+
+    def write(self, name: str, data: bytes) -> None:
+        self._bucket.put(name, data)
+
+    def exists(self, name: str) -> bool:
+        try:
+            self._bucket.head(name)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def names(self, inner: str = "") -> list[str]:
+        found = self._bucket.list_with_delimiter(inner or None)
+        whole = [*found["common_prefixes"], *(item["path"] for item in found["objects"])]
+        return sorted(PurePosixPath(name).name for name in whole)
+
+    def delete(self, name: str) -> None:
+        inside = [item["path"] for batch in self._bucket.list(f"{name}/") for item in batch]
+        self._bucket.delete(inside or [name])
+
+    def swap(self, name: str, before: bytes | None, after: bytes) -> bool:
+        from obstore.exceptions import AlreadyExistsError, NotFoundError, PreconditionError
+
+        mode: Any = "create"
+        try:
+            if before is not None:
+                found = self._bucket.get(name)
+                if bytes(found.bytes()) != before:
+                    return False
+                known = {key: found.meta.get(key) for key in ("e_tag", "version")}
+                mode = {key: value for key, value in known.items() if value is not None}
+            self._bucket.put(name, after, mode=mode)
+        except (FileNotFoundError, NotFoundError, AlreadyExistsError, PreconditionError):
+            return False
+        return True
+
+    def load_array(self, name: str) -> np.ndarray:
+        return np.load(io.BytesIO(self.read(name)))
+
+    def zarr_store(self) -> Any:
+        from zarr.storage import ObjectStore
+
+        return ObjectStore(self._bucket)
+
+
+@lru_cache(maxsize=64)
+def open_bucket(url: str) -> Any:
+    """Obstore's client of a bucket and prefix; one a process and URL, it is safe among threads.
+
+    Raises:
+        UsageError: the URL or what the environment says of it cannot be used.
+    """
+    from obstore.exceptions import BaseError
+    from obstore.store import from_url
+
+    try:
+        options: dict[str, Any] = {"client_options": CLIENT, "retry_config": RETRIES}
+        return from_url(url, **options)
+    except (BaseError, ValueError) as error:
+        raise UsageError(f"{url} cannot be used: {error}") from error

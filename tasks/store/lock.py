@@ -1,0 +1,174 @@
+"""One writer at a time: a lease on a store that its owner renews and that outlives nobody for long.
+
+A file in the store names the run that writes. Whoever finds it asks whether that run still lives:
+on its own machine by its process, elsewhere by the time until which the lease was last renewed
+(clocks must agree to within some seconds). Taking, renewing and taking over are each one step that
+nobody can come between (:meth:`tasks.storage.Folder.swap`), on disk and in object stores alike.
+"""
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+import psutil
+
+from tasks.errors import CoreframeError
+from tasks.store.store import Store
+
+LOCK = "lock.json"
+
+LEASE_S = 60.0
+"""After so long without renewal the owner counts as dead to other machines."""
+
+RENEW_S = 15.0
+POLL_S = 1.0
+
+RELEASED = b"{}\n"
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who writes to a store."""
+
+    token: str
+    """Told apart from every other lease by it."""
+    run: str
+    """Name of the flow and of its run, for people."""
+    host: str
+    where: str
+    """This start of this machine and, in a container, which: process numbers count only there."""
+    pid: int
+    started_s: float
+    """When the process began, seconds since 1970: process numbers are used again."""
+    since: str
+    until_s: float
+    """Seconds since 1970; it is renewed before."""
+
+    def lives(self) -> bool:
+        """Whether the run may still be writing."""
+        if self.where != _where():
+            return time.time() < self.until_s
+        try:
+            return abs(psutil.Process(self.pid).create_time() - self.started_s) < 1
+        except psutil.NoSuchProcess:
+            return False
+
+
+@contextmanager
+def writing(store: Store, run: str, wait_s: float = 0.0) -> Iterator[None]:
+    """Be the only one who writes to a store, for as long as the context lasts.
+
+    ``store.guard`` raises meanwhile if the lease was lost, which takes that this process was
+    stopped, or the store out of its reach, for longer than a lease lasts.
+
+    Args:
+        store: the store.
+        run: a name for this run that tells people which it is.
+        wait_s: how long to wait for another writer.
+
+    Raises:
+        CoreframeError: another run writes to it, and does not end in time.
+    """
+    content = _take(store, run, wait_s)
+    ended, lost = threading.Event(), threading.Event()
+    held = [content]
+
+    def renew() -> None:
+        while not ended.wait(RENEW_S):
+            mine = Holder(**json.loads(held[0]))
+            longer = _written(replace(mine, until_s=time.time() + LEASE_S))
+            try:
+                if not store.folder.swap(LOCK, held[0], longer):
+                    lost.set()
+                    return
+                held[0] = longer
+            except Exception:  # out of reach for now: there is time until the lease ends
+                if time.time() > mine.until_s:
+                    lost.set()
+                    return
+
+    def guard() -> None:
+        if lost.is_set():
+            raise CoreframeError(
+                f"this run was stopped, or {store.path} out of its reach, for over {LEASE_S:g} s, "
+                "and another may write to the store by now: run it again to continue."
+            )
+
+    thread = threading.Thread(target=renew, name="coreframe-lease", daemon=True)
+    thread.start()
+    store.guard = guard
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        store.guard = lambda: None
+        with suppress(OSError):  # a lease that cannot be given back runs out
+            store.folder.swap(LOCK, held[0], RELEASED)
+
+
+def _take(store: Store, run: str, wait_s: float) -> bytes:
+    """Take the lease, and give what is written of it."""
+    own = psutil.Process()
+    stop = time.monotonic() + wait_s
+    while True:
+        found = _read(store)
+        holder = _holder(found)
+        if holder is None or not holder.lives():
+            mine = Holder(
+                token=uuid4().hex,
+                run=run,
+                host=socket.gethostname(),
+                where=_where(),
+                pid=own.pid,
+                started_s=own.create_time(),
+                since=datetime.now(UTC).isoformat(timespec="seconds"),
+                until_s=time.time() + LEASE_S,
+            )
+            if store.folder.swap(LOCK, found, _written(mine)):
+                return _written(mine)
+        elif time.monotonic() >= stop:
+            waited = f" {wait_s:g} s were not enough." if wait_s else ""
+            raise CoreframeError(
+                f"the store {store.path} is being written to by {holder.run} (process {holder.pid}"
+                f" on {holder.host}, since {holder.since}).{waited} Wait for it with --wait "
+                "SECONDS, or stop it first."
+            )
+        else:
+            time.sleep(min(POLL_S, max(0.0, stop - time.monotonic())))
+
+
+def _read(store: Store) -> bytes | None:
+    try:
+        return store.folder.read(LOCK)
+    except FileNotFoundError:
+        return None
+
+
+def _holder(found: bytes | None) -> Holder | None:
+    """Who holds the lease; nobody, too, where what is written makes no sense."""
+    try:
+        return Holder(**json.loads(found or b"{}"))
+    except (ValueError, TypeError):
+        return None
+
+
+def _written(holder: Holder) -> bytes:
+    return f"{json.dumps(asdict(holder), indent=2)}\n".encode()
+
+
+def _where() -> str:
+    """The same for two processes that see each other's numbers, and for no others."""
+    parts = [socket.gethostname()]
+    with suppress(OSError):
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
+    with suppress(OSError):
+        parts.append(str(Path("/proc/self/ns/pid").readlink()))
+    return " ".join(parts)

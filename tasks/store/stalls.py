@@ -1,0 +1,48 @@
+"""What workers leave behind of videos that hung their decoder, before they end themselves.
+
+A file for each content under ``STORE/stalled``. It is there only until the run has taken the video
+out; then the catalogue says so.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+
+from tasks.store.store import Store
+
+MOST_STALLS = 2
+"""A slow disk may stall a sound video once."""
+
+
+@dataclass(frozen=True)
+class Stall:
+    """How often a video hung, and the last time where."""
+
+    times: int
+    reason: str
+
+
+def note_stall(store: Store, fingerprint: str, reason: str) -> None:
+    """Count one more."""
+    before = stalls(store).get(fingerprint)
+    stall = Stall(before.times + 1 if before else 1, reason)
+    store.folder.write(f"stalled/{fingerprint}.json", json.dumps(asdict(stall)).encode())
+
+
+def stalls(store: Store) -> dict[str, Stall]:
+    """All that are noted, by the content's fingerprint."""
+    found = {}
+    for name in store.folder.names("stalled"):
+        if name.endswith(".json"):
+            content = json.loads(store.folder.read(f"stalled/{name}"))
+            found[name.removesuffix(".json")] = Stall(**content)
+    return found
+
+
+def hung(store: Store) -> dict[str, Stall]:
+    """Those that hung too often to be tried again."""
+    return {key: stall for key, stall in stalls(store).items() if stall.times >= MOST_STALLS}
+
+
+def forget_stalls(store: Store) -> None:
+    """Forget all, once the catalogue has what matters."""
+    store.folder.delete("stalled")

@@ -1,0 +1,56 @@
+"""Loaded into Dask workers: decoders that crash or hang, by the names of videos.
+
+crash-open    the process dies when the file is opened for indexing
+crash-decode  it dies in the middle of decoding
+hang-open     indexing never ends
+hang-decode   decoding never gives the second frame
+hang-once     the same, the first time only
+"""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import tasks.jobs.embed
+import tasks.jobs.index
+
+index_video, decode_frames = tasks.jobs.index.index_video, tasks.jobs.embed.decode_frames
+
+
+def crash() -> None:
+    os.kill(os.getpid(), signal.SIGSEGV)
+    time.sleep(1000)  # the handler of another thread may take a moment
+
+
+def deadly_index(path: str | Path) -> Any:
+    if "crash-open" in str(path):
+        crash()
+    if "hang-open" in str(path):
+        time.sleep(1000)
+    return index_video(path)
+
+
+def deadly_decode(path: str | Path, *arguments: Any) -> Iterator[Any]:
+    for number, item in enumerate(decode_frames(path, *arguments)):
+        if number == 1:
+            if "crash-decode" in str(path):
+                crash()
+            if "hang-decode" in str(path) or ("hang-once" in str(path) and first_time(path)):
+                time.sleep(1000)
+        yield item
+
+
+def first_time(path: str | Path) -> bool:
+    mark = Path(f"{path}.mark")
+    if mark.exists():
+        return False
+    mark.touch()
+    return True
+
+
+# not in dask_setup(), which comes after the first jobs
+tasks.jobs.index.index_video = deadly_index  # type: ignore[assignment]
+tasks.jobs.embed.decode_frames = deadly_decode  # type: ignore[assignment]

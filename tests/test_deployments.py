@@ -1,0 +1,245 @@
+"""A real Prefect server, work pool and worker on this machine, and `deployments/prefect.yaml`."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from tasks.store.lock import writing
+from tasks.store.store import Store
+from tests.test_faults import clips
+
+ROOT = Path(__file__).parents[1]
+PREFECT = str(Path(sys.executable).with_name("prefect"))
+
+pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("deployments")]
+
+
+@dataclass
+class Place:
+    """A server, and what was deployed to it."""
+
+    folder: Path
+    api: str
+    environment: dict[str, str]
+
+    def prefect(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [PREFECT, "--no-prompt", *arguments],
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def ask(self, path: str, **body: Any) -> Any:
+        answer = httpx.post(f"{self.api}/{path}", json=body, timeout=30)
+        answer.raise_for_status()
+        return answer.json()
+
+    def deployment(self, name: str) -> dict[str, Any]:
+        found = httpx.get(f"{self.api}/deployments/name/{name}", timeout=30)
+        found.raise_for_status()
+        return found.json()
+
+    def runs(self, name: str) -> list[dict[str, Any]]:
+        chosen = {"deployments": {"id": {"any_": [self.deployment(name)["id"]]}}}
+        return self.ask("flow_runs/filter", **chosen, sort="EXPECTED_START_TIME_ASC", limit=200)
+
+    def in_state(self, name: str, *states: str) -> list[dict[str, Any]]:
+        return [run for run in self.runs(name) if run["state_type"] in states]
+
+    def wait_for(self, what: Callable[[], Any], seconds: float = 120) -> Any:
+        end = time.monotonic() + seconds
+        while not (found := what()):
+            assert time.monotonic() < end, (self.folder / "worker.log").read_text()[-5000:]
+            time.sleep(0.5)
+        return found
+
+    def completed(self, run: str) -> dict[str, Any]:
+        def ended() -> dict[str, Any] | None:
+            found = httpx.get(f"{self.api}/flow_runs/{run}", timeout=30).json()
+            return found if found["state"]["type"] in ("COMPLETED", "FAILED", "CRASHED") else None
+
+        found = self.wait_for(ended)
+        assert found["state"]["type"] == "COMPLETED", found["state"]
+        return found
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    folder = tmp_path_factory.mktemp("deployed")
+    clips(folder / "videos", ["a", "b", "c"])
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")
+    } | {
+        "PREFECT_HOME": str(folder / "prefect"),
+        "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_API_SERVICES_SCHEDULER_LOOP_SECONDS": "5",
+        "PREFECT_WORKER_QUERY_SECONDS": "2",
+        "COREFRAME_HOME": str(ROOT),
+        "COREFRAME_VIDEOS": str(folder / "videos"),
+        "COREFRAME_STORE": str(folder / "store"),
+        "COREFRAME_OUT": str(folder / "out"),
+    }
+    made = Place(folder, environment["PREFECT_API_URL"], environment)
+    processes = []
+
+    def start(name: str, *arguments: str) -> None:
+        with (folder / f"{name}.log").open("w") as log:
+            process = subprocess.Popen(
+                [PREFECT, *arguments],
+                cwd=ROOT,
+                env=environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        processes.append(process)
+
+    def healthy() -> bool:
+        try:
+            return httpx.get(f"{made.api}/health", timeout=5).is_success
+        except httpx.HTTPError:
+            return False
+
+    try:
+        start("server", "server", "start", "--host", "127.0.0.1", "--port", str(port))
+        end = time.monotonic() + 120
+        while not healthy():
+            assert time.monotonic() < end, (folder / "server.log").read_text()
+            time.sleep(0.5)
+        made.prefect("work-pool", "create", "coreframe", "--type", "process")
+        made.prefect("deploy", "--prefect-file", "deployments/prefect.yaml", "--all")
+        start("worker", "worker", "start", "--pool", "coreframe")
+        yield made
+    finally:
+        for process in reversed(processes):
+            os.killpg(process.pid, signal.SIGTERM)
+        for process in reversed(processes):
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def test_parameters_are_forms_with_bounds_and_descriptions(place: Place) -> None:
+    schema = place.deployment("curate/nightly")["parameter_openapi_schema"]
+    assert schema["required"] == ["store", "out", "corpus"]
+    definitions = schema["definitions"]
+    for model in ("Corpus", "Ingestion", "Selecting", "Picture", "Compute"):
+        for name, field in definitions[model]["properties"].items():
+            assert field.get("description") or "enum" in field, (model, name)
+    assert definitions["Corpus"]["properties"]["corrupt_threshold"]["maximum"] == 1
+    assert definitions["Picture"]["properties"]["quality"]["minimum"] == 1
+    assert place.deployment("train/train")["parameters"]["store"] == str(place.folder / "store")
+
+
+def test_a_schedule_starts_runs_that_do_not_overlap(place: Place) -> None:
+    """The first run waits for another writer; the next one comes due meanwhile."""
+    place.prefect(
+        *"deployment run curate/adhoc-curate --watch --watch-timeout 120".split()
+    )  # so that there is a store
+    name = "curate/nightly"
+    with writing(Store.open(place.folder / "store"), "the test"):
+        place.prefect(*f"deployment schedule create {name} --interval 15".split())
+        place.wait_for(lambda: place.in_state(name, "RUNNING"))
+        cancelled = place.wait_for(lambda: place.in_state(name, "CANCELLED"))
+        assert cancelled[0]["auto_scheduled"]
+        assert len(place.in_state(name, "RUNNING")) == 1
+    schedules = [one["id"] for one in place.deployment(name)["schedules"] if one["active"]]
+    for schedule in schedules:
+        httpx.patch(
+            f"{place.api}/deployments/{place.deployment(name)['id']}/schedules/{schedule}",
+            json={"active": False},
+        ).raise_for_status()
+    first = place.wait_for(lambda: place.in_state(name, "COMPLETED"))[0]
+    assert first["auto_scheduled"]
+    place.wait_for(lambda: not place.in_state(name, "RUNNING", "PENDING"))
+    record = json.loads((place.folder / "out" / "run.json").read_text())
+    assert record["counts"]["files"] == {"ok": 3}
+
+
+def test_an_ad_hoc_run_takes_parameters(place: Place) -> None:
+    out = place.folder / "two"
+    run = place.ask(
+        f"deployments/{place.deployment('curate/adhoc-curate')['id']}/create_flow_run",
+        parameters={
+            "store": str(place.folder / "store"),
+            "out": str(out),
+            "corpus": {"videos": [str(place.folder / "videos")]},
+            "selecting": {"n_samples": 2},
+        },
+    )
+    place.completed(run["id"])
+    assert json.loads((out / "run.json").read_text())["counts"]["selected_frames"] == 2
+    selected = place.folder / "selected"
+    place.prefect(
+        *"deployment run select/adhoc-select --watch --watch-timeout 120".split(),
+        *("--param", f"out={selected}", "--param", 'selecting={"n_samples": 3}'),
+    )
+    assert json.loads((selected / "run.json").read_text())["counts"]["selected_frames"] == 3
+
+
+def test_impossible_parameters_are_refused_before_a_run_is_made(place: Place) -> None:
+    with pytest.raises(httpx.HTTPStatusError) as refused:
+        place.ask(
+            f"deployments/{place.deployment('curate/adhoc-curate')['id']}/create_flow_run",
+            parameters={
+                "store": "s",
+                "out": "o",
+                "corpus": {"videos": ["x"], "corrupt_threshold": 2},
+            },
+        )
+    assert "corrupt_threshold" in refused.value.response.text
+
+
+def test_an_event_starts_a_run_and_its_end_is_an_event(place: Place) -> None:
+    clips(place.folder / "videos" / "new", ["z"])
+    before = len(place.runs("curate/nightly"))
+    place.prefect(
+        *"event emit coreframe.videos.arrived --resource-id coreframe.videos".split()
+    )
+    runs = place.wait_for(lambda: place.runs("curate/nightly")[before:])
+    run = place.completed(runs[0]["id"])
+    record = json.loads((place.folder / "out" / "run.json").read_text())
+    assert record["changes"] == {"new": {"count": 1, "first": ["new/z.mp4"]}}
+    assert record["counts"]["files"] == {"ok": 4}
+
+    def told() -> list[dict[str, Any]]:
+        found = place.ask(
+            "events/filter",
+            filter={"event": {"name": ["coreframe.run.completed"]}},
+        )["events"]
+        return [
+            event
+            for event in found
+            if any(run["id"] in one["prefect.resource.id"] for one in event["related"])
+        ]
+
+    event = place.wait_for(told)[0]
+    assert event["payload"]["flow"] == "curate"
+
+
+def test_every_cluster_file_and_compose_file_is_yaml() -> None:
+    files = [*(ROOT / "deployments").rglob("*.yaml")]
+    assert len(files) > 3
+    for path in files:
+        assert yaml.safe_load(path.read_text())

@@ -1,0 +1,161 @@
+"""What a run survives: workers that die and hang, other runs, full disks."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import dask
+import pytest
+
+from flows.checks import open_store
+from flows.cluster import open_cluster
+from flows.parameters import Compute, Corpus, Ingestion
+from tasks.embed import EmbedCounts, embed_frames
+from tasks.index import index_files
+from tasks.store.catalogue import Video
+from tasks.store.store import Store
+from tasks.video.discover import discover
+from tests.runs import content
+from tests.videos import RECIPES, make
+
+SMALL = replace(RECIPES[0], codec="mpeg4", options={}, frames=4, width=32, height=32, gop=4)
+
+pytestmark = pytest.mark.timeout(120)
+
+
+def clips(folder: Path, names: list[str]) -> Path:
+    """Small videos that differ."""
+    folder.mkdir()
+    for number, name in enumerate(names):
+        paint = lambda frame, width, height, seed=number: RECIPES[0].paint(  # noqa: E731
+            10 * (seed + 1) + frame, width, height
+        )
+        make(replace(SMALL, file=f"{name}.mp4", paint=paint), folder)
+    return folder
+
+
+def run(
+    folder: Path, store: Path, cluster: str, *, limit_s: float = 0.0, retry: bool = False
+) -> tuple[Store, EmbedCounts]:
+    ingestion = Ingestion(block_rows=64)
+    opened = open_store(str(store), ingestion, Compute(device="cpu"))
+    files = discover([str(folder)], exclude=["*.mark"])
+    index_files.fn(
+        opened,
+        files,
+        ingestion.sampling(),
+        None,
+        cluster,
+        stall_limit_s=limit_s,
+        retry_quarantined=retry,
+    )
+    spec = Compute(device="cpu").embedder(ingestion)
+    counts = embed_frames.fn(
+        opened, ingestion.sampling(), None, spec, cluster, stall_limit_s=limit_s
+    )
+    return opened, counts
+
+
+@pytest.fixture
+def deadly() -> Iterator[str]:
+    """Worker processes with decoders that crash and hang, see `tests.deadly`."""
+    with (
+        dask.config.set({"distributed.worker.preload": ["tests.deadly"]}),
+        open_cluster(Compute(workers=2, device="cpu")) as cluster,
+    ):
+        yield cluster
+
+
+def bytes_of(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def by_name(store: Store) -> dict[str, Video]:
+    return {Path(video.path).stem: video for video in store.read_catalogue().videos}
+
+
+@pytest.mark.parametrize("where", ["crash-open", "crash-decode"])
+def test_of_200_videos_one_that_crashes_its_decoder_is_quarantined(
+    where: str, tmp_path: Path, deadly: str, cluster: str
+) -> None:
+    names = [f"clip-{number:03d}" for number in range(200)]
+    names[77] = where
+    folder = clips(tmp_path / "videos", names)
+    store, counts = run(folder, tmp_path / "store", deadly)
+    videos = by_name(store)
+    bad = videos.pop(where)
+    assert (bad.state, bad.attempts, bad.decoded) == ("quarantined", 3, 0)
+    assert bad.reason.startswith("it killed 3 workers that ")
+    assert {video.state for video in videos.values()} == {"ok"}
+    assert len(videos) == 199
+    assert counts.quarantined == (where == "crash-decode")
+
+    before = bytes_of(tmp_path / "store")
+    _, counts = run(folder, tmp_path / "store", deadly)  # it is not tried again
+    assert (counts.blocks, counts.frames) == (0, 0)
+    assert bytes_of(tmp_path / "store") == before
+
+    tried, _ = run(folder, tmp_path / "store", deadly, retry=True)
+    assert (by_name(tried)[where].state, by_name(tried)[where].attempts) == ("quarantined", 6)
+    mended, counts = run(folder, tmp_path / "store", cluster, retry=True)
+    assert by_name(mended)[where].state == "ok"
+    assert counts.frames == 4
+
+    alone, _ = run(folder, tmp_path / "alone", cluster)
+    mine, theirs = content(mended), content(alone)
+    if where == "crash-decode":  # its rows were planned, so even their numbers are the same
+        assert mine[0].equals(theirs[0])
+        assert (mine[1] == theirs[1]).all()
+    assert sorted(mine[0]["digest"]) == sorted(theirs[0]["digest"])
+
+
+@pytest.mark.parametrize("where", ["hang-open", "hang-decode"])
+def test_a_video_that_hangs_is_quarantined(where: str, tmp_path: Path, deadly: str) -> None:
+    names = [f"clip-{number:03d}" for number in range(40)]
+    names[7] = where
+    folder = clips(tmp_path / "videos", names)
+    store, _ = run(folder, tmp_path / "store", deadly, limit_s=2)
+    videos = by_name(store)
+    bad = videos.pop(where)
+    assert (bad.state, bad.attempts) == ("quarantined", 2)
+    assert "for 2 s" in bad.reason
+    assert {video.state for video in videos.values()} == {"ok"}
+    assert not store.folder.names("stalled")
+
+
+def test_a_video_that_hangs_once_is_not_quarantined(tmp_path: Path, deadly: str) -> None:
+    folder = clips(tmp_path / "videos", ["a", "hang-once", "b"])
+    store, _ = run(folder, tmp_path / "store", deadly, limit_s=2)
+    assert {video.state for video in by_name(store).values()} == {"ok"}
+
+
+def test_several_deadly_videos_in_one_part(tmp_path: Path, deadly: str) -> None:
+    names = ["a", "crash-decode-1", "b", "hang-decode-1", "c", "crash-decode-2", "crash-open", "d"]
+    folder = clips(tmp_path / "videos", names)
+    store, _ = run(folder, tmp_path / "store", deadly, limit_s=2)
+    states = {name: video.state for name, video in by_name(store).items()}
+    assert states == {name: "ok" if len(name) == 1 else "quarantined" for name in names}
+
+
+def test_a_quarantined_content_is_known_under_other_names(
+    tmp_path: Path, deadly: str, cluster: str
+) -> None:
+    folder = clips(tmp_path / "videos", ["a", "crash-open", "crash-decode"])
+    run(folder, tmp_path / "store", deadly)
+    (folder / "copy.mp4").write_bytes((folder / "crash-open.mp4").read_bytes())
+    (folder / "crash-decode.mp4").rename(folder / "moved.mp4")
+    store, _ = run(folder, tmp_path / "store", deadly)
+    states = {name: video.state for name, video in by_name(store).items()}
+    assert states == {
+        "a": "ok",
+        "crash-open": "quarantined",
+        "copy": "quarantined",
+        "moved": "quarantined",
+    }
+    store, _ = run(folder, tmp_path / "store", cluster, retry=True)
+    assert {video.state for video in by_name(store).values()} == {"ok"}
+    assert len(store.read_catalogue()) == 4
+
+
+def test_the_limit_is_a_parameter_of_the_corpus() -> None:
+    assert Corpus().video_timeout == 300
