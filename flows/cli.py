@@ -23,7 +23,6 @@ SETTINGS = {
 
 app = typer.Typer(
     name="coreframe",
-    help="Turn a corpus of videos into its most diverse frames, and prove it.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -142,6 +141,20 @@ Wait = Annotated[
     float, typer.Option(help="Seconds to wait for another run that writes to the store.")
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+
+
+@app.callback()
+def options(
+    log_json: Annotated[
+        bool,
+        typer.Option("--log-json", help="Log to the error stream, a line of JSON for each event."),
+    ] = False,
+) -> None:
+    """Turn a corpus of videos into its most diverse frames, and prove it."""
+    if log_json:
+        from flows.logs import log_json as begin
+
+        begin()
 
 
 @app.command()
@@ -295,6 +308,28 @@ def train(
     from flows.train import train as flow
 
     show_trained(flow(store=store, out=out, **parameters), out)
+
+
+@app.command()
+def check(
+    store: StorePath,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Take back what is bad; the next run embeds it anew.")
+    ] = False,
+    workers: Workers = None,
+    cluster: ClusterOption = None,
+    device: Device = "auto",
+    memory_limit: MemoryLimit = None,
+    wait: Wait = 0.0,
+) -> None:
+    """Verify every block of a store against its commit."""
+    given = dict(locals())
+    parameters = _parameters(given, "Compute")
+    _check(store, None, parameters)
+    from flows.check import check as flow
+    from flows.terminal import show_checked
+
+    show_checked(flow(store=store, repair=repair, **parameters), store)
 
 
 @app.command()

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 import yaml
 from dask.distributed import Client, LocalCluster
 
+from flows.logs import logs_of_workers
 from flows.parameters import Compute
 from tasks.errors import CoreframeError, UsageError
 
@@ -19,6 +21,9 @@ CONNECT_TIMEOUT_S = 30
 SETTINGS = {
     # A job whose worker died is tried on two more; then it is the job's fault.
     "distributed.scheduler.allowed-failures": 2,
+    # Dask gives a worker up that is not there 15 s after one of its deaths. One that is given
+    # deadly videos dies some times in a row and may be starting just then; it will be back.
+    "distributed.deploy.lost-worker-timeout": "1 day",
     # Workers hold what they run and no queue: a dying one takes no innocent job with it.
     "distributed.scheduler.worker-saturation": 1.0,
     "distributed.logging.distributed": "error",
@@ -58,7 +63,8 @@ def open_cluster(compute: Compute) -> Iterator[str]:
     """
     with dask.config.set(SETTINGS):
         if compute.cluster is not None:
-            yield _existing(compute.cluster)
+            with _named(compute.cluster) as address, logs_of_workers(address):
+                yield address
             return
         gpus = torch.cuda.device_count() if compute.device != "cpu" else 0
         cores = (
@@ -71,6 +77,7 @@ def open_cluster(compute: Compute) -> Iterator[str]:
         with (
             dask.config.set(_environment(threads)),
             _local(compute, workers, threads, gpus) as cluster,
+            logs_of_workers(cluster.scheduler_address),
         ):
             yield cluster.scheduler_address
 
@@ -90,8 +97,27 @@ def _local(compute: Compute, workers: int, threads: int, gpus: int) -> LocalClus
             # decodes and embeds a part of its own.
             visible = list(range(min(workers, gpus)))
             common |= {"threads_per_worker": threads}
-            return cuda_cluster(CUDA_VISIBLE_DEVICES=visible, n_workers=len(visible), **common)
-    return LocalCluster(n_workers=workers, processes=True, **common)
+            common |= {"CUDA_VISIBLE_DEVICES": visible}
+            return _started(cuda_cluster, n_workers=len(visible), **common)
+    return _started(LocalCluster, n_workers=workers, processes=True, **common)
+
+
+def _started(kind: Any, **arguments: Any) -> LocalCluster:
+    """Start a cluster, and start it again if a worker dies in its first moments.
+
+    Raises:
+        CoreframeError: it did both times.
+    """
+    for last in (False, True):
+        try:
+            return kind(**arguments)
+        except RuntimeError as error:
+            if last:
+                raise CoreframeError(
+                    f"the workers of the local cluster cannot be started ({error}). Look whether "
+                    "memory is free and what ended them, then run again."
+                ) from error
+    raise AssertionError("one of the two returned or raised")
 
 
 def _cuda_cluster_type() -> Any:
@@ -119,19 +145,70 @@ def _environment(threads: int) -> dict[str, Any]:
     }
 
 
-def _existing(named: str) -> str:
-    """A scheduler's address, given as such or in a YAML file with an ``address`` in it."""
-    address = named
-    if "://" not in named:
-        try:
-            content = yaml.safe_load(Path(named).read_text())
-            address = str(content["address"])
-        except OSError as error:
-            raise UsageError(f"cannot read the cluster file {named}: {error.strerror}.") from error
-        except (yaml.YAMLError, TypeError, KeyError, ValueError) as error:
-            raise UsageError(
-                f"the cluster file {named} names no scheduler: it needs a line `address: tcp://HOST:PORT`."
-            ) from error
+@contextmanager
+def _named(named: str) -> Iterator[str]:
+    """The cluster at an address, or that a file describes: by its address or by its class."""
+    if "://" in named:
+        yield _existing(named)
+        return
+    content = _content(named)
+    if "address" in content:
+        yield _existing(str(content["address"]))
+        return
+    arguments = content.get("arguments") or {}
+    with (
+        dask.config.set(_environment(int(arguments.get("threads_per_worker", 1)))),
+        _made(named, str(content["class"]), arguments) as cluster,
+    ):
+        if content.get("workers"):
+            cluster.scale(int(content["workers"]))
+        with Client(cluster, timeout=CONNECT_TIMEOUT_S) as client:
+            client.wait_for_workers(1)
+        yield cluster.scheduler_address
+
+
+def _content(path: str) -> dict[str, Any]:
+    """Read a cluster file.
+
+    Raises:
+        UsageError: it cannot be read, or says neither where a cluster is nor how to make one.
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text())
+    except OSError as error:
+        raise UsageError(f"cannot read the cluster file {path}: {error.strerror}.") from error
+    except (yaml.YAMLError, ValueError):
+        content = None
+    if not isinstance(content, dict) or not {"address", "class"} & content.keys():
+        raise UsageError(
+            f"the cluster file {path} names no scheduler: it needs a line `address: "
+            "tcp://HOST:PORT`, or `class: dask_jobqueue.SLURMCluster` with its `arguments`."
+        )
+    return content
+
+
+def _made(path: str, name: str, arguments: dict[str, Any]) -> Any:
+    """Make a cluster of one of Dask's cluster classes.
+
+    Raises:
+        UsageError: there is no such class here, or not with these arguments.
+    """
+    module, _, attribute = name.rpartition(".")
+    try:
+        return getattr(import_module(module), attribute)(**arguments)
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
+        raise UsageError(
+            f"the cluster file {path} asks for {name}, which cannot be made: {error}. Install the "
+            "package that has it, and look at its arguments."
+        ) from error
+
+
+def _existing(address: str) -> str:
+    """The address, once its scheduler has answered.
+
+    Raises:
+        CoreframeError: it does not.
+    """
     try:
         with Client(address, timeout=CONNECT_TIMEOUT_S):
             return address

@@ -12,6 +12,7 @@ from flows.parameters import Compute, Corpus, Ingestion
 from flows.record import recorded, timed, told_changes
 from tasks.embed import EmbedCounts, embed_frames
 from tasks.index import index_files
+from tasks.report import show_quarantined
 from tasks.store.catalogue import Video, changes
 from tasks.store.store import Store
 from tasks.video.discover import SourceFile
@@ -94,5 +95,6 @@ def ingest_stages(
     with timed(timings, "embed"):
         embedded = embed_frames(store, sampling, crop, spec, cluster, stall_limit_s=limit_s)
     videos = store.read_catalogue().videos
+    show_quarantined(videos)
     found = told_changes(changes(before, videos))
     return Ingested([videos[number] for number in numbers], embedded, found)

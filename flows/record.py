@@ -1,6 +1,7 @@
 """What is written about a run: versions, timings, and a record of it in the store."""
 
 import json
+import logging
 import platform
 import time
 from collections.abc import Iterator, Mapping
@@ -14,14 +15,21 @@ from av import library_versions
 from prefect.events import emit_event
 from prefect.runtime import flow_run
 
+from flows.logs import LOGGER, logs_of_run
+from tasks.report import show_run
 from tasks.store.lock import writing
 from tasks.store.store import Store
 
 PACKAGES = ("coreframe", "torch", "av", "zarr", "numpy", "pandas", "prefect", "dask")
 OPTIONAL_PACKAGES = ("transformers",)
 
+logger = logging.getLogger(LOGGER)
+
 RUNS = "runs"
 """Folder of the store with a record of every run that wrote to it, in the order of their names."""
+
+TOLD = ("flow", "run", "outcome", "reason", "seconds", "changes", "counts", "timings_s")
+"""Of a record, what goes into events and logs."""
 
 LISTED = 200
 """Videos listed by name at most, of each kind of change."""
@@ -46,13 +54,14 @@ def recorded(
         CoreframeError: another run writes to the store; nothing is recorded then.
     """
     name = flow_run.get_name() or "of its own"
-    with writing(store, f"the {flow} run {name}", wait_s):
+    with writing(store, f"the {flow} run {name}", wait_s), logs_of_run():
         started = datetime.now(UTC)
         record: dict[str, Any] = {
             "flow": flow,
             "run": name,
             "started": started.isoformat(timespec="seconds"),
             "parameters": dict(parameters),
+            "changes": {},
         }
         outcome, reason = "failed", "it was interrupted"
         try:
@@ -64,6 +73,9 @@ def recorded(
         finally:
             seconds = (datetime.now(UTC) - started).total_seconds()
             record |= {"outcome": outcome, "reason": reason, "seconds": round(seconds, 3)}
+            level = logging.INFO if outcome == "completed" else logging.ERROR
+            told = {key: record[key] for key in TOLD if key in record} | {"event": "run"}
+            logger.log(level, "%s %s %s", flow, outcome, reason, extra=told)
             place = f"{RUNS}/{started:%Y%m%dT%H%M%S}-{flow}-{uuid4().hex[:8]}.json"
             with suppress(OSError):  # a full disk has been told of already
                 store.folder.write(place, f"{json.dumps(record, indent=2)}\n".encode())
@@ -73,7 +85,7 @@ def recorded(
 def _emit(store: Store, record: Mapping[str, Any]) -> None:
     """Tell Prefect's server, so that automations can follow."""
     if flow_run.get_id():
-        told = ("flow", "run", "reason", "seconds", "changes", "counts")
+        show_run(record)
         emit_event(
             event=f"coreframe.run.{record['outcome']}",
             resource={
@@ -86,7 +98,7 @@ def _emit(store: Store, record: Mapping[str, Any]) -> None:
                     "prefect.resource.role": "flow-run",
                 }
             ],
-            payload={key: record[key] for key in told if key in record},
+            payload={key: record[key] for key in TOLD if key in record},
         )
 
 
@@ -98,11 +110,15 @@ def told_changes(found: Mapping[str, list[str]]) -> dict[str, Any]:
 @contextmanager
 def timed(timings: dict[str, float], stage: str) -> Iterator[None]:
     """Add a stage's wall-clock seconds to ``timings``."""
+    logger.info("%s begins", stage, extra={"stage": stage, "event": "begin"})
     start = time.perf_counter()
     try:
         yield
     finally:
-        timings[stage] = timings.get(stage, 0.0) + round(time.perf_counter() - start, 3)
+        seconds = round(time.perf_counter() - start, 3)
+        timings[stage] = round(timings.get(stage, 0.0) + seconds, 3)
+        facts = {"stage": stage, "event": "end", "seconds": seconds}
+        logger.info("%s ended after %.1f s", stage, seconds, extra=facts)
 
 
 def versions() -> dict[str, str]:

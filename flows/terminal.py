@@ -88,6 +88,16 @@ def show_trained(result: Mapping[str, Any], out: str) -> None:
     _say(f"embed with it: coreframe curate VIDEOS... --embedder simclr:{out} --store NEW_STORE")
 
 
+def show_checked(result: Mapping[str, Any], store: str) -> None:
+    """Print what a check found, and what comes next."""
+    if result["sound"]:
+        _say(f"{_counted(result['blocks'], 'block')} of {store}: all as committed")
+        return
+    for clause in result["described"]:
+        _say(f"taken back: {clause}")
+    _say("run `coreframe ingest` or `curate` again with the same videos: it embeds what is missing")
+
+
 def show_store(store: Store) -> None:
     """Print what a store holds, a line each video."""
     catalogue, settings = store.read_catalogue(), store.settings

@@ -1,5 +1,6 @@
 """Stage 2, embed: decode and embed every planned row that is not committed yet."""
 
+import logging
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -28,6 +29,8 @@ from tasks.store.stalls import forget_stalls
 from tasks.store.store import Store
 from tasks.video.pixels import Crop
 from tasks.video.sampling import Sampling
+
+logger = logging.getLogger("coreframe")
 
 
 @dataclass
@@ -114,6 +117,8 @@ def embed_frames(
             _count(store, catalogue, held, unreadable)
             for number, (reason, attempts) in sorted(quarantined.items()):
                 catalogue.quarantined(number, reason, attempts)
+                name = catalogue.videos[number].path
+                logger.warning("%s is quarantined: %s", name, reason)
             counts.quarantined += len(quarantined)
             if counts.blocks:
                 store.write_catalogue(catalogue)

@@ -2,8 +2,10 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Any
 
+import httpx
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.context import FlowRunContext, TaskRunContext
 from rich.console import Console
@@ -48,7 +50,7 @@ class _Artifact:
     def __init__(self, stage: str, total: int, unit: str) -> None:
         self._stage, self._total, self._unit = stage, total, unit
         self._done = 0
-        self._id = None
+        self._id: Any = None
         self._written_s = time.monotonic()
         self._reported = bool(TaskRunContext.get() or FlowRunContext.get())
 
@@ -64,10 +66,10 @@ class _Artifact:
     def _write(self) -> None:
         percent = min(100.0, 100 * self._done / self._total) if self._total else 100.0
         said = f"{self._stage}: {self._done:,} of {self._total:,} {self._unit}"
-        if self._id is None:
-            self._id = create_progress_artifact(
-                percent, key=f"coreframe-{self._stage}", description=said
-            )
-        else:
-            update_progress_artifact(self._id, percent, description=said)
+        with suppress(httpx.HTTPError):  # work goes on while the server cannot be reached
+            if self._id is None:
+                key = f"coreframe-{self._stage}"
+                self._id = create_progress_artifact(percent, key=key, description=said)
+            else:
+                update_progress_artifact(self._id, percent, description=said)
         self._written_s = time.monotonic()

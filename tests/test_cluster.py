@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 from dask.distributed import Client, Worker
 
 from flows.cluster import open_cluster
@@ -93,6 +94,30 @@ def test_our_example_file_is_understood(monkeypatch: pytest.MonkeyPatch) -> None
         open_cluster(Compute(cluster=str(example))),
     ):
         pass
+
+
+def test_a_cluster_file_may_name_a_class(tmp_path: Path) -> None:
+    file = tmp_path / "cluster.yaml"
+    arguments = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
+    described = {"class": "dask.distributed.LocalCluster", "arguments": arguments, "workers": 2}
+    file.write_text(yaml.safe_dump(described))
+    with open_cluster(Compute(cluster=str(file))) as address, Client(address) as client:
+        client.wait_for_workers(2, timeout=60)
+        found = client.run(lambda: os.environ["OMP_NUM_THREADS"])
+        assert set(found.values()) == {"1"}
+    described["class"] = "dask_jobqueue.NoSuchCluster"
+    file.write_text(yaml.safe_dump(described))
+    with (
+        pytest.raises(UsageError, match=r"asks for dask_jobqueue.NoSuchCluster, which cannot"),
+        open_cluster(Compute(cluster=str(file))),
+    ):
+        pass
+
+
+def test_our_local_cluster_file_works() -> None:
+    file = Path(__file__).parents[1] / "deployments" / "clusters" / "local-cpu.yaml"
+    with open_cluster(Compute(cluster=str(file))) as address, Client(address) as client:
+        assert client.submit(os.getpid).result() != os.getpid()
 
 
 @pytest.mark.parametrize("content", ["", "[1, 2", "name: x\n", None])

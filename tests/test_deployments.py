@@ -155,7 +155,7 @@ def test_parameters_are_forms_with_bounds_and_descriptions(place: Place) -> None
 def test_a_schedule_starts_runs_that_do_not_overlap(place: Place) -> None:
     """The first run waits for another writer; the next one comes due meanwhile."""
     place.prefect(
-        *"deployment run curate/adhoc-curate --watch --watch-timeout 120".split()
+        *["deployment", "run", "curate/adhoc-curate", "--watch", "--watch-timeout", "120"]
     )  # so that there is a store
     name = "curate/nightly"
     with writing(Store.open(place.folder / "store"), "the test"):
@@ -192,7 +192,7 @@ def test_an_ad_hoc_run_takes_parameters(place: Place) -> None:
     assert json.loads((out / "run.json").read_text())["counts"]["selected_frames"] == 2
     selected = place.folder / "selected"
     place.prefect(
-        *"deployment run select/adhoc-select --watch --watch-timeout 120".split(),
+        *["deployment", "run", "select/adhoc-select", "--watch", "--watch-timeout", "120"],
         *("--param", f"out={selected}", "--param", 'selecting={"n_samples": 3}'),
     )
     assert json.loads((selected / "run.json").read_text())["counts"]["selected_frames"] == 3
@@ -215,7 +215,7 @@ def test_an_event_starts_a_run_and_its_end_is_an_event(place: Place) -> None:
     clips(place.folder / "videos" / "new", ["z"])
     before = len(place.runs("curate/nightly"))
     place.prefect(
-        *"event emit coreframe.videos.arrived --resource-id coreframe.videos".split()
+        *["event", "emit", "coreframe.videos.arrived", "--resource-id", "coreframe.videos"]
     )
     runs = place.wait_for(lambda: place.runs("curate/nightly")[before:])
     run = place.completed(runs[0]["id"])

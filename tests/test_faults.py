@@ -35,9 +35,15 @@ def clips(folder: Path, names: list[str]) -> Path:
 
 
 def run(
-    folder: Path, store: Path, cluster: str, *, limit_s: float = 0.0, retry: bool = False
+    folder: Path,
+    store: Path,
+    cluster: str,
+    *,
+    limit_s: float = 0.0,
+    retry: bool = False,
+    block_rows: int = 64,
 ) -> tuple[Store, EmbedCounts]:
-    ingestion = Ingestion(block_rows=64)
+    ingestion = Ingestion(block_rows=block_rows)
     opened = open_store(str(store), ingestion, Compute(device="cpu"))
     files = discover([str(folder)], exclude=["*.mark"])
     index_files.fn(

@@ -4,6 +4,7 @@ A part is what one worker does in one go, a block what becomes durable in one go
 keyframes, so that no frame is decoded twice; blocks are so many rows, wherever those cut a video.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -40,6 +41,8 @@ from tasks.video.pixels import (
 )
 from tasks.video.sampling import Sampling, at_keyframe
 from tasks.video.watchdog import beat, rest, watching
+
+logger = logging.getLogger("coreframe")
 
 AHEAD_BYTES = 32 * 1024 * 1024
 """Pictures decoded ahead of the embedder hold at most this much memory."""
@@ -178,6 +181,7 @@ def embed_part(job: PartJob) -> Part:
                     store, segment.source, segment.fingerprint, job.stall_limit_s
                 )
                 part.censuses.add(segment.video)
+                logger.info("%s: census taken, %s", segment.source, part.notes[segment.video])
                 index = store.read_index(segment.fingerprint)
                 fresh = _embed_segment(job, embedder, segment, index, *wanted)
         except (SourceChangedError, BrokenVideoError) as error:
@@ -188,6 +192,9 @@ def embed_part(job: PartJob) -> Part:
         except Exception as error:  # whatever one file does, the others of the part go on
             part.unreadable[segment.video] = f"{type(error).__name__}: {error}"
             continue
+        finally:
+            if segment.video in part.unreadable:
+                logger.warning("%s: %s", segment.source, part.unreadable[segment.video])
         nothing = np.zeros(store.settings.dim, np.int16)
         for record, vector in fresh:
             part.records.append(record)

@@ -1,5 +1,6 @@
 """Look at some files: fingerprint them, and write the index of those whose content is new."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -13,6 +14,8 @@ from tasks.video.index import VideoFacts, VideoIndex, index_video, take_census
 from tasks.video.pixels import Crop
 from tasks.video.sampling import Sampling
 from tasks.video.watchdog import watching
+
+logger = logging.getLogger("coreframe")
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,11 @@ def look_at_files(job: IndexJob) -> list[Video]:
     """
     store = Store.open(job.store)
     hanging = hung(store)
-    return [_look_at(file, job, store, hanging) for file in job.files]
+    found = [_look_at(file, job, store, hanging) for file in job.files]
+    for entry in found:
+        if entry.state == "broken":
+            logger.warning("%s: %s", entry.source, entry.reason)
+    return found
 
 
 def _look_at(file: SourceFile, job: IndexJob, store: Store, hanging: Mapping[str, Stall]) -> Video:

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+import xxhash
 import zarr
 from zarr.codecs import ZstdCodec
 from zarr.codecs.numcodecs import FixedScaleOffset
@@ -38,6 +39,7 @@ atexit.unregister(cleanup_resources)
 
 FORMAT_VERSION = 1
 EMBEDDINGS, CATALOGUE = "embeddings.zarr", "catalogue.parquet"
+EARLIER_CATALOGUE = "catalogue-earlier.parquet"
 ARRAY = f"{EMBEDDINGS}/embedding"
 MADE = f"{EMBEDDINGS}/zarr.json"
 """The group's metadata, with what made the store: with it there is a store."""
@@ -156,12 +158,16 @@ class Store:
 
     # --- catalogue and indexes -------------------------------------------------------------
 
-    def read_catalogue(self) -> Catalogue:
-        table = self._read_parquet(CATALOGUE)
+    def read_catalogue(self, *, earlier: bool = False) -> Catalogue:
+        """Read the catalogue, or that of the time before it was last written."""
+        table = self._read_parquet(EARLIER_CATALOGUE if earlier else CATALOGUE)
         return Catalogue() if table is None else Catalogue.from_table(table)
 
     def write_catalogue(self, catalogue: Catalogue) -> None:
+        """Replace the catalogue, and keep the one it replaces."""
         self.guard()
+        if self.folder.exists(CATALOGUE):
+            self.folder.write(EARLIER_CATALOGUE, self.folder.read(CATALOGUE))
         self._write_parquet(catalogue.to_table(), CATALOGUE)
 
     def write_index(self, fingerprint: str, facts: VideoFacts, index: VideoIndex) -> None:
@@ -171,13 +177,17 @@ class Store:
     def has_index(self, fingerprint: str) -> bool:
         return self.folder.exists(_index_name(fingerprint))
 
+    def delete_index(self, fingerprint: str) -> None:
+        """Forget what is known of a content; the next run that finds it indexes it again."""
+        self.folder.delete(_index_name(fingerprint))
+
     def read_index(self, fingerprint: str) -> VideoIndex:
         return self.read_facts_and_index(fingerprint)[1]
 
     def read_facts_and_index(self, fingerprint: str) -> tuple[VideoFacts, VideoIndex]:
         name = _index_name(fingerprint)
         with _understandably(f"{self.path}/{name}"):
-            return _index_from_table(pq.read_table(pa.BufferReader(self.folder.read(name))))
+            return _index_from_table(_read(self.folder.read(name)))
 
     # --- rows ------------------------------------------------------------------------------
 
@@ -212,12 +222,18 @@ class Store:
         self._array("r+")[start : start + len(vectors)] = vectors.astype(np.float32) / np.float32(
             SCALE
         )
+        rows = table["row"].to_numpy() - start
+        table = table.replace_schema_metadata({"vectors": vectors_hash(vectors[rows])})
         # few values repeat: without dictionaries a table is a third smaller and faster to read
         self._write_parquet(table, _frames_name(block), use_dictionary=False)
 
     def committed(self, block: int) -> pa.Table | None:
         """A block's committed rows, or None when there are none yet."""
         return self._read_parquet(_frames_name(block), frames_schema.SCHEMA)
+
+    def take_back(self, block: int) -> None:
+        """Undo a block's commit: its rows are missing again."""
+        self.folder.delete(_frames_name(block))
 
     def read_block(self, block: int) -> np.ndarray:
         """(rows, dim) int16 lattice of one block."""
@@ -318,7 +334,7 @@ class Store:
         except FileNotFoundError:
             return None
         with _understandably(f"{self.path}/{name}"):
-            return pq.read_table(pa.BufferReader(content), schema=schema)
+            return _read(content, schema)
 
     def _write_parquet(self, table: pa.Table, name: str, use_dictionary: bool = True) -> None:
         """Several may do so at once, on several machines: copies of a video share an index."""
@@ -356,6 +372,17 @@ class RowReader:
         size = self._store.block_rows
         with _understandably(f"{self._store.path}/{EMBEDDINGS}"):
             return np.asarray(self._array[first * size : stop * size])
+
+
+def vectors_hash(vectors: np.ndarray) -> str:
+    """By which a commit knows its embeddings: XXH3 of (rows, dim) int16 lattice."""
+    return xxhash.xxh3_128(np.ascontiguousarray(vectors, np.int16).data).hexdigest()
+
+
+def _read(content: bytes, schema: pa.Schema | None = None) -> pa.Table:
+    """Read a table that is in memory; it is too small for threads to be worth their start."""
+    table = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
+    return table if schema is None else table.select(schema.names)
 
 
 def _frames_name(block: int) -> str:

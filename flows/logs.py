@@ -1,0 +1,84 @@
+"""What workers and stages log: into the run's logs on Prefect's server, and as JSON for machines.
+
+All of it goes through the logger ``coreframe``. Workers know neither Prefect nor where the run's
+logs go; Dask brings what they log to the flow's process.
+"""
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from dask.distributed import Client
+from prefect.exceptions import MissingContextError
+from prefect.logging import get_run_logger
+
+LOGGER = "coreframe"
+
+ALWAYS_THERE = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+"""Attributes of any record; what else it has was given as ``extra``."""
+
+
+class JsonLines(logging.Formatter):
+    """A record as one line of JSON: ``time``, ``level``, ``message``, and what was given extra."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Give the line."""
+        extra = {name: value for name, value in vars(record).items() if name not in ALWAYS_THERE}
+        when = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        line = {"time": when, "level": record.levelname.lower(), "message": record.getMessage()}
+        return json.dumps(line | extra, default=str)
+
+
+class _ToRun(logging.Handler):
+    """Hands records to a Prefect run's logger, from whatever thread they come."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._run = get_run_logger()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._run.log(record.levelno, record.getMessage())
+
+
+def log_json() -> None:
+    """Write everything that is logged to the error stream, a line of JSON each."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines())
+    logger = logging.getLogger(LOGGER)
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+
+
+@contextmanager
+def logs_of_run() -> Iterator[None]:
+    """While the context lasts, what is logged here is in the logs of the Prefect run."""
+    logger = logging.getLogger(LOGGER)
+    try:
+        handler = _ToRun()
+    except MissingContextError:
+        yield
+        return
+    logger.addHandler(handler)
+    level = logger.level
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+@contextmanager
+def logs_of_workers(cluster: str) -> Iterator[None]:
+    """While the context lasts, what workers log is logged here."""
+    with Client(cluster) as client:
+        if os.getpid() in client.run(os.getpid).values():  # threads of this process log here
+            yield
+            return
+        client.forward_logging(LOGGER, level=logging.INFO)
+        yield
