@@ -16,6 +16,7 @@ from prefect.events import emit_event
 from prefect.runtime import flow_run
 
 from flows.logs import LOGGER, logs_of_run
+from tasks.errors import CoreframeError
 from tasks.report import show_run
 from tasks.store.lock import writing
 from tasks.store.store import Store
@@ -77,7 +78,7 @@ def recorded(
             told = {key: record[key] for key in TOLD if key in record} | {"event": "run"}
             logger.log(level, "%s %s %s", flow, outcome, reason, extra=told)
             place = f"{RUNS}/{started:%Y%m%dT%H%M%S}-{flow}-{uuid4().hex[:8]}.json"
-            with suppress(OSError):  # a full disk has been told of already
+            with suppress(OSError, CoreframeError):  # a full disk has been told of already
                 store.folder.write(place, f"{json.dumps(record, indent=2)}\n".encode())
             _emit(store, record)
 

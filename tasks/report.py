@@ -18,6 +18,7 @@ from tasks.reporting.markdown import report_markdown, verdict
 from tasks.reporting.plots import plot_loss
 from tasks.reporting.tables import comparison
 from tasks.stage import stage
+from tasks.storage import room
 from tasks.store.catalogue import Video
 from tasks.store.store import Store
 
@@ -180,5 +181,9 @@ def write_text(path: Path, text: str) -> None:
 
 def _replace(path: Path, write) -> None:  # type: ignore[no-untyped-def]
     temporary = path.with_name(f".{path.name}.tmp")
-    write(temporary)
-    os.replace(temporary, path)
+    with room(path):
+        try:
+            write(temporary)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)

@@ -5,6 +5,7 @@ a file as it was or as it is, never half of it, and of several processes that wa
 same version of a file exactly one does.
 """
 
+import errno
 import io
 import os
 import shutil
@@ -17,7 +18,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from tasks.errors import UsageError
+from tasks.errors import CoreframeError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,6 +103,24 @@ def open_folder(place: str | Path) -> Folder:
     return BucketFolder(str(place)) if is_url(place) else LocalFolder(place)
 
 
+@contextmanager
+def room(place: str | Path) -> "Iterator[None]":
+    """Say in a sentence when writing to a place fails because its disk or quota is full.
+
+    Raises:
+        CoreframeError: naming the place and the next step.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise CoreframeError(
+            f"no space is left for {place} ({os.strerror(error.errno)}): make room, then run the "
+            "same again. It continues from what has been committed."
+        ) from error
+
+
 def save_array(folder: Folder, name: str, values: np.ndarray) -> None:
     """Write an ``.npy`` file."""
     buffer = io.BytesIO()
@@ -122,15 +141,16 @@ class LocalFolder:
     def write(self, name: str, data: bytes) -> None:
         path = self.path / name
         temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
-        try:
+        with room(path):
             try:
-                temporary.write_bytes(data)
-            except FileNotFoundError:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                temporary.write_bytes(data)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+                try:
+                    temporary.write_bytes(data)
+                except FileNotFoundError:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    temporary.write_bytes(data)
+                os.replace(temporary, path)
+            finally:
+                temporary.unlink(missing_ok=True)
 
     def exists(self, name: str) -> bool:
         return (self.path / name).exists()

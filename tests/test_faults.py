@@ -11,6 +11,7 @@ from flows.checks import open_store
 from flows.cluster import open_cluster
 from flows.parameters import Compute, Corpus, Ingestion
 from tasks.embed import EmbedCounts, embed_frames
+from tasks.errors import CoreframeError
 from tasks.index import index_files
 from tasks.store.catalogue import Video
 from tasks.store.store import Store
@@ -161,6 +162,33 @@ def test_a_quarantined_content_is_known_under_other_names(
     store, _ = run(folder, tmp_path / "store", cluster, retry=True)
     assert {video.state for video in by_name(store).values()} == {"ok"}
     assert len(store.read_catalogue()) == 4
+
+
+def test_a_full_disk_is_told_and_the_next_run_completes(
+    tmp_path: Path, cluster: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = clips(tmp_path / "videos", [f"clip-{number:03d}" for number in range(80)])
+    expected = content(run(folder, tmp_path / "expected", cluster)[0])
+    whole_bytes = sum(map(len, bytes_of(tmp_path / "expected").values()))
+    index_bytes = sum(map(len, bytes_of(tmp_path / "expected" / "index").values()))
+    monkeypatch.setenv("LIMIT_BYTES", str((whole_bytes + index_bytes) // 2))
+    with (
+        dask.config.set({"distributed.worker.preload": ["tests.full_disk"]}),
+        open_cluster(Compute(workers=2, device="cpu")) as full,
+        pytest.raises(CoreframeError, match=r"no space is left for .*make room, then run"),
+    ):
+        run(folder, tmp_path / "store", full)
+    store = Store.open(tmp_path / "store")
+    frames, vectors = content(store)
+    assert 0 < len(frames) < 320
+    known = expected[0].set_index("row").loc[frames["row"]].reset_index()
+    assert frames.equals(known[frames.columns])
+    assert (vectors == expected[1][frames["row"]]).all()
+    again, counts = run(folder, tmp_path / "store", cluster)
+    assert counts.frames == 320 - len(frames)
+    whole = content(again)
+    assert whole[0].equals(expected[0])
+    assert (whole[1] == expected[1]).all()
 
 
 def test_the_limit_is_a_parameter_of_the_corpus() -> None:

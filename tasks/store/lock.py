@@ -110,7 +110,7 @@ def writing(store: Store, run: str, wait_s: float = 0.0) -> Iterator[None]:
         ended.set()
         thread.join()
         store.guard = lambda: None
-        with suppress(OSError):  # a lease that cannot be given back runs out
+        with suppress(OSError, CoreframeError):  # a lease that cannot be given back runs out
             store.folder.swap(LOCK, held[0], RELEASED)
 
 

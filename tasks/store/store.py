@@ -25,7 +25,7 @@ from zarr.core.sync import cleanup_resources
 
 from tasks.errors import CoreframeError, UsageError
 from tasks.lattice import SCALE
-from tasks.storage import GUARD, LocalFolder, open_folder
+from tasks.storage import GUARD, LocalFolder, open_folder, room
 from tasks.store import frames as frames_schema
 from tasks.store.catalogue import Catalogue
 from tasks.video.index import VideoFacts, VideoIndex
@@ -207,7 +207,8 @@ class Store:
         """Make room for this many rows in all. Called by one process, before any is embedded."""
         if rows > self.rows_planned():
             self.guard()
-            self._array("r+").resize((rows, self.settings.dim))
+            with room(self.path):
+                self._array("r+").resize((rows, self.settings.dim))
 
     def commit_block(self, block: int, vectors: np.ndarray, table: pa.Table) -> None:
         """Write a block's rows, then the table that makes them count.
@@ -219,9 +220,9 @@ class Store:
             table: the committed rows, see :data:`tasks.store.frames.SCHEMA`.
         """
         start = block * self.block_rows
-        self._array("r+")[start : start + len(vectors)] = vectors.astype(np.float32) / np.float32(
-            SCALE
-        )
+        with room(self.path):
+            floats = vectors.astype(np.float32) / np.float32(SCALE)
+            self._array("r+")[start : start + len(vectors)] = floats
         rows = table["row"].to_numpy() - start
         table = table.replace_schema_metadata({"vectors": vectors_hash(vectors[rows])})
         # few values repeat: without dictionaries a table is a third smaller and faster to read
