@@ -64,13 +64,15 @@ def logs_of_run() -> Iterator[None]:
         yield
         return
     logger.addHandler(handler)
-    level = logger.level
+    level, propagate = logger.level, logger.propagate
     logger.setLevel(logging.INFO)
+    logger.propagate = False  # the run's logger shows it where Prefect shows logs
     try:
         yield
     finally:
         logger.removeHandler(handler)
         logger.setLevel(level)
+        logger.propagate = propagate
 
 
 @contextmanager

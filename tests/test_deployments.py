@@ -213,12 +213,15 @@ def test_impossible_parameters_are_refused_before_a_run_is_made(place: Place) ->
 
 def test_an_event_starts_a_run_and_its_end_is_an_event(place: Place) -> None:
     clips(place.folder / "videos" / "new", ["z"])
-    before = len(place.runs("curate/nightly"))
+
+    def triggered() -> list[dict[str, Any]]:
+        return [run for run in place.runs("curate/nightly") if not run["auto_scheduled"]]
+
+    assert not triggered()
     place.prefect(
         *["event", "emit", "coreframe.videos.arrived", "--resource-id", "coreframe.videos"]
     )
-    runs = place.wait_for(lambda: place.runs("curate/nightly")[before:])
-    run = place.completed(runs[0]["id"])
+    run = place.completed(place.wait_for(triggered)[0]["id"])
     record = json.loads((place.folder / "out" / "run.json").read_text())
     assert record["changes"] == {"new": {"count": 1, "first": ["new/z.mp4"]}}
     assert record["counts"]["files"] == {"ok": 4}
