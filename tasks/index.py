@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from dask.distributed import Client, KilledWorker
 
@@ -10,6 +9,7 @@ from tasks.dispatch import deaths, run_jobs, workers
 from tasks.jobs.index import IndexJob, look_at_files
 from tasks.progress import stage_bar
 from tasks.stage import stage
+from tasks.storage import exists, size_bytes
 from tasks.store.catalogue import Catalogue, Video, unique_name
 from tasks.store.fingerprint import fingerprint
 from tasks.store.stalls import forget_stalls
@@ -62,20 +62,27 @@ def index_files(
             catalogue.released(video.video)
     out = frozenset(v.fingerprint for v in catalogue.videos if v.state == "quarantined")
     looked_at: dict[int, list[Video]] = {}
-    with Client(cluster) as client, stage_bar("index", len(files), "files") as advance:
-        share = len(files) // (JOBS_PER_WORKER * workers(client))
+    known = {v.source: v for v in catalogue.videos if v.version and v.state != "retired"}
+    unchanged = {
+        place: known[file.path]
+        for place, file in enumerate(files)
+        if file.path in known and known[file.path].version == file.version
+    }
+    new = [file for place, file in enumerate(files) if place not in unchanged]
+    with Client(cluster) as client, stage_bar("index", len(new), "files") as advance:
+        share = len(new) // (JOBS_PER_WORKER * workers(client))
         many = min(max(share, 1), MOST_FILES_PER_JOB)
         jobs = [
             IndexJob(
                 store.path,
                 first,
-                tuple(files[first : first + many]),
+                tuple(new[first : first + many]),
                 sampling,
                 crop,
                 out,
                 stall_limit_s,
             )
-            for first in range(0, len(files), many)
+            for first in range(0, len(new), many)
         ]
 
         def one_by_one(job: IndexJob, error: KilledWorker) -> list[Video]:
@@ -94,7 +101,11 @@ def index_files(
         for job, result in run_jobs(client, look_at_files, jobs, _describe, killed=one_by_one):
             looked_at[job.first] = result
             advance(len(result))
-    numbers = _merge(catalogue, (entry for job in jobs for entry in looked_at[job.first]))
+    fresh = (entry for job in jobs for entry in looked_at[job.first])
+    numbers = _merge(
+        catalogue,
+        (unchanged[place] if place in unchanged else next(fresh) for place in range(len(files))),
+    )
     store.plan_rows(catalogue.rows)
     if catalogue.videos != before:
         store.write_catalogue(catalogue)
@@ -106,13 +117,14 @@ def _deadly(file: SourceFile, killed: int) -> Video:
     return Video(
         -1,
         file.name,
-        str(file.path),
+        file.path,
         fingerprint(file.path),
-        file.path.stat().st_size,
+        size_bytes(file.path),
         "quarantined",
         f"it killed {killed} workers that read its packets or its first frame (a crash in a "
         "decoder, or out of memory)",
         attempts=killed,
+        version=file.version,
     )
 
 
@@ -138,7 +150,12 @@ def _merge(catalogue: Catalogue, looked_at: Iterable[Video]) -> list[int]:
         own = by_source.get(entry.source)
         if own is not None:
             old = catalogue.videos[own]
+            if entry is old:  # an object store says that its content is the same
+                numbers.append(own)
+                continue
             if not entry.fingerprint or entry.fingerprint == old.fingerprint:
+                if entry.version != old.version:
+                    catalogue.update(own, version=entry.version)
                 if old.rows or not entry.fingerprint or old.state == "quarantined":
                     catalogue.revived(own)
                 else:  # nothing is planned of it: what was found now counts
@@ -160,7 +177,7 @@ def _merge(catalogue: Catalogue, looked_at: Iterable[Video]) -> list[int]:
             number = free[0]
             taken.discard(catalogue.videos[number].path)
             name = unique_name(entry.path, entry.source, taken)
-            catalogue.update(number, path=name, source=entry.source)
+            catalogue.update(number, path=name, source=entry.source, version=entry.version)
             catalogue.revived(number)
         else:
             number = len(catalogue)
@@ -177,13 +194,13 @@ def _merge(catalogue: Catalogue, looked_at: Iterable[Video]) -> list[int]:
         numbers.append(number)
     for number in sorted(set(range(len(catalogue))) - set(numbers)):
         video = catalogue.videos[number]
-        if video.active and not Path(video.source).exists():
+        if video.active and not exists(video.source):
             catalogue.update(number, state="missing", reason="its file is gone")
     return numbers
 
 
 def _without_file(video: Video) -> bool:
-    return video.state == "retired" or not Path(video.source).exists()
+    return video.state == "retired" or not exists(video.source)
 
 
 def _describe(job: IndexJob) -> str:

@@ -43,8 +43,9 @@ def run(
     limit_s: float = 0.0,
     retry: bool = False,
     block_rows: int = 64,
+    sample_fps: str | None = None,
 ) -> tuple[Store, EmbedCounts]:
-    ingestion = Ingestion(block_rows=block_rows)
+    ingestion = Ingestion(block_rows=block_rows, sample_fps=sample_fps)
     opened = open_store(str(store), ingestion, Compute(device="cpu"))
     files = discover([str(folder)], exclude=["*.mark"])
     index_files.fn(

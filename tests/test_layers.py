@@ -14,14 +14,14 @@ from tests.stores import make_store
 ROOT = Path(__file__).parents[1]
 ENGINES = {"prefect", "dask", "distributed", "dask_cuda"}
 BELOW = {
-    "video": {"tasks.errors"},
+    "video": {"tasks.errors", "tasks.storage"},
     "store": {"tasks.errors", "tasks.lattice", "tasks.storage", "tasks.video"},
     "embedding": {"tasks.errors", "tasks.lattice", "tasks.video"},
     "selection": {"tasks.errors", "tasks.lattice"},
     "metrics": {"tasks.lattice"},
     "reporting": {"tasks.store"},
     "training": {"tasks.embedding"},
-    "jobs": {f"tasks.{name}" for name in ("errors", "video", "store", "embedding")}
+    "jobs": {f"tasks.{name}" for name in ("errors", "storage", "video", "store", "embedding")}
     | {"tasks.selection", "tasks.metrics", "tasks.training"},
 }
 

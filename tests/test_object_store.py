@@ -1,17 +1,27 @@
 """A store in a bucket, on a real S3 server on this machine, holds what one on disk holds."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from flows.cluster import open_cluster
 from flows.parameters import Compute, Selecting
+from tasks.errors import UsageError
 from tasks.select import select_frames
-from tasks.storage import open_folder
+from tasks.storage import RangeFile, open_folder, size_bytes
+from tasks.store.fingerprint import fingerprint
 from tasks.store.store import Store
+from tasks.video.container import LOOKED_AT_BYTES
+from tasks.video.decode import decode_frames
+from tasks.video.discover import discover
+from tasks.video.index import index_video
+from tasks.video.pixels import frame_digest
 from tests.runs import content
 from tests.test_check import check
-from tests.test_faults import clips, run
+from tests.test_faults import by_name, clips, run
+from tests.videos import RECIPES, make
 
 
 def picks(store: Store, cluster: str, n: int) -> list[int]:
@@ -67,3 +77,123 @@ def test_a_folder_keeps_its_promises(
     folder.delete("inner")
     folder.delete("no such")
     assert set(folder.names()) - {".guard"} == {"y", "z"}
+
+
+def upload(folder: Path, bucket: str) -> str:
+    """Put all files of a folder under a prefix of the bucket."""
+    place = open_folder(f"{bucket}/videos")
+    for path in folder.rglob("*"):
+        if path.is_file():
+            place.write(path.relative_to(folder).as_posix(), path.read_bytes())
+    return place.name
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Bytes of each request for a part of an object, in this process."""
+    found: list[int] = []
+    fetch = RangeFile._fetch
+
+    def counted(self: RangeFile, wanted: int) -> None:
+        before = self.bytes_read
+        fetch(self, wanted)
+        found.append(self.bytes_read - before)
+
+    monkeypatch.setattr(RangeFile, "_fetch", counted)
+    return found
+
+
+def test_videos_in_a_bucket_have_the_index_and_the_frames_of_files(
+    made_videos: dict[str, Path], bucket: str, tmp_path: Path
+) -> None:
+    url = upload(next(iter(made_videos.values())).parent, bucket)
+    rng = np.random.default_rng(3)
+    for name, path in made_videos.items():
+        there = f"{url}/{name}"
+        assert fingerprint(there) == fingerprint(str(path))
+        assert size_bytes(there) == path.stat().st_size
+        facts, index = index_video(path)
+        same_facts, same = index_video(there)
+        assert same_facts == facts, name
+        for field, value in vars(index).items():
+            assert np.array_equal(getattr(same, field), value), (name, field)
+        wanted = np.sort(rng.choice(len(index), min(9, len(index)), replace=False))
+        digests = [frame_digest(frame) for _, frame in decode_frames(path, index, wanted)]
+        assert [frame_digest(f) for _, f in decode_frames(there, index, wanted)] == digests
+
+
+def test_what_packets_hold_is_not_read_for_an_index(real_videos: Path, bucket: str) -> None:
+    """Real files, larger than what is looked at of any: their indexes are the same all the same."""
+    large = [path for path in real_videos.iterdir() if path.stat().st_size > 2 * LOOKED_AT_BYTES]
+    assert large
+    for path in large:
+        open_folder(bucket).write(path.name, path.read_bytes())
+        facts, index = index_video(path)
+        same_facts, same = index_video(f"{bucket}/{path.name}")
+        assert same_facts == facts
+        for field, value in vars(index).items():
+            assert np.array_equal(getattr(same, field), value), (path.name, field)
+
+
+def test_a_run_on_a_bucket_equals_one_on_files(
+    bucket: str, tmp_path: Path, cluster: str, reads: list[int]
+) -> None:
+    folder = clips(tmp_path / "videos", [f"clip-{number:02d}" for number in range(12)])
+    (folder / "inner").mkdir()
+    (folder / "clip-03.mp4").rename(folder / "inner" / "clip 3 é.mp4")
+    (folder / "broken.mp4").write_bytes(b"no video")
+    url = upload(folder, bucket)
+    there, _ = run(url, f"{bucket}/store", cluster)  # type: ignore[arg-type]
+    here, _ = run(folder, tmp_path / "store", cluster)
+    assert content(there)[0].equals(content(here)[0])
+    assert (content(there)[1] == content(here)[1]).all()
+    mine, theirs = there.read_catalogue().videos, here.read_catalogue().videos
+    assert [(v.path, v.state, v.fingerprint, v.rows) for v in mine] == [
+        (v.path, v.state, v.fingerprint, v.rows) for v in theirs
+    ]
+    assert all(video.source.startswith(f"{url}/") for video in mine)
+    assert picks(there, cluster, 9) == picks(here, cluster, 9)
+
+    reads.clear()
+    _, counts = run(url, f"{bucket}/store", cluster)  # type: ignore[arg-type]
+    assert counts.frames == 0
+    assert reads == []  # the list of objects says that none has changed
+
+    open_folder(url).delete("clip-05.mp4")
+    open_folder(url).write("clip-06.mp4", (folder / "clip-05.mp4").read_bytes())
+    again, counts = run(url, f"{bucket}/store", cluster)  # type: ignore[arg-type]
+    assert counts.frames == 0  # moved over another: its rows are known
+    states = {(video.path, video.state) for video in again.read_catalogue().videos}
+    assert {("clip-06.mp4", "ok"), ("clip-06.mp4", "retired")} <= states
+
+
+def test_sampled_work_reads_a_fraction_of_a_long_file(
+    bucket: str, tmp_path: Path, cluster: str, reads: list[int]
+) -> None:
+    def noise(number: int, width: int, height: int) -> np.ndarray:
+        return np.random.default_rng(number).integers(0, 256, (height, width, 3), np.uint8)
+
+    recipe = replace(RECIPES[0], codec="mjpeg", pixel_format="yuvj420p", options={"qmin": "1"})
+    long = replace(recipe, file="long.mp4", frames=900, width=480, height=360, gop=25, paint=noise)
+    path = make(long, tmp_path)
+    size = path.stat().st_size
+    assert size > 20 * 2**20
+    open_folder(bucket).write("long.mp4", path.read_bytes())
+    store, counts = run(
+        f"{bucket}/long.mp4",  # type: ignore[arg-type]
+        tmp_path / "store",
+        cluster,
+        sample_fps="0.2",
+    )
+    assert counts.frames == 7
+    assert by_name(store)["long"].state == "ok"
+    print(f"{len(reads)} requests, {sum(reads):,} of {size:,} bytes")
+    assert sum(reads) < size / 3
+
+
+def test_a_prefix_without_anything_is_refused(bucket: str) -> None:
+    with pytest.raises(UsageError, match="there is nothing at or under s3://"):
+        discover([f"{bucket}/no such"])
+    open_folder(bucket).write("videos/a.mp4", b"1")
+    assert [file.name for file in discover([f"{bucket}/videos"])] == ["a.mp4"]
+    assert [file.explicit for file in discover([f"{bucket}/videos/a.mp4"])] == [True]

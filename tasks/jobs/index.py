@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from tasks.errors import BrokenVideoError, NotAVideoError
+from tasks.storage import size_bytes
 from tasks.store.catalogue import Video
 from tasks.store.fingerprint import fingerprint
 from tasks.store.stalls import Stall, hung, note_stall
@@ -49,15 +50,13 @@ def look_at_files(job: IndexJob) -> list[Video]:
 
 
 def _look_at(file: SourceFile, job: IndexJob, store: Store, hanging: Mapping[str, Stall]) -> Video:
-    entry = Video(-1, file.name, readable(str(file.path)), "", 0, "broken")
-    if entry.source != str(file.path):
+    entry = Video(-1, file.name, readable(file.path), "", 0, "broken", version=file.version)
+    if entry.source != file.path:
         return replace(entry, reason="its name is not valid UTF-8: rename it")
     try:
-        entry = replace(
-            entry, fingerprint=fingerprint(file.path), size_bytes=file.path.stat().st_size
-        )
+        entry = replace(entry, fingerprint=fingerprint(file.path), size_bytes=size_bytes(file.path))
     except OSError as error:
-        return replace(entry, reason=f"cannot be read: {error.strerror}")
+        return replace(entry, reason=f"cannot be read: {error.strerror or error}")
     if entry.fingerprint in job.quarantined:
         return replace(entry, state="quarantined")
     if entry.fingerprint in hanging:

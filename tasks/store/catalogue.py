@@ -28,7 +28,7 @@ class Video:
     path: str
     """What people see: its path relative to the input folder, unique among those not retired."""
     source: str
-    """Where it was last found: an absolute path."""
+    """Where it was last found: an absolute path or a URL."""
     fingerprint: str
     """Of its content; see :func:`tasks.store.fingerprint.fingerprint`."""
     size_bytes: int
@@ -58,6 +58,8 @@ class Video:
     """Rows committed without one."""
     attempts: int = 0
     """Workers that it killed or hung."""
+    version: str = ""
+    """By which an object store tells its content from another; empty for files."""
 
     @property
     def complete(self) -> bool:

@@ -1,14 +1,17 @@
 """Opening video files with PyAV, the same way for indexing, decoding and export."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
 
 import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from tasks.errors import BrokenVideoError, NotAVideoError
+from tasks.storage import exists, is_url, open_file
 
 NO_VIDEO_FORMATS = {"image2", "image2pipe", "tty", "ico", "webp", "apng", "hls", "dash", "concat"}
 """Formats in which FFmpeg sees a "video stream" but people see a picture, a text or a playlist."""
@@ -26,8 +29,14 @@ VIDEO_SUFFIXES = frozenset(
 """A file with one of these endings that cannot be opened is a broken video, not "no video"."""
 
 
+LOOKED_AT_BYTES = 1024 * 1024
+"""Of the packets, at the beginning: FFmpeg learns from them what the file does not say."""
+
+
 @contextmanager
-def open_video(path: str | Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+def open_video(
+    path: str | Path, *, packets_only: bool = False
+) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a file and its best video stream, as the ``ffmpeg`` command would choose it.
 
     It is decoded by one thread: workers decode different parts of a video at once, and with more
@@ -35,27 +44,101 @@ def open_video(path: str | Path) -> Iterator[tuple[InputContainer, VideoStream]]
     buffer held before.
 
     Args:
-        path: the file; only local files are read, playlists cannot lead elsewhere.
+        path: the file or the URL of an object, which is read by ranges. Playlists cannot lead
+            elsewhere.
+        packets_only: nothing will be decoded; what packets hold need not be read.
 
     Raises:
         NotAVideoError: no moving picture in it.
         BrokenVideoError: it looks like a video but cannot be opened.
         OSError: it cannot be read at all.
     """
-    path = Path(path).absolute()  # absolute, so that no part of a name reads as a protocol
-    try:
-        container = av.open(
-            str(path), metadata_errors="ignore", container_options={"protocol_whitelist": "file"}
-        )
-    except av.FFmpegError as error:
-        if isinstance(error, OSError) and not path.is_file():
-            raise
-        if path.suffix.lower() in VIDEO_SUFFIXES:
-            reason = f"cannot be opened: {error.strerror or error}"
-            raise BrokenVideoError(reason) from error
-        raise NotAVideoError("FFmpeg knows no such format") from error
-    with container:
+    if not is_url(path):
+        path = Path(path).absolute()  # so that no part of a name reads as a protocol
+    with ExitStack() as stack:
+        source: Any = str(path)
+        if is_url(path) or packets_only:
+            file = stack.enter_context(open_file(source))
+            hollow = _media_data(file) if packets_only else []
+            if hollow:
+                source = PacketsOnly(file, hollow)
+            elif is_url(path):
+                source = file
+        options = {"protocol_whitelist": "file"}
+        try:
+            container = av.open(source, metadata_errors="ignore", container_options=options)
+        except av.FFmpegError as error:
+            if isinstance(error, OSError) and not exists(str(path)):
+                raise
+            if PurePosixPath(path).suffix.lower() in VIDEO_SUFFIXES:
+                reason = f"cannot be opened: {error.strerror or error}"
+                raise BrokenVideoError(reason) from error
+            raise NotAVideoError("FFmpeg knows no such format") from error
+        stack.enter_context(container)
         yield container, _video_stream(container)
+
+
+class PacketsOnly(io.RawIOBase):
+    """A file whose packets' contents read as zeros where its format says which bytes they are.
+
+    That is so of MP4 and its kin, whose index lies apart: to list the packets of one, little more
+    than that index is read. The beginning is given as it is, for FFmpeg looks at some packets when
+    it opens a file. (From the contents of others it only takes frames for keyframes that the
+    index does not list, and to which it cannot seek.)
+    """
+
+    def __init__(self, file: BinaryIO, hollow: Sequence[tuple[int, int]]) -> None:
+        self._file = file
+        self._hollow = hollow
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    def readinto(self, buffer: Any) -> int:
+        place = self._file.tell()
+        for start, stop in self._hollow:
+            if start <= place < stop:
+                length = min(len(buffer), stop - place)
+                buffer[:length] = bytes(length)
+                self._file.seek(place + length)
+                return length
+            if place < start:
+                buffer = memoryview(buffer)[: start - place]
+                break
+        data = self._file.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def _media_data(file: BinaryIO) -> list[tuple[int, int]]:
+    """Where an MP4 file holds what its packets hold, but for the first of it; [] of others."""
+    size = file.seek(0, io.SEEK_END)
+    place, found = 0, []
+    while place + 8 <= size:
+        file.seek(place)
+        head = file.read(16)
+        length, kind, header = int.from_bytes(head[:4], "big"), head[4:8], 8
+        if place == 0 and kind != b"ftyp":
+            break
+        if length == 1:
+            length, header = int.from_bytes(head[8:16], "big"), 16
+        length = length or size - place
+        if length < header:
+            break
+        if kind == b"mdat":
+            found.append((place + header + LOOKED_AT_BYTES, place + length))
+        place += length
+    file.seek(0)
+    return [(start, stop) for start, stop in found if start < stop]
 
 
 def _video_stream(container: InputContainer) -> VideoStream:

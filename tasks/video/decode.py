@@ -18,6 +18,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from tasks.errors import BrokenVideoError, DamagedVideoError, NotAVideoError, SourceChangedError
+from tasks.storage import exists
 from tasks.video.container import open_video
 from tasks.video.index import VideoIndex, decode_tolerantly
 from tasks.video.pixels import frame_digest
@@ -60,7 +61,7 @@ def decode_frames(
         else:
             yield from _decode_counted(path, index, wanted)
     except (av.FFmpegError, OSError, NotAVideoError, BrokenVideoError) as error:
-        if isinstance(error, av.FFmpegError) and Path(path).is_file():
+        if isinstance(error, av.FFmpegError) and exists(str(path)):
             raise DamagedVideoError(f"decoding stopped: {error.strerror or error}") from error
         raise SourceChangedError(f"{path} can no longer be read: {error}") from error
 

@@ -8,6 +8,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from tasks.errors import UsageError
+from tasks.storage import is_url, listed
 
 
 @dataclass(frozen=True)
@@ -16,10 +17,12 @@ class SourceFile:
 
     name: str
     """What people see: the path relative to its input folder, with ``/`` between parts."""
-    path: Path
-    """Absolute path, symbolic links not resolved."""
+    path: str
+    """Absolute path, symbolic links not resolved; or URL."""
     explicit: bool
     """Named itself on the command line, not found in a folder, glob or list."""
+    version: str = ""
+    """By which an object store tells contents apart; empty for files."""
 
 
 def discover(
@@ -56,9 +59,10 @@ def discover(
     for file in found:
         if not _wanted(file.name, include, exclude):
             continue
-        first = files.setdefault(os.path.realpath(file.path), file)
+        real = file.path if is_url(file.path) else os.path.realpath(file.path)
+        first = files.setdefault(real, file)
         if file.explicit and not first.explicit:
-            files[os.path.realpath(file.path)] = replace(first, explicit=True)
+            files[real] = replace(first, explicit=True)
     return list(files.values())
 
 
@@ -68,10 +72,12 @@ def readable(name: str) -> str:
 
 
 def _file(name: str, path: Path, *, explicit: bool = False) -> SourceFile:
-    return SourceFile(readable(name), path, explicit)
+    return SourceFile(readable(name), str(path), explicit)
 
 
 def _expand(given: str, ignore: Sequence[Path]) -> Sequence[SourceFile]:
+    if is_url(given):
+        return _in_bucket(given)
     path = Path(given).absolute()
     try:
         if path.is_dir():
@@ -87,6 +93,29 @@ def _expand(given: str, ignore: Sequence[Path]) -> Sequence[SourceFile]:
     raise UsageError(
         f"no such file or folder: {readable(given)}. Check the path (it is read from {Path.cwd()})."
     )
+
+
+def _in_bucket(url: str) -> list[SourceFile]:
+    """The objects at or under a URL, with what hidden files and folders hold left out.
+
+    Raises:
+        UsageError: there are none, or the bucket cannot be read.
+    """
+    url = url.rstrip("/")
+    try:
+        found = listed(url)
+    except Exception as error:  # the errors of each service's client are its own
+        raise UsageError(f"cannot list {url}: {error}") from error
+    if not found:
+        raise UsageError(f"there is nothing at or under {url}: check the bucket and the prefix.")
+    if found[0][0] == url:
+        return [SourceFile(url.rpartition("/")[2], url, True, found[0][1])]
+    files = []
+    for object_url, version in found:
+        name = object_url.removeprefix(f"{url}/")
+        if not any(part.startswith(".") for part in name.split("/")):
+            files.append(SourceFile(name, object_url, False, version))
+    return files
 
 
 def _walk(folder: Path, ignore: Sequence[Path]) -> list[SourceFile]:
@@ -114,7 +143,7 @@ def _glob(pattern: str, ignore: Sequence[Path]) -> list[SourceFile]:
     files: list[SourceFile] = []
     for match in sorted(glob.glob(pattern, recursive=True)):
         path = Path(match).absolute()
-        found = [file.path for file in _walk(path, ignore)] if path.is_dir() else [path]
+        found = [Path(f.path) for f in _walk(path, ignore)] if path.is_dir() else [path]
         files.extend(_file(one.relative_to(root).as_posix(), one) for one in found if one.is_file())
     return files
 
@@ -131,6 +160,9 @@ def _listed(files_from: str, ignore: Sequence[Path]) -> list[SourceFile]:
     files: list[SourceFile] = []
     for line in (line.rstrip("\r") for line in text.split("\n")):
         if not line.strip():
+            continue
+        if is_url(line):
+            files.extend(replace(file, explicit=False) for file in _in_bucket(line))
             continue
         path = Path(line)
         if path.is_dir():

@@ -105,7 +105,7 @@ def index_video(path: str | Path) -> tuple[VideoFacts, VideoIndex]:
         NotAVideoError: see :func:`tasks.video.container.open_video`.
         BrokenVideoError: it cannot be opened, or not one frame can be decoded.
     """
-    with open_video(path) as (container, stream):
+    with open_video(path, packets_only=True) as (container, stream):
         demuxed, trouble = _demux(container, stream)
     facts, first_pts = _probe(path)
     if demuxed is not None and not trouble and first_pts != demuxed.pts[0]:
