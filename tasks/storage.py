@@ -8,8 +8,9 @@ same version of a file exactly one does.
 import errno
 import io
 import os
+import re
 import shutil
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -112,7 +113,8 @@ def exists(place: str) -> bool:
         return Path(place).exists()
     bucket, name = _in_bucket(place)
     try:
-        bucket.head(name)
+        with _answering(place, found=True):
+            bucket.head(name)
     except FileNotFoundError:
         return False
     return True
@@ -127,7 +129,8 @@ def size_bytes(place: str) -> int:
     if not is_url(place):
         return Path(place).stat().st_size
     bucket, name = _in_bucket(place)
-    return int(bucket.head(name)["size"])
+    with _answering(place, OSError, found=True):
+        return int(bucket.head(name)["size"])
 
 
 def open_file(place: str) -> BinaryIO:
@@ -147,14 +150,12 @@ def listed(url: str) -> list[tuple[str, str]]:
         content has another.
     """
     url = url.rstrip("/")
-    bucket, name = _in_bucket(url)
-    try:
-        one = bucket.head(name) if name else None
-    except FileNotFoundError:
-        one = None
-    if one is not None:
-        return [(url, one.get("e_tag") or "")]
-    found = [item for batch in open_bucket(url).list() for item in batch]
+    if url.count("/") > 2:  # below a bucket it may be one object
+        bucket, name = _in_bucket(url)
+        with suppress(FileNotFoundError), _answering(url, found=True):
+            return [(url, bucket.head(name).get("e_tag") or "")]
+    with _answering(url):
+        found = [item for batch in open_bucket(url).list() for item in batch]
     return sorted((f"{url}/{item['path']}", item.get("e_tag") or "") for item in found)
 
 
@@ -211,7 +212,9 @@ class RangeFile(io.RawIOBase):
         goes_on = self._place == self._start + len(self._held)
         self._ahead = min(2 * self._ahead, MOST_RANGE_BYTES) if goes_on else LEAST_RANGE_BYTES
         length = min(max(wanted, self._ahead), self._size - self._place)
-        self._held = bytes(self._bucket.get_range(self._name, start=self._place, length=length))
+        with _answering(self._name, OSError):
+            held = self._bucket.get_range(self._name, start=self._place, length=length)
+        self._held = bytes(held)
         self._start = self._place
         self.requests += 1
         self.bytes_read += length
@@ -232,6 +235,39 @@ def room(place: str | Path) -> "Iterator[None]":
         raise CoreframeError(
             f"no space is left for {place} ({os.strerror(error.errno)}): make room, then run the "
             "same again. It continues from what has been committed."
+        ) from error
+
+
+@contextmanager
+def _answering(
+    url: str, kind: type[Exception] = CoreframeError, *, found: bool = False
+) -> "Iterator[None]":
+    """Say in a sentence what a bucket answered, when that was nothing good.
+
+    Args:
+        url: of what was asked for.
+        kind: of exception to raise.
+        found: there may be no such object: FileNotFoundError passes unchanged.
+
+    Raises:
+        Exception: of the given kind. Answers to conditions pass unchanged.
+    """
+    from obstore import exceptions as theirs
+
+    try:
+        yield
+    except (theirs.AlreadyExistsError, theirs.PreconditionError):
+        raise
+    except (theirs.BaseError, FileNotFoundError) as error:
+        if found and isinstance(error, FileNotFoundError):
+            raise
+        said = str(error).partition("\n\nDebug source")[0]
+        told = re.search("<Message>(.*?)</Message>", said, re.DOTALL)
+        brief = said.partition("<?xml")[0].strip().rstrip(":")
+        why = f"{brief}: {told[1]}" if told else " ".join(brief.split())
+        raise kind(
+            f"{url} does not answer as it should ({why}). Look at the bucket, its region and the "
+            "credentials, then run again."
         ) from error
 
 
@@ -325,40 +361,47 @@ class BucketFolder:
         return BucketFolder, (self.name,)
 
     def read(self, name: str) -> bytes:
-        return bytes(self._bucket.get(name).bytes())
+        with _answering(self.name, found=True):
+            return bytes(self._bucket.get(name).bytes())
 
     def write(self, name: str, data: bytes) -> None:
-        self._bucket.put(name, data)
+        with _answering(self.name):
+            self._bucket.put(name, data)
 
     def exists(self, name: str) -> bool:
         try:
-            self._bucket.head(name)
+            with _answering(self.name, found=True):
+                self._bucket.head(name)
         except FileNotFoundError:
             return False
         return True
 
     def names(self, inner: str = "") -> list[str]:
-        found = self._bucket.list_with_delimiter(inner or None)
+        with _answering(self.name):
+            found = self._bucket.list_with_delimiter(inner or None)
         whole = [*found["common_prefixes"], *(item["path"] for item in found["objects"])]
         return sorted(PurePosixPath(name).name for name in whole)
 
     def delete(self, name: str) -> None:
-        inside = [item["path"] for batch in self._bucket.list(f"{name}/") for item in batch]
-        self._bucket.delete(inside or [name])
+        with _answering(self.name):
+            inside = [item["path"] for batch in self._bucket.list(f"{name}/") for item in batch]
+            self._bucket.delete(inside or [name])
 
     def swap(self, name: str, before: bytes | None, after: bytes) -> bool:
-        from obstore.exceptions import AlreadyExistsError, NotFoundError, PreconditionError
+        from obstore.exceptions import AlreadyExistsError, PreconditionError
 
         mode: Any = "create"
         try:
             if before is not None:
-                found = self._bucket.get(name)
-                if bytes(found.bytes()) != before:
-                    return False
+                with _answering(self.name, found=True):
+                    found = self._bucket.get(name)
+                    if bytes(found.bytes()) != before:
+                        return False
                 known = {key: found.meta.get(key) for key in ("e_tag", "version")}
                 mode = {key: value for key, value in known.items() if value is not None}
-            self._bucket.put(name, after, mode=mode)
-        except (FileNotFoundError, NotFoundError, AlreadyExistsError, PreconditionError):
+            with _answering(self.name):
+                self._bucket.put(name, after, mode=mode)
+        except (FileNotFoundError, AlreadyExistsError, PreconditionError):
             return False
         return True
 

@@ -8,7 +8,7 @@ import pytest
 
 from flows.cluster import open_cluster
 from flows.parameters import Compute, Selecting
-from tasks.errors import UsageError
+from tasks.errors import CoreframeError, UsageError
 from tasks.select import select_frames
 from tasks.storage import RangeFile, open_folder, size_bytes
 from tasks.store.fingerprint import fingerprint
@@ -194,6 +194,14 @@ def test_sampled_work_reads_a_fraction_of_a_long_file(
 def test_a_prefix_without_anything_is_refused(bucket: str) -> None:
     with pytest.raises(UsageError, match="there is nothing at or under s3://"):
         discover([f"{bucket}/no such"])
+    with pytest.raises(UsageError, match=r"^s3://no-such.* does not answer .*not exist"):
+        discover(["s3://no-such/videos"])
+    with pytest.raises(
+        CoreframeError, match=r"^s3://no-such does not answer as it should \("
+    ) as bad:
+        open_folder("s3://no-such").write("x", b"1")
+    assert "\n" not in str(bad.value)
     open_folder(bucket).write("videos/a.mp4", b"1")
     assert [file.name for file in discover([f"{bucket}/videos"])] == ["a.mp4"]
+    assert [file.name for file in discover([bucket])] == ["videos/a.mp4"]
     assert [file.explicit for file in discover([f"{bucket}/videos/a.mp4"])] == [True]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
 
-from tasks.errors import UsageError
+from tasks.errors import CoreframeError, UsageError
 from tasks.storage import is_url, listed
 
 
@@ -104,8 +104,8 @@ def _in_bucket(url: str) -> list[SourceFile]:
     url = url.rstrip("/")
     try:
         found = listed(url)
-    except Exception as error:  # the errors of each service's client are its own
-        raise UsageError(f"cannot list {url}: {error}") from error
+    except CoreframeError as error:
+        raise UsageError(str(error)) from error
     if not found:
         raise UsageError(f"there is nothing at or under {url}: check the bucket and the prefix.")
     if found[0][0] == url:
