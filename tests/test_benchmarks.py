@@ -70,3 +70,9 @@ def test_gpu_check_wants_a_gpu() -> None:
     result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert (result.returncode, result.stdout) == (1, "")
     assert "torch sees no GPU here" in result.stderr
+
+
+def test_clips(tmp_path: Path) -> None:
+    nights = run("clips.py", "--clips", "20", out=tmp_path / "out.json")["nights"]
+    assert [night["embedded_frames"] for night in nights.values()] == [80, 80, 0]
+    assert all(night["driver_bytes"] > 0 for night in nights.values())

@@ -1,0 +1,110 @@
+"""Many short clips: how fast they are indexed and embedded, and what the driver and Prefect take.
+
+Three runs of the command, each in a process of its own: over the first half of the clips, over all
+of them, and over all of them again, when nothing is new.
+
+    python benchmarks/clips.py [--clips N] [--json FILE]
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import psutil
+
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+
+from selection import machine  # noqa: E402
+
+FRAMES, SIDE_PX = 8, 96
+
+
+def make_clip(path: Path, seed: int) -> None:
+    """A moving block on a ground of its own: eight frames."""
+    rng = np.random.default_rng(seed)
+    ground, block = rng.integers(0, 256, (2, 3))
+    x, y = rng.integers(0, SIDE_PX - 32, 2)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width = stream.height = SIDE_PX
+        stream.pix_fmt = "yuv420p"
+        for number in range(FRAMES):
+            image = np.broadcast_to(ground, (SIDE_PX, SIDE_PX, 3)).astype(np.uint8)
+            image[y : y + 24, x + number : x + number + 24] = block
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode())
+
+
+def run(videos: list[Path], folder: Path, list_file: Path) -> dict[str, Any]:
+    """One run of the command: seconds by stage, and the driver's largest memory."""
+    list_file.write_text("\n".join(map(str, videos)))
+    command = [sys.executable, "-m", "flows.cli", "ingest", "--files-from", str(list_file)]
+    command += ["--store", str(folder / "store")]
+    environment = os.environ | {"PREFECT_HOME": str(folder / "prefect")}
+    started = time.perf_counter()
+    process = subprocess.Popen(command, cwd=ROOT, env=environment)
+    driver, most_bytes = psutil.Process(process.pid), 0
+    while process.poll() is None:
+        try:
+            most_bytes = max(most_bytes, driver.memory_info().rss)
+        except psutil.NoSuchProcess:
+            break
+        time.sleep(0.1)
+    assert process.wait() == 0
+    seconds = time.perf_counter() - started
+    record = json.loads(sorted((folder / "store" / "runs").iterdir())[-1].read_text())
+    database = folder / "prefect" / "prefect.db"
+    return {
+        "files": len(videos),
+        "seconds": seconds,
+        "stages_s": record["timings_s"],
+        "embedded_frames": record["counts"]["embedded_frames"],
+        "driver_bytes": most_bytes,
+        "prefect_database_bytes": database.stat().st_size,
+        "catalogue_bytes": (folder / "store" / "catalogue.parquet").stat().st_size,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--clips", type=int, default=10_000)
+    parser.add_argument("--json", type=Path, help="write the figures here too")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "clips").mkdir()
+        videos = [folder / "clips" / f"clip-{n:06d}.mp4" for n in range(arguments.clips)]
+        for seed, path in enumerate(videos):
+            make_clip(path, seed)
+        nights = {
+            "half of the clips": videos[: len(videos) // 2],
+            "all of them": videos,
+            "nothing new": videos,
+        }
+        report = {title: run(some, folder, folder / "list.txt") for title, some in nights.items()}
+    print("| night | files | index s | embed s | new frames | whole run s | driver | database |")
+    print("|---|---|---|---|---|---|---|---|")
+    for title, found in report.items():
+        stages = found["stages_s"]
+        print(
+            f"| {title} | {found['files']:,} | {stages['index']:.1f} | {stages['embed']:.1f} "
+            f"| {found['embedded_frames']:,} | {found['seconds']:.1f} "
+            f"| {found['driver_bytes'] / 1e6:.0f} MB "
+            f"| {found['prefect_database_bytes'] / 1e6:.2f} MB |"
+        )
+    if arguments.json:
+        whole = {"machine": machine(), "frames_a_clip": FRAMES, "nights": report}
+        arguments.json.write_text(json.dumps(whole, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
