@@ -21,7 +21,7 @@ from tests.test_faults import bytes_of, clips, run
 
 NAMES = [f"clip-{number:02d}" for number in range(12)]
 
-pytestmark = [pytest.mark.xdist_group("flows"), pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -73,6 +73,9 @@ def test_nights_of_change(tmp_path: Path, cluster: str) -> None:
     second = again(tmp_path, cluster)["run"]
     assert second["changes"] == {"gone": {"count": 1, "first": [gone]}}
     own = int((chosen["video"] == gone).sum())
+    report = (tmp_path / "out" / "report.md").read_text()
+    assert f"| gone | 1 | {gone} |" in report
+    assert f"Of videos that are gone or have changed: {own}\n" in report
     assert (second["counts"]["absent_frames"], second["counts"]["absent_images"]) == (own, 0)
     after = pd.read_parquet(tmp_path / "out" / "selection.parquet")
     pd.testing.assert_frame_equal(after, chosen)  # still chosen, and their images still there

@@ -1,10 +1,15 @@
 """A store in a bucket, on a real S3 server on this machine, holds what one on disk holds."""
 
+import socket
+import threading
+import time
+import urllib.request
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from moto.server import ThreadedMotoServer
 
 from flows.cluster import open_cluster
 from flows.parameters import Compute, Selecting
@@ -205,3 +210,35 @@ def test_a_prefix_without_anything_is_refused(bucket: str) -> None:
     assert [file.name for file in discover([f"{bucket}/videos"])] == ["a.mp4"]
     assert [file.name for file in discover([bucket])] == ["videos/a.mp4"]
     assert [file.explicit for file in discover([f"{bucket}/videos/a.mp4"])] == [True]
+
+
+def test_a_bucket_that_cannot_be_reached_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    for name, value in {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
+    folder = open_folder("s3://late/store")
+
+    def come_back() -> None:
+        time.sleep(2)
+        server.start()
+        request = urllib.request.Request(f"http://127.0.0.1:{port}/late", method="PUT")
+        urllib.request.urlopen(request).close()
+
+    thread = threading.Thread(target=come_back)
+    thread.start()
+    try:
+        assert not folder.exists("x")  # asked while nobody answers
+        thread.join()
+        folder.write("x", b"1")
+        assert folder.read("x") == b"1"
+    finally:
+        thread.join()
+        server.stop()

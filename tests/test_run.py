@@ -22,8 +22,6 @@ from tests import shots
 from tests.runs import check_metrics, check_picks, scenes_hit
 from tests.videos import damage, sequential_rgb
 
-pytestmark = pytest.mark.xdist_group("flows")  # one Prefect server for all of them
-
 NAMES = ["<img src=x onerror=alert(1)>.mp4", "sub/closed_gop.mp4", 'quote\'s "and" %d 雪.mkv']
 
 

@@ -13,6 +13,9 @@ from tasks.store.catalogue import Video
 LISTED = 200
 """Files listed by name at most; a page stays a page on a corpus of any size."""
 
+NAMED = 5
+"""Videos named in one cell."""
+
 STOPPED = {
     "n": "as many as asked",
     "min_distance": "every further frame is nearer than the minimum distance to one of these",
@@ -58,6 +61,14 @@ def report_markdown(
         ],
         more_troubles=max(0, len(troubles) - LISTED),
         counts=counts,
+        changes=[
+            {
+                "videos": kind,
+                "number": f"{found['count']:,}",
+                "first of them": ", ".join(found["first"][:NAMED]),
+            }
+            for kind, found in run["changes"].items()
+        ],
         original=metrics["methods"]["original"],
         stopped=STOPPED[counts["stopped_by"]],
         failures=run["failures"][:LISTED],
