@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -41,6 +42,16 @@ def written(store: Path) -> dict[str, bytes]:
         and not path.name.endswith(".tmp")
         and "rows-" not in path.name  # one a worker, however many there are
     }
+
+
+def workers_of(pid: int) -> list[psutil.Process]:
+    found = []
+    with suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):  # it may be ending just now
+                if "spawn_main" in " ".join(child.cmdline()):
+                    found.append(child)
+    return found
 
 
 def full_blocks(store: Path) -> dict[str, tuple[int, int]]:
@@ -76,13 +87,10 @@ def test_killed_at_20_moments_ends_like_one_left_alone(
                 time.sleep(0.01)
             if process.poll() is not None:
                 break
-            workers = [
-                child
-                for child in psutil.Process(process.pid).children(recursive=True)
-                if "spawn_main" in " ".join(child.cmdline())
-            ]
+            workers = workers_of(process.pid)
             if rng.random() < 0.4 and workers:
-                rng.choice(workers).send_signal(signal.SIGKILL)
+                with suppress(psutil.NoSuchProcess):
+                    rng.choice(workers).send_signal(signal.SIGKILL)
                 killed["worker"] += 1
                 assert process.wait(120) == 0, log.read_text()
                 break

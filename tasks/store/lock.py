@@ -56,7 +56,9 @@ class Holder:
         if self.where != _where():
             return time.time() < self.until_s
         try:
-            return abs(psutil.Process(self.pid).create_time() - self.started_s) < 1
+            process = psutil.Process(self.pid)
+            ended = process.status() == psutil.STATUS_ZOMBIE  # and its parent has not asked yet
+            return not ended and abs(process.create_time() - self.started_s) < 1
         except psutil.NoSuchProcess:
             return False
 
