@@ -138,7 +138,7 @@ ClusterOption = Annotated[
     typer.Option("--cluster", help="tcp://... of a Dask scheduler, or a file naming it."),
 ]
 Wait = Annotated[
-    float, typer.Option(help="Seconds to wait for another run that writes to the store.")
+    float, typer.Option(min=0, help="Seconds to wait for another run that writes to the store.")
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 
@@ -208,7 +208,7 @@ def curate(
     from flows.curate import curate as flow
     from flows.terminal import show_result
 
-    show_result(flow(store=store, out=out, **parameters), out)
+    show_result(flow(store=store, out=out, wait=wait, **parameters), out)
 
 
 @app.command()
@@ -241,7 +241,7 @@ def ingest(
     from flows.ingest import ingest as flow
     from flows.terminal import show_ingested
 
-    show_ingested(flow(store=store, **parameters), store)
+    show_ingested(flow(store=store, wait=wait, **parameters), store)
 
 
 @app.command()
@@ -281,7 +281,7 @@ def select(
     from flows.selection import select as flow
     from flows.terminal import show_result
 
-    show_result(flow(store=store, out=out, **parameters), out)
+    show_result(flow(store=store, out=out, wait=wait, **parameters), out)
 
 
 @app.command()
@@ -298,7 +298,6 @@ def train(
     cluster: ClusterOption = None,
     device: Device = "auto",
     memory_limit: MemoryLimit = None,
-    wait: Wait = 0.0,
 ) -> None:
     """Teach the simclr embedder on the frames of an existing store."""
     given = dict(locals())
@@ -326,10 +325,10 @@ def check(
     given = dict(locals())
     parameters = _parameters(given, "Compute")
     _check(store, None, parameters)
-    from flows.check import check as flow
     from flows.terminal import show_checked
+    from flows.verification import check as flow
 
-    show_checked(flow(store=store, repair=repair, **parameters), store)
+    show_checked(flow(store=store, repair=repair, wait=wait, **parameters), store)
 
 
 @app.command()

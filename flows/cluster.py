@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -108,16 +108,15 @@ def _started(kind: Any, **arguments: Any) -> LocalCluster:
     Raises:
         CoreframeError: it did both times.
     """
-    for last in (False, True):
-        try:
-            return kind(**arguments)
-        except RuntimeError as error:
-            if last:
-                raise CoreframeError(
-                    f"the workers of the local cluster cannot be started ({error}). Look whether "
-                    "memory is free and what ended them, then run again."
-                ) from error
-    raise AssertionError("one of the two returned or raised")
+    with suppress(RuntimeError):
+        return kind(**arguments)
+    try:
+        return kind(**arguments)
+    except RuntimeError as error:
+        raise CoreframeError(
+            f"the workers of the local cluster cannot be started ({error}). Look whether memory is "
+            "free and what ended them, then run again."
+        ) from error
 
 
 def _cuda_cluster_type() -> Any:

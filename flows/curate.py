@@ -14,7 +14,7 @@ from flows.checks import (
 )
 from flows.cluster import open_cluster
 from flows.ingest import ingest_stages
-from flows.parameters import Compute, Corpus, Ingestion, Picture, Selecting
+from flows.parameters import Compute, Corpus, Ingestion, Picture, Selecting, Wait
 from flows.record import recorded
 from flows.selection import selection_stages
 from tasks.report import standing_result
@@ -29,6 +29,7 @@ def curate(
     selecting: Selecting = Selecting(),  # noqa: B008
     picture: Picture = Picture(),  # noqa: B008
     compute: Compute = Compute(),  # noqa: B008
+    wait: Wait = 0.0,
 ) -> dict[str, Any]:
     """Index, embed, select, export, metrics, report. Only what the store lacks is embedded.
 
@@ -49,7 +50,7 @@ def curate(
         "compute": compute.model_dump(),
     }
     timings: dict[str, float] = {}
-    with recorded(opened, "curate", parameters, compute.wait) as record:
+    with recorded(opened, "curate", parameters, wait) as record:
         with open_cluster(compute) as cluster:
             ingested = ingest_stages(opened, files, corpus, ingestion, compute, cluster, timings)
             record |= {"counts": ingested.counts(), "changes": ingested.changes}

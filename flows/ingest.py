@@ -8,7 +8,7 @@ from prefect import flow
 
 from flows.checks import check_broken, check_corpus, open_store
 from flows.cluster import open_cluster
-from flows.parameters import Compute, Corpus, Ingestion
+from flows.parameters import Compute, Corpus, Ingestion, Wait
 from flows.record import recorded, timed, told_changes
 from tasks.embed import EmbedCounts, embed_frames
 from tasks.index import index_files
@@ -44,6 +44,7 @@ def ingest(
     corpus: Corpus,
     ingestion: Ingestion = Ingestion(),  # noqa: B008 - Prefect shows the default in its form
     compute: Compute = Compute(),  # noqa: B008
+    wait: Wait = 0.0,
 ) -> dict[str, Any]:
     """Index the videos and embed every frame that the store does not hold yet."""
     files = check_corpus(corpus, store)
@@ -55,7 +56,7 @@ def ingest(
         "ingestion": ingestion.model_dump(),
         "compute": compute.model_dump(),
     }
-    with recorded(opened, "ingest", parameters, compute.wait) as record:
+    with recorded(opened, "ingest", parameters, wait) as record:
         with open_cluster(compute) as cluster:
             ingested = ingest_stages(opened, files, corpus, ingestion, compute, cluster, timings)
         result = {

@@ -63,6 +63,12 @@ def _measures(given: list[str]) -> dict[str, float]:
     return limits
 
 
+Wait = Annotated[
+    float, Field(ge=0, description="Seconds to wait for another run that writes to the store.")
+]
+"""Of the flows that write to it."""
+
+
 class Parameters(BaseModel):
     """Unknown names are errors: a misspelt parameter must not be ignored."""
 
@@ -280,10 +286,6 @@ class Compute(Parameters):
         default=None,
         ge=LEAST_MEMORY_BYTES,
         description="Of each process of the local cluster, such as 2GB; by default they share all.",
-    )
-
-    wait: float = Field(
-        default=0.0, ge=0, description="Seconds to wait for another run that writes to the store."
     )
 
     @model_validator(mode="after")

@@ -18,6 +18,7 @@ from prefect.runtime import flow_run
 from flows.logs import LOGGER, logs_of_run
 from tasks.errors import CoreframeError
 from tasks.report import show_run
+from tasks.reporting.markdown import LISTED
 from tasks.store.lock import writing
 from tasks.store.store import Store
 
@@ -31,9 +32,6 @@ RUNS = "runs"
 
 TOLD = ("flow", "run", "outcome", "reason", "seconds", "changes", "counts", "timings_s")
 """Of a record, what goes into events and logs."""
-
-LISTED = 200
-"""Videos listed by name at most, of each kind of change."""
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from prefect import flow
 from flows.checks import check_selecting, output_folder
 from flows.cluster import open_cluster
 from flows.ingest import Ingested
-from flows.parameters import Compute, Picture, Selecting
+from flows.parameters import Compute, Picture, Selecting, Wait
 from flows.record import recorded, timed, versions
 from tasks.export import export_frames, raise_on_failures
 from tasks.measure import measure_selection
@@ -31,6 +31,7 @@ def select(
     selecting: Selecting = Selecting(),  # noqa: B008 - Prefect shows the default in its form
     picture: Picture = Picture(),  # noqa: B008
     compute: Compute = Compute(),  # noqa: B008
+    wait: Wait = 0.0,
 ) -> dict[str, Any]:
     """Select from an existing store; nothing is decoded but the chosen frames."""
     opened = Store.open(store)
@@ -47,7 +48,7 @@ def select(
     with ExitStack() as stack:
         record: dict[str, Any] = {}
         if selecting.name is not None:  # what the store keeps of it has one writer
-            record = stack.enter_context(recorded(opened, "select", parameters, compute.wait))
+            record = stack.enter_context(recorded(opened, "select", parameters, wait))
         cluster = stack.enter_context(open_cluster(compute))
         ingested = Ingested(opened.read_catalogue().videos)
         result = selection_stages(

@@ -1,8 +1,7 @@
 """Verify a store, and bring it to a state from which the next run makes it whole."""
 
-from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from dask.distributed import Client
@@ -13,6 +12,7 @@ from tasks.jobs.check import BlockCheck, check_block
 from tasks.progress import stage_bar
 from tasks.stage import stage
 from tasks.store.catalogue import Catalogue
+from tasks.store.frames import OK, UNDECODABLE
 from tasks.store.store import CATALOGUE, Store
 
 
@@ -106,34 +106,23 @@ def _catalogue(store: Store, checked: Checked, repair: bool) -> Catalogue:
 
 
 def _jobs(store: Store, catalogue: Catalogue, blocks: list[int]) -> Iterator[BlockCheck]:
-    rows = [video for video in catalogue.videos if video.rows]
-    starts = [video.first_row for video in rows]
+    near = catalogue.by_rows()
     for block in blocks:
         start = block * store.block_rows
-        stop = start + store.block_rows
-        near = rows[max(0, bisect_right(starts, start) - 1) : bisect_right(starts, stop - 1)]
-        planned = ((v.first_row, v.first_row + v.rows, v.video) for v in near)
-        yield BlockCheck(store.path, block, tuple(planned))
+        own = near(start, start + store.block_rows)
+        planned = tuple((v.first_row, v.first_row + v.rows, v.video) for v in own)
+        yield BlockCheck(store.path, block, planned)
 
 
 def _recount(store: Store, catalogue: Catalogue, checked: Checked) -> None:
     """Bring the catalogue's counts to what is left; what is missing is pending again."""
-    counts: dict[int, dict[str, int]] = {}
+    counts: Counter[tuple[int, str]] = Counter()
     for block in store.committed_blocks():
-        if block in checked.faults:
-            continue
-        table = None
-        with suppress(CoreframeError):
-            table = store.committed(block)
-        for video, state in zip(
-            *(table.select(["video", "state"]).to_pydict().values() if table else ((), ())),
-            strict=True,
-        ):
-            own = counts.setdefault(video, {})
-            own[state] = own.get(state, 0) + 1
+        table = None if block in checked.faults else store.committed(block)
+        if table is not None:
+            counts.update(zip(table["video"].to_pylist(), table["state"].to_pylist(), strict=True))
     for video in list(catalogue.videos):
-        own = counts.get(video.video, {})
-        decoded, undecodable = own.get("ok", 0), own.get("undecodable", 0)
+        decoded, undecodable = counts[video.video, OK], counts[video.video, UNDECODABLE]
         if (decoded, undecodable) != (video.decoded, video.undecodable):
             checked.recounted.append(video.path)
             before = video.state

@@ -96,6 +96,11 @@ def deaths(error: KilledWorker) -> int:
     return int(error.allowed_failures) + 1
 
 
+def deadly(error: KilledWorker, did: str) -> str:
+    """Say of a video that it killed the workers that did something with it."""
+    return f"it killed {deaths(error)} workers that {did} (a crash in a decoder, or out of memory)"
+
+
 def explained(what: str, error: KilledWorker) -> CoreframeError:
     """Say it to people."""
     return CoreframeError(

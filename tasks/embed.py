@@ -1,17 +1,17 @@
 """Stage 2, embed: decode and embed every planned row that is not committed yet."""
 
 import logging
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from dask.distributed import Client, Future, KilledWorker, wait
 
-from tasks.dispatch import deaths, gather, run_jobs, workers
+from tasks.dispatch import deadly, deaths, gather, run_jobs, workers
 from tasks.embedding.embedder import EmbedderSpec
 from tasks.jobs.embed import (
     BlockJob,
     BlockReport,
+    Met,
     Part,
     PartJob,
     commit_block,
@@ -31,6 +31,9 @@ from tasks.video.pixels import Crop
 from tasks.video.sampling import Sampling
 
 logger = logging.getLogger("coreframe")
+
+DECODED = "decoded it"
+"""What workers did when a video killed them here."""
 
 
 @dataclass
@@ -67,8 +70,7 @@ def embed_frames(
     with Client(cluster) as client:
 
         def blocks(videos: Sequence[Video]) -> Iterator[BlockJob]:
-            rows = [video for video in catalogue.videos if video.rows]
-            starts = [video.first_row for video in rows]
+            near = catalogue.by_rows()
             touched = {
                 block
                 for video in videos
@@ -77,8 +79,8 @@ def embed_frames(
             for block in sorted(touched):
                 start = block * store.block_rows
                 stop = min(start + store.block_rows, catalogue.rows)
-                near = rows[bisect_right(starts, start) - 1 : bisect_right(starts, stop - 1)]
-                segments = plan_segments((v for v in near if v.active), start, stop)
+                own = (video for video in near(start, stop) if video.active)
+                segments = plan_segments(own, start, stop)
                 yield BlockJob(store.path, block, stop - start, segments, sampling)
 
         def parts(videos: Sequence[Video]) -> Iterator[PartJob]:
@@ -88,10 +90,7 @@ def embed_frames(
                 yield PartJob(store.path, segments, sampling, crop, embedder, stall_limit_s)
 
         def embed(videos: Sequence[Video]) -> set[int]:
-            damaged: set[int] = set()
-            censuses: set[int] = set()
-            unreadable: dict[int, str] = {}
-            quarantined: dict[int, tuple[str, int]] = {}
+            met = Met()
             held: dict[int, dict[int, tuple[int, int]]] = {}
             missing = sum(video.rows - video.decoded - video.undecodable for video in videos)
             with stage_bar("embed", missing, "frames") as advance:
@@ -104,26 +103,23 @@ def embed_frames(
                     needs.done(report.block)
                     counts.blocks += 1
                     counts.frames += report.embedded
-                    damaged.update(report.damaged)
-                    censuses.update(report.censuses)
-                    unreadable.update(report.unreadable)
-                    quarantined.update(report.quarantined)
-                    for video, note in report.notes.items():
-                        catalogue.update(video, note=note)
+                    met |= report.met
                     for video, pair in report.counts.items():
                         held.setdefault(video, {})[report.block] = pair
                     advance(report.embedded)
-            counts.censuses += len(censuses)
-            _count(store, catalogue, held, unreadable)
-            for number, (reason, attempts) in sorted(quarantined.items()):
+            counts.censuses += len(met.censuses)
+            for number, note in met.notes.items():
+                catalogue.update(number, note=note)
+            _count(store, catalogue, held, met.unreadable)
+            for number, (reason, attempts) in sorted(met.quarantined.items()):
                 catalogue.quarantined(number, reason, attempts)
                 name = catalogue.videos[number].path
                 logger.warning("%s is quarantined: %s", name, reason)
-            counts.quarantined += len(quarantined)
+            counts.quarantined += len(met.quarantined)
             if counts.blocks:
                 store.write_catalogue(catalogue)
                 forget_stalls(store)
-            return damaged - set(quarantined)
+            return met.damaged - set(met.quarantined)
 
         damaged = embed(
             [video for video in catalogue.videos if video.active and not video.complete]
@@ -137,12 +133,13 @@ def embed_frames(
                 take_and_keep_census,
                 jobs,
                 _describe_census,
-                killed=lambda job, error: Deadly(deaths(error)),
+                killed=lambda job, error: error,
             )
             for job, trouble in surveys:
                 counts.censuses += 1
-                if isinstance(trouble, Deadly):
-                    catalogue.quarantined(job.video, _deadly(trouble.workers), trouble.workers)
+                if isinstance(trouble, KilledWorker):
+                    why = deadly(trouble, DECODED)
+                    catalogue.quarantined(job.video, why, deaths(trouble))
                     counts.quarantined += 1
                 elif trouble:
                     catalogue.update(job.video, reason=trouble)
@@ -153,13 +150,6 @@ def embed_frames(
             store.write_catalogue(catalogue)
             embed([catalogue.videos[number] for number in sorted(surveyed)])
     return counts
-
-
-@dataclass(frozen=True)
-class Deadly:
-    """A job's result when it killed its workers again and again."""
-
-    workers: int
 
 
 @dataclass
@@ -230,9 +220,8 @@ class _Parts:
             error = future.exception() if future.status == "error" else None
             if not isinstance(error, KilledWorker):
                 return future
-            killed = deaths(error)
-            self._deadly[segment.fingerprint] = (_deadly(killed), killed)
-        taken_out = Part(quarantined={segment.video: self._deadly[segment.fingerprint]})
+            self._deadly[segment.fingerprint] = (deadly(error, DECODED), deaths(error))
+        taken_out = Part(met=Met(quarantined={segment.video: self._deadly[segment.fingerprint]}))
         return self._client.submit(as_is, taken_out, pure=False)
 
     def _submit(self, job: PartJob) -> Future:
@@ -240,10 +229,6 @@ class _Parts:
 
     def _futures(self, block: BlockJob) -> list[Future]:
         return [future for part in self._of_block[block.block] for future in part.futures]
-
-
-def _deadly(workers: int) -> str:
-    return f"it killed {workers} workers that decoded it (a crash in a decoder, or out of memory)"
 
 
 def _seekable(store: Store, video: Video) -> bool:

@@ -47,7 +47,7 @@ def export_frames(
     named = set(chosen["video"].tolist())
     videos = {v.video: v for v in store.read_catalogue().videos if v.active or v.video in named}
     stems = file_stems({number: video.path for number, video in videos.items()})
-    earlier = _images_before(out)
+    earlier = images_before(out)
     result = Exported()
 
     def file_of(row: int, number: int, frame_index: int) -> str | None:
@@ -114,7 +114,7 @@ def _jobs(
             )
 
 
-def _images_before(out: Path) -> dict[tuple[int, str, int], str]:
+def images_before(out: Path) -> dict[tuple[int, str, int], str]:
     """Images of the folder's last selection, by row, name of the video, and frame index."""
     columns = ["row", "video", "frame_index", "file"]
     try:

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 from dask.distributed import Client, KilledWorker
 
-from tasks.dispatch import deaths, run_jobs, workers
+from tasks.dispatch import deadly, deaths, run_jobs, workers
 from tasks.jobs.index import IndexJob, look_at_files
 from tasks.progress import stage_bar
 from tasks.stage import stage
-from tasks.storage import exists, size_bytes
+from tasks.storage.files import exists, size_bytes
 from tasks.store.catalogue import Catalogue, Video, unique_name
 from tasks.store.fingerprint import fingerprint
 from tasks.store.stalls import forget_stalls
@@ -62,7 +62,11 @@ def index_files(
             catalogue.released(video.video)
     out = frozenset(v.fingerprint for v in catalogue.videos if v.state == "quarantined")
     looked_at: dict[int, list[Video]] = {}
-    known = {v.source: v for v in catalogue.videos if v.version and v.state != "retired"}
+    known = {
+        video.source: video
+        for video in catalogue.videos
+        if video.version and video.state != "retired" and (video.rows or video.state != "pending")
+    }
     unchanged = {
         place: known[file.path]
         for place, file in enumerate(files)
@@ -87,7 +91,7 @@ def index_files(
 
         def one_by_one(job: IndexJob, error: KilledWorker) -> list[Video]:
             if len(job.files) == 1:
-                return [_deadly(job.files[0], deaths(error))]
+                return [_quarantined(job.files[0], error)]
             singles = [replace(job, files=(file,)) for file in job.files]
             return [
                 entry
@@ -112,7 +116,7 @@ def index_files(
     return numbers
 
 
-def _deadly(file: SourceFile, killed: int) -> Video:
+def _quarantined(file: SourceFile, error: KilledWorker) -> Video:
     """The entry of a file that kills whoever opens it."""
     return Video(
         -1,
@@ -121,9 +125,8 @@ def _deadly(file: SourceFile, killed: int) -> Video:
         fingerprint(file.path),
         size_bytes(file.path),
         "quarantined",
-        f"it killed {killed} workers that read its packets or its first frame (a crash in a "
-        "decoder, or out of memory)",
-        attempts=killed,
+        deadly(error, "read its packets or its first frame"),
+        attempts=deaths(error),
         version=file.version,
     )
 
@@ -150,9 +153,6 @@ def _merge(catalogue: Catalogue, looked_at: Iterable[Video]) -> list[int]:
         own = by_source.get(entry.source)
         if own is not None:
             old = catalogue.videos[own]
-            if entry is old:  # an object store says that its content is the same
-                numbers.append(own)
-                continue
             if not entry.fingerprint or entry.fingerprint == old.fingerprint:
                 if entry.version != old.version:
                     catalogue.update(own, version=entry.version)

@@ -12,18 +12,15 @@ import pyarrow.parquet as pq
 from prefect.artifacts import create_table_artifact
 
 from tasks.embedding.simclr import CHECKPOINT
-from tasks.export import remove_stale
+from tasks.export import images_before, remove_stale
 from tasks.jobs.train import Trained
-from tasks.reporting.markdown import report_markdown, verdict
+from tasks.reporting.markdown import LISTED, report_markdown, verdict
 from tasks.reporting.plots import plot_loss
 from tasks.reporting.tables import comparison
 from tasks.stage import stage
-from tasks.storage import room
+from tasks.storage.folders import room
 from tasks.store.catalogue import Video
 from tasks.store.store import Store
-
-SHOWN = 200
-"""Rows of a table artifact at most."""
 
 SELECTION_SCHEMA = pa.schema(
     {
@@ -61,7 +58,7 @@ def write_outputs(
         videos: the catalogue's entries that the run is about.
     """
     path = out / "selection.parquet"
-    before = _files_before(path)
+    before = [file for file in images_before(out).values() if file is not None]
     columns = selection[SELECTION_SCHEMA.names]
     table = pa.Table.from_pandas(columns, schema=SELECTION_SCHEMA, preserve_index=False)
     for name in ("distance", "radius", "lower_bound"):
@@ -115,7 +112,7 @@ def show_quarantined(videos: Sequence[Video]) -> None:
             key="coreframe-quarantined",
             table=[
                 {"video": v.path, "why": v.reason, "workers lost": v.attempts, "source": v.source}
-                for v in out[:SHOWN]
+                for v in out[:LISTED]
             ],
             description=f"{len(out):,} videos are not read any more. Mend or replace them, or run "
             "with retry_quarantined.",
@@ -163,15 +160,6 @@ def write_training(out: Path, trained: Trained, run: Mapping[str, Any]) -> None:
         description=f"Contrastive loss by epoch; {out / CHECKPOINT} is {trained.fingerprint}.",
     )
     write_text(out / "train.json", json.dumps(run, indent=2) + "\n")
-
-
-def _files_before(path: Path) -> list[str]:
-    """The images that the folder's last selection wrote; none when nothing readable says so."""
-    try:
-        files: list[str] = pq.read_table(path, columns=["file"])["file"].to_pylist()
-    except (OSError, pa.ArrowException):
-        return []
-    return [file for file in files if file is not None]
 
 
 def write_text(path: Path, text: str) -> None:

@@ -44,7 +44,8 @@ def deadly_decode(path: str | Path, *arguments: Any) -> Iterator[Any]:
 
 
 def first_time(path: str | Path) -> bool:
-    mark = Path(f"{path}.mark")
+    folder, name = Path(path).parent, Path(path).name
+    mark = folder.with_name(f"{name}.mark")
     if mark.exists():
         return False
     mark.touch()

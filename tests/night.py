@@ -9,21 +9,18 @@ from pathlib import Path
 from flows.checks import open_store
 from flows.cluster import open_cluster
 from flows.parameters import Compute, Ingestion, Selecting
-from tasks.embed import embed_frames
-from tasks.index import index_files
 from tasks.select import select_frames
 from tasks.store.lock import writing
-from tasks.video.discover import discover
+from tests.runs import run
+
+BLOCK_ROWS = 32
 
 
 def night(videos: Path, store: Path, n_samples: int, cluster: str) -> list[int]:
     """Index, embed, and extend the standing selection to so many frames: its rows."""
-    ingestion, compute = Ingestion(block_rows=32), Compute(device="cpu")
-    opened = open_store(str(store), ingestion, compute)
+    opened = open_store(str(store), Ingestion(block_rows=BLOCK_ROWS), Compute(device="cpu"))
     with writing(opened, "night", wait_s=60):
-        arguments = (ingestion.sampling(), None)
-        index_files.fn(opened, discover([str(videos)]), *arguments, cluster)
-        embed_frames.fn(opened, *arguments, compute.embedder(ingestion), cluster)
+        run(videos, store, cluster, block_rows=BLOCK_ROWS)
         choice = Selecting(name="nightly", n_samples=n_samples).choice()
         return select_frames.fn(opened, choice, "cpu", cluster).frames["row"].tolist()
 

@@ -1,6 +1,7 @@
 """Running the stages in a test, and recomputing what they wrote, independently of them."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,20 @@ from flows.checks import open_store
 from flows.parameters import Compute, Ingestion
 from tasks.embed import EmbedCounts, embed_frames
 from tasks.index import index_files
+from tasks.store.catalogue import Video
 from tasks.store.store import Store
 from tasks.video.discover import discover
 
 
 def ingest(
-    inputs: list[Path], store: Path, cluster: str, device: str = "cpu", **ingestion: Any
+    inputs: Sequence[Path | str],
+    store: Path | str,
+    cluster: str,
+    device: str = "cpu",
+    *,
+    limit_s: float = 0.0,
+    retry: bool = False,
+    **ingestion: Any,
 ) -> tuple[Store, EmbedCounts]:
     """Index and embed, as the ``ingest`` flow does, without Prefect."""
     parameters = Ingestion(**ingestion)
@@ -25,9 +34,25 @@ def ingest(
     opened = open_store(str(store), parameters, compute)
     files = discover([str(path) for path in inputs])
     sampling, crop = parameters.sampling(), parameters.crop_px()
-    index_files.fn(opened, files, sampling, crop, cluster)
+    limit = {"stall_limit_s": limit_s}
+    index_files.fn(opened, files, sampling, crop, cluster, retry_quarantined=retry, **limit)
     spec = compute.embedder(parameters)
-    return opened, embed_frames.fn(opened, sampling, crop, spec, cluster)
+    return opened, embed_frames.fn(opened, sampling, crop, spec, cluster, **limit)
+
+
+def run(
+    place: Path | str, store: Path | str, cluster: str, block_rows: int = 64, **options: Any
+) -> tuple[Store, EmbedCounts]:
+    """:func:`ingest` of one folder, or whatever one URL names, into small blocks."""
+    return ingest([place], store, cluster, block_rows=block_rows, **options)
+
+
+def by_name(store: Store) -> dict[str, Video]:
+    return {Path(video.path).stem: video for video in store.read_catalogue().videos}
+
+
+def bytes_of(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def content(store: Store) -> tuple[pd.DataFrame, np.ndarray]:

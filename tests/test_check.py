@@ -8,8 +8,8 @@ import pytest
 from tasks.check import Checked, check_store
 from tasks.errors import CoreframeError
 from tasks.store.store import Store
-from tests.runs import content
-from tests.test_faults import bytes_of, clips, run
+from tests.runs import bytes_of, content, run
+from tests.videos import clips
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ from flows.parameters import Compute, Corpus, Ingestion, Selecting
 from tasks.errors import CoreframeError
 from tasks.store.fingerprint import fingerprint
 from tasks.store.frames import frames_table
-from tests.test_faults import bytes_of, clips, run
+from tests.runs import bytes_of, run
+from tests.videos import clips
 
 NAMES = [f"clip-{number:02d}" for number in range(12)]
 

@@ -18,7 +18,7 @@ import yaml
 
 from tasks.store.lock import writing
 from tasks.store.store import Store
-from tests.test_faults import clips
+from tests.videos import clips
 
 ROOT = Path(__file__).parents[1]
 PREFECT = str(Path(sys.executable).with_name("prefect"))

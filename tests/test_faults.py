@@ -1,67 +1,20 @@
 """What a run survives: workers that die and hang, other runs, full disks."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import dask
 import pytest
 
-from flows.checks import open_store
 from flows.cluster import open_cluster
-from flows.parameters import Compute, Corpus, Ingestion
-from tasks.embed import EmbedCounts, embed_frames
+from flows.parameters import Compute, Corpus
 from tasks.errors import CoreframeError
-from tasks.index import index_files
-from tasks.store.catalogue import Video
+from tasks.storage.folders import open_folder
 from tasks.store.store import Store
-from tasks.video.discover import discover
-from tests.runs import content
-from tests.videos import RECIPES, make
-
-SMALL = replace(RECIPES[0], codec="mpeg4", options={}, frames=4, width=32, height=32, gop=4)
+from tests.runs import by_name, bytes_of, content, run
+from tests.videos import clips
 
 pytestmark = pytest.mark.timeout(120)
-
-
-def clips(folder: Path, names: list[str]) -> Path:
-    """Small videos that differ."""
-    folder.mkdir()
-    for number, name in enumerate(names):
-        paint = lambda frame, width, height, seed=number: RECIPES[0].paint(  # noqa: E731
-            10 * (seed + 1) + frame, width, height
-        )
-        make(replace(SMALL, file=f"{name}.mp4", paint=paint), folder)
-    return folder
-
-
-def run(
-    folder: Path,
-    store: Path,
-    cluster: str,
-    *,
-    limit_s: float = 0.0,
-    retry: bool = False,
-    block_rows: int = 64,
-    sample_fps: str | None = None,
-) -> tuple[Store, EmbedCounts]:
-    ingestion = Ingestion(block_rows=block_rows, sample_fps=sample_fps)
-    opened = open_store(str(store), ingestion, Compute(device="cpu"))
-    files = discover([str(folder)], exclude=["*.mark"])
-    index_files.fn(
-        opened,
-        files,
-        ingestion.sampling(),
-        None,
-        cluster,
-        stall_limit_s=limit_s,
-        retry_quarantined=retry,
-    )
-    spec = Compute(device="cpu").embedder(ingestion)
-    counts = embed_frames.fn(
-        opened, ingestion.sampling(), None, spec, cluster, stall_limit_s=limit_s
-    )
-    return opened, counts
 
 
 @pytest.fixture
@@ -72,14 +25,6 @@ def deadly() -> Iterator[str]:
         open_cluster(Compute(workers=2, device="cpu")) as cluster,
     ):
         yield cluster
-
-
-def bytes_of(folder: Path) -> dict[Path, bytes]:
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def by_name(store: Store) -> dict[str, Video]:
-    return {Path(video.path).stem: video for video in store.read_catalogue().videos}
 
 
 @pytest.mark.parametrize("where", ["crash-open", "crash-decode"])
@@ -163,6 +108,20 @@ def test_a_quarantined_content_is_known_under_other_names(
     store, _ = run(folder, tmp_path / "store", cluster, retry=True)
     assert {video.state for video in by_name(store).values()} == {"ok"}
     assert len(store.read_catalogue()) == 4
+
+
+def test_a_quarantined_object_is_tried_again_when_asked(
+    bucket: str, tmp_path: Path, deadly: str, cluster: str
+) -> None:
+    url = f"{bucket}/videos"
+    for path in clips(tmp_path / "videos", ["a", "crash-open"]).iterdir():
+        open_folder(url).write(path.name, path.read_bytes())
+    store, _ = run(url, tmp_path / "store", deadly)
+    assert by_name(store)["crash-open"].state == "quarantined"
+    run(url, tmp_path / "store", cluster)
+    assert by_name(store)["crash-open"].state == "quarantined"
+    run(url, tmp_path / "store", cluster, retry=True)  # its version has not changed
+    assert by_name(store)["crash-open"].state == "ok"
 
 
 def test_a_full_disk_is_told_and_the_next_run_completes(

@@ -14,6 +14,7 @@ from tests.stores import make_store
 ROOT = Path(__file__).parents[1]
 ENGINES = {"prefect", "dask", "distributed", "dask_cuda"}
 BELOW = {
+    "storage": {"tasks.errors"},
     "video": {"tasks.errors", "tasks.storage"},
     "store": {"tasks.errors", "tasks.lattice", "tasks.storage", "tasks.video"},
     "embedding": {"tasks.errors", "tasks.lattice", "tasks.video"},

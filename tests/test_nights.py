@@ -18,7 +18,7 @@ import pytest
 from tasks.store.store import Store
 from tests.night import night
 from tests.runs import content
-from tests.test_faults import clips
+from tests.videos import clips
 
 ROOT = Path(__file__).parents[1]
 NAMES = [f"clip-{number:02d}" for number in range(60)]

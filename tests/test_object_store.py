@@ -6,6 +6,7 @@ import time
 import urllib.request
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -13,20 +14,20 @@ from moto.server import ThreadedMotoServer
 
 from flows.cluster import open_cluster
 from flows.parameters import Compute, Selecting
+from tasks.check import check_store
 from tasks.errors import CoreframeError, UsageError
 from tasks.select import select_frames
-from tasks.storage import RangeFile, open_folder, size_bytes
+from tasks.storage.files import RangeFile, size_bytes
+from tasks.storage.folders import open_folder
 from tasks.store.fingerprint import fingerprint
 from tasks.store.store import Store
-from tasks.video.container import LOOKED_AT_BYTES
 from tasks.video.decode import decode_frames
 from tasks.video.discover import discover
 from tasks.video.index import index_video
+from tasks.video.mp4 import LOOKED_AT_BYTES
 from tasks.video.pixels import frame_digest
-from tests.runs import content
-from tests.test_check import check
-from tests.test_faults import by_name, clips, run
-from tests.videos import RECIPES, make
+from tests.runs import by_name, content, run
+from tests.videos import RECIPES, clips, make
 
 
 def picks(store: Store, cluster: str, n: int) -> list[int]:
@@ -37,7 +38,7 @@ def picks(store: Store, cluster: str, n: int) -> list[int]:
 def test_a_store_in_a_bucket_equals_one_on_disk(bucket: str, tmp_path: Path) -> None:
     folder = clips(tmp_path / "videos", [f"clip-{number:02d}" for number in range(24)])
     with open_cluster(Compute(workers=2, device="cpu")) as cluster:
-        there, _ = run(folder, f"{bucket}/some/store", cluster)  # type: ignore[arg-type]
+        there, _ = run(folder, f"{bucket}/some/store", cluster)
         here, _ = run(folder, tmp_path / "store", cluster)
         for n in (10, 20):  # a selection, and its extension from what the store keeps
             assert picks(there, cluster, n) == picks(here, cluster, n)
@@ -47,14 +48,14 @@ def test_a_store_in_a_bucket_equals_one_on_disk(bucket: str, tmp_path: Path) -> 
         assert there.read_catalogue().videos == here.read_catalogue().videos
 
         clips(folder / "later", ["x", "y"])
-        _, counts = run(folder, f"{bucket}/some/store", cluster)  # type: ignore[arg-type]
+        _, counts = run(folder, f"{bucket}/some/store", cluster)
         assert counts.frames == 8
 
-        assert check(there, cluster, repair=False).sound
+        assert check_store.fn(there, cluster, repair=False).sound
         there.folder.write("frames/block-00000000.parquet", b"torn")
-        assert not check(there, cluster, repair=True).sound
-        again, _ = run(folder, f"{bucket}/some/store", cluster)  # type: ignore[arg-type]
-        assert check(again, cluster, repair=False).sound
+        assert not check_store.fn(there, cluster, repair=True).sound
+        again, _ = run(folder, f"{bucket}/some/store", cluster)
+        assert check_store.fn(again, cluster, repair=False).sound
         assert content(again)[0]["digest"].tolist()[:96] == mine[0]["digest"].tolist()
 
 
@@ -82,6 +83,10 @@ def test_a_folder_keeps_its_promises(
     folder.delete("inner")
     folder.delete("no such")
     assert set(folder.names()) - {".guard"} == {"y", "z"}
+
+
+def noise(number: int, width: int, height: int) -> np.ndarray:
+    return np.random.default_rng(number).integers(0, 256, (height, width, 3), np.uint8)
 
 
 def upload(folder: Path, bucket: str) -> str:
@@ -133,11 +138,24 @@ def test_what_packets_hold_is_not_read_for_an_index(real_videos: Path, bucket: s
     assert large
     for path in large:
         open_folder(bucket).write(path.name, path.read_bytes())
-        facts, index = index_video(path)
-        same_facts, same = index_video(f"{bucket}/{path.name}")
-        assert same_facts == facts
-        for field, value in vars(index).items():
-            assert np.array_equal(getattr(same, field), value), (path.name, field)
+        with mock.patch("tasks.video.container.media_data", return_value=[]):
+            facts, index = index_video(path)
+        for place in (path, f"{bucket}/{path.name}"):
+            same_facts, same = index_video(place)
+            assert same_facts == facts
+            for field, value in vars(index).items():
+                assert np.array_equal(getattr(same, field), value), (path.name, field)
+
+
+def test_keyframes_are_known_where_packets_are_not_read(tmp_path: Path) -> None:
+    recipe = replace(RECIPES[0], file="long.mp4", frames=200, width=320, height=240, paint=noise)
+    path = make(recipe, tmp_path)
+    assert path.stat().st_size > 3 * LOOKED_AT_BYTES
+    with mock.patch("tasks.video.container.media_data", return_value=[]):
+        _, index = index_video(path)
+    assert index.key.sum() > 10
+    _, same = index_video(path)
+    assert np.array_equal(same.key, index.key)
 
 
 def test_a_run_on_a_bucket_equals_one_on_files(
@@ -148,7 +166,7 @@ def test_a_run_on_a_bucket_equals_one_on_files(
     (folder / "clip-03.mp4").rename(folder / "inner" / "clip 3 é.mp4")
     (folder / "broken.mp4").write_bytes(b"no video")
     url = upload(folder, bucket)
-    there, _ = run(url, f"{bucket}/store", cluster)  # type: ignore[arg-type]
+    there, _ = run(url, f"{bucket}/store", cluster)
     here, _ = run(folder, tmp_path / "store", cluster)
     assert content(there)[0].equals(content(here)[0])
     assert (content(there)[1] == content(here)[1]).all()
@@ -160,13 +178,22 @@ def test_a_run_on_a_bucket_equals_one_on_files(
     assert picks(there, cluster, 9) == picks(here, cluster, 9)
 
     reads.clear()
-    _, counts = run(url, f"{bucket}/store", cluster)  # type: ignore[arg-type]
+    _, counts = run(url, f"{bucket}/store", cluster)
     assert counts.frames == 0
     assert reads == []  # the list of objects says that none has changed
 
+    kept = open_folder(url).read("clip-07.mp4")
+    open_folder(url).delete("clip-07.mp4")
+    run(url, f"{bucket}/store", cluster)
+    assert by_name(there)["clip-07"].state == "missing"
+    open_folder(url).write("clip-07.mp4", kept)  # the same version of it is back
+    run(url, f"{bucket}/store", cluster)
+    assert by_name(there)["clip-07"].state == "ok"
+    assert reads == []
+
     open_folder(url).delete("clip-05.mp4")
     open_folder(url).write("clip-06.mp4", (folder / "clip-05.mp4").read_bytes())
-    again, counts = run(url, f"{bucket}/store", cluster)  # type: ignore[arg-type]
+    again, counts = run(url, f"{bucket}/store", cluster)
     assert counts.frames == 0  # moved over another: its rows are known
     states = {(video.path, video.state) for video in again.read_catalogue().videos}
     assert {("clip-06.mp4", "ok"), ("clip-06.mp4", "retired")} <= states
@@ -175,9 +202,6 @@ def test_a_run_on_a_bucket_equals_one_on_files(
 def test_sampled_work_reads_a_fraction_of_a_long_file(
     bucket: str, tmp_path: Path, cluster: str, reads: list[int]
 ) -> None:
-    def noise(number: int, width: int, height: int) -> np.ndarray:
-        return np.random.default_rng(number).integers(0, 256, (height, width, 3), np.uint8)
-
     recipe = replace(RECIPES[0], codec="mjpeg", pixel_format="yuvj420p", options={"qmin": "1"})
     long = replace(recipe, file="long.mp4", frames=900, width=480, height=360, gop=25, paint=noise)
     path = make(long, tmp_path)
@@ -185,7 +209,7 @@ def test_sampled_work_reads_a_fraction_of_a_long_file(
     assert size > 20 * 2**20
     open_folder(bucket).write("long.mp4", path.read_bytes())
     store, counts = run(
-        f"{bucket}/long.mp4",  # type: ignore[arg-type]
+        f"{bucket}/long.mp4",
         tmp_path / "store",
         cluster,
         sample_fps="0.2",

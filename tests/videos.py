@@ -1,7 +1,7 @@
 """Small videos that the tests make themselves, the awkward kinds among them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -137,3 +137,17 @@ def sequential_rgb(path: Path) -> list[np.ndarray]:
                 turns = round(frame.rotation / 90) % 4
                 images.append(np.rot90(frame.to_ndarray(format="rgb24"), turns))
     return images
+
+
+SMALL = replace(RECIPES[0], codec="mpeg4", options={}, frames=4, width=32, height=32, gop=4)
+
+
+def clips(folder: Path, names: list[str]) -> Path:
+    """Make a folder of small videos of four frames each, no two alike."""
+    folder.mkdir()
+    for number, name in enumerate(names):
+        paint = lambda frame, width, height, seed=number: scenes(  # noqa: E731
+            10 * (seed + 1) + frame, width, height
+        )
+        make(replace(SMALL, file=f"{name}.mp4", paint=paint), folder)
+    return folder

@@ -93,12 +93,9 @@ class PartJob:
 
 
 @dataclass
-class Part:
-    """What came of it. Rows that are committed already are not done again."""
+class Met:
+    """What was met in videos, by their numbers in the catalogue."""
 
-    records: "list[Record]" = field(default_factory=list)
-    vectors: list[np.ndarray] = field(default_factory=list)
-    """(dim,) int16 lattice each; zeros where there is no frame."""
     damaged: set[int] = field(default_factory=set)
     """Videos that need a census before their rows here can be embedded."""
     notes: dict[int, str] = field(default_factory=dict)
@@ -109,6 +106,25 @@ class Part:
     """video -> why its rows here stay uncommitted."""
     quarantined: dict[int, tuple[str, int]] = field(default_factory=dict)
     """video -> why it is not tried any more, and how many workers it has cost."""
+
+    def __ior__(self, other: "Met") -> "Met":
+        """Add what was met elsewhere."""
+        self.damaged |= other.damaged
+        self.notes |= other.notes
+        self.censuses |= other.censuses
+        self.unreadable |= other.unreadable
+        self.quarantined |= other.quarantined
+        return self
+
+
+@dataclass
+class Part:
+    """What came of it. Rows that are committed already are not done again."""
+
+    records: "list[Record]" = field(default_factory=list)
+    vectors: list[np.ndarray] = field(default_factory=list)
+    """(dim,) int16 lattice each; zeros where there is no frame."""
+    met: Met = field(default_factory=Met)
 
 
 @dataclass(frozen=True)
@@ -132,12 +148,8 @@ class BlockReport:
     """video -> (decoded, undecodable), over all of its rows committed in this block."""
     embedded: int = 0
     """Rows newly committed by this call."""
-    damaged: set[int] = field(default_factory=set)
-    notes: dict[int, str] = field(default_factory=dict)
-    censuses: set[int] = field(default_factory=set)
-    unreadable: dict[int, str] = field(default_factory=dict)
-    quarantined: dict[int, tuple[str, int]] = field(default_factory=dict)
-    """All five of the parts that the block was made of; see :class:`Part`."""
+    met: Met = field(default_factory=Met)
+    """Of the parts that the block was made of."""
 
 
 Record = tuple[int, int, int, int, float, int, float, float, str]
@@ -152,15 +164,16 @@ def embed_part(job: PartJob) -> Part:
     store = Store.open(job.store)
     embedder = _embedder(job, store)
     part = Part()
+    met = part.met
     hanging = hung(store)
     for segment in job.segments:
         if segment.fingerprint in hanging:
             stall = hanging[segment.fingerprint]
-            part.quarantined[segment.video] = (stall.reason, stall.times)
+            met.quarantined[segment.video] = (stall.reason, stall.times)
             continue
         facts, index = store.read_facts_and_index(segment.fingerprint)
         if index.surveyed:
-            part.notes[segment.video] = facts.note
+            met.notes[segment.video] = facts.note
         positions = job.sampling.positions(index)
         ends = (segment.start, segment.stop)
         own = slice(*(at_keyframe(index, positions, place, segment.slack) for place in ends))
@@ -175,26 +188,26 @@ def embed_part(job: PartJob) -> Part:
                 fresh = _embed_segment(job, embedder, segment, index, *wanted)
             except DamagedVideoError:
                 if len(rows) < len(positions):  # others may be at work on the rest of it
-                    part.damaged.add(segment.video)
+                    met.damaged.add(segment.video)
                     continue
-                part.notes[segment.video] = survey(
+                met.notes[segment.video] = survey(
                     store, segment.source, segment.fingerprint, job.stall_limit_s
                 )
-                part.censuses.add(segment.video)
-                logger.info("%s: census taken, %s", segment.source, part.notes[segment.video])
+                met.censuses.add(segment.video)
+                logger.info("%s: census taken, %s", segment.source, met.notes[segment.video])
                 index = store.read_index(segment.fingerprint)
                 fresh = _embed_segment(job, embedder, segment, index, *wanted)
         except (SourceChangedError, BrokenVideoError) as error:
-            part.unreadable[segment.video] = str(error)
+            met.unreadable[segment.video] = str(error)
             continue
         except CoreframeError:  # the embedder's fault, not this file's
             raise
         except Exception as error:  # whatever one file does, the others of the part go on
-            part.unreadable[segment.video] = f"{type(error).__name__}: {error}"
+            met.unreadable[segment.video] = f"{type(error).__name__}: {error}"
             continue
         finally:
-            if segment.video in part.unreadable:
-                logger.warning("%s: %s", segment.source, part.unreadable[segment.video])
+            if segment.video in met.unreadable:
+                logger.warning("%s: %s", segment.source, met.unreadable[segment.video])
         nothing = np.zeros(store.settings.dim, np.int16)
         for record, vector in fresh:
             part.records.append(record)
@@ -239,11 +252,7 @@ def commit_block(job: BlockJob, parts: Sequence[Part]) -> BlockReport:
         for row in records:
             vectors[row - start] = held[row - start]
     for part in parts:
-        report.damaged |= part.damaged
-        report.notes |= part.notes
-        report.censuses |= part.censuses
-        report.unreadable |= part.unreadable
-        report.quarantined |= part.quarantined
+        report.met |= part.met
         for record, vector in zip(part.records, part.vectors, strict=True):
             row = record[0]
             if start <= row < start + job.planned_rows and row not in records:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from tasks.errors import BrokenVideoError, NotAVideoError
-from tasks.storage import size_bytes
+from tasks.storage.files import size_bytes
 from tasks.store.catalogue import Video
 from tasks.store.fingerprint import fingerprint
 from tasks.store.stalls import Stall, hung, note_stall

@@ -106,6 +106,8 @@ class Choice:
             raise UsageError(
                 "count-preselected says how to count the frames of preselected: give both."
             )
+        if self.drop_gone and self.name is None:
+            raise UsageError("drop-gone drops frames from a kept selection: give its name, too.")
         if self.preselected is not None and self.sequence_length > 1:
             raise UsageError(
                 "preselected names frames, and with sequence-length only whole sequences are "

@@ -1,6 +1,7 @@
 """The catalogue: one entry for every file the store has ever been given."""
 
-from collections.abc import Iterable, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import zip_longest
 
@@ -89,6 +90,17 @@ class Catalogue:
     def rows(self) -> int:
         """Rows planned so far."""
         return sum(video.rows for video in self.videos)
+
+    def by_rows(self) -> Callable[[int, int], list[Video]]:
+        """Find the videos that have rows from one to before another, in row order, fast."""
+        planned = [video for video in self.videos if video.rows]
+        starts = [video.first_row for video in planned]
+
+        def near(start: int, stop: int) -> list[Video]:
+            first = max(0, bisect_right(starts, start) - 1)
+            return planned[first : bisect_right(starts, stop - 1)]
+
+        return near
 
     def state(self) -> str:
         """A hash that is the same as long as the same rows belong to the corpus."""

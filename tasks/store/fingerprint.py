@@ -2,7 +2,7 @@
 
 import xxhash
 
-from tasks.storage import open_file
+from tasks.storage.files import open_file
 
 PIECES = 64
 PIECE_BYTES = 64 * 1024

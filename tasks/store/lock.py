@@ -3,7 +3,8 @@
 A file in the store names the run that writes. Whoever finds it asks whether that run still lives:
 on its own machine by its process, elsewhere by the time until which the lease was last renewed
 (clocks must agree to within some seconds). Taking, renewing and taking over are each one step that
-nobody can come between (:meth:`tasks.storage.Folder.swap`), on disk and in object stores alike.
+nobody can come between (:meth:`tasks.storage.folders.Folder.swap`), on disk and in object stores
+alike.
 """
 
 import json

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tasks.errors import CoreframeError, UsageError
-from tasks.storage import Folder, open_folder, save_array
+from tasks.storage.folders import Folder, open_folder, save_array
 
 if TYPE_CHECKING:  # workers never need pandas, which takes 35 MB of each
     import pandas as pd

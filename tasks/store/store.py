@@ -25,7 +25,7 @@ from zarr.core.sync import cleanup_resources
 
 from tasks.errors import CoreframeError, UsageError
 from tasks.lattice import SCALE
-from tasks.storage import GUARD, LocalFolder, open_folder, room
+from tasks.storage.folders import GUARD, LocalFolder, open_folder, room
 from tasks.store import frames as frames_schema
 from tasks.store.catalogue import Catalogue
 from tasks.video.index import VideoFacts, VideoIndex

@@ -1,17 +1,18 @@
 """Opening video files with PyAV, the same way for indexing, decoding and export."""
 
-import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import Any
 
 import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from tasks.errors import BrokenVideoError, NotAVideoError
-from tasks.storage import exists, is_url, open_file
+from tasks.storage.buckets import is_url
+from tasks.storage.files import exists, open_file
+from tasks.video.mp4 import PacketsOnly, media_data
 
 NO_VIDEO_FORMATS = {"image2", "image2pipe", "tty", "ico", "webp", "apng", "hls", "dash", "concat"}
 """Formats in which FFmpeg sees a "video stream" but people see a picture, a text or a playlist."""
@@ -27,10 +28,6 @@ VIDEO_SUFFIXES = frozenset(
     """.split()  # noqa: SIM905 - a list of forty would fill the screen
 )
 """A file with one of these endings that cannot be opened is a broken video, not "no video"."""
-
-
-LOOKED_AT_BYTES = 1024 * 1024
-"""Of the packets, at the beginning: FFmpeg learns from them what the file does not say."""
 
 
 @contextmanager
@@ -59,7 +56,7 @@ def open_video(
         source: Any = str(path)
         if is_url(path) or packets_only:
             file = stack.enter_context(open_file(source))
-            hollow = _media_data(file) if packets_only else []
+            hollow = media_data(file) if packets_only else []
             if hollow:
                 source = PacketsOnly(file, hollow)
             elif is_url(path):
@@ -76,69 +73,6 @@ def open_video(
             raise NotAVideoError("FFmpeg knows no such format") from error
         stack.enter_context(container)
         yield container, _video_stream(container)
-
-
-class PacketsOnly(io.RawIOBase):
-    """A file whose packets' contents read as zeros where its format says which bytes they are.
-
-    That is so of MP4 and its kin, whose index lies apart: to list the packets of one, little more
-    than that index is read. The beginning is given as it is, for FFmpeg looks at some packets when
-    it opens a file. (From the contents of others it only takes frames for keyframes that the
-    index does not list, and to which it cannot seek.)
-    """
-
-    def __init__(self, file: BinaryIO, hollow: Sequence[tuple[int, int]]) -> None:
-        self._file = file
-        self._hollow = hollow
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._file.tell()
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        return self._file.seek(offset, whence)
-
-    def readinto(self, buffer: Any) -> int:
-        place = self._file.tell()
-        for start, stop in self._hollow:
-            if start <= place < stop:
-                length = min(len(buffer), stop - place)
-                buffer[:length] = bytes(length)
-                self._file.seek(place + length)
-                return length
-            if place < start:
-                buffer = memoryview(buffer)[: start - place]
-                break
-        data = self._file.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
-
-
-def _media_data(file: BinaryIO) -> list[tuple[int, int]]:
-    """Where an MP4 file holds what its packets hold, but for the first of it; [] of others."""
-    size = file.seek(0, io.SEEK_END)
-    place, found = 0, []
-    while place + 8 <= size:
-        file.seek(place)
-        head = file.read(16)
-        length, kind, header = int.from_bytes(head[:4], "big"), head[4:8], 8
-        if place == 0 and kind != b"ftyp":
-            break
-        if length == 1:
-            length, header = int.from_bytes(head[8:16], "big"), 16
-        length = length or size - place
-        if length < header:
-            break
-        if kind == b"mdat":
-            found.append((place + header + LOOKED_AT_BYTES, place + length))
-        place += length
-    file.seek(0)
-    return [(start, stop) for start, stop in found if start < stop]
 
 
 def _video_stream(container: InputContainer) -> VideoStream:

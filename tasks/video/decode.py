@@ -18,7 +18,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from tasks.errors import BrokenVideoError, DamagedVideoError, NotAVideoError, SourceChangedError
-from tasks.storage import exists
+from tasks.storage.files import exists
 from tasks.video.container import open_video
 from tasks.video.index import VideoIndex, decode_tolerantly
 from tasks.video.pixels import frame_digest

@@ -8,7 +8,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from tasks.errors import CoreframeError, UsageError
-from tasks.storage import is_url, listed
+from tasks.storage.buckets import is_url
+from tasks.storage.files import listed
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def _file(name: str, path: Path, *, explicit: bool = False) -> SourceFile:
 
 def _expand(given: str, ignore: Sequence[Path]) -> Sequence[SourceFile]:
     if is_url(given):
-        return _in_bucket(given)
+        return _objects(given)
     path = Path(given).absolute()
     try:
         if path.is_dir():
@@ -95,7 +96,7 @@ def _expand(given: str, ignore: Sequence[Path]) -> Sequence[SourceFile]:
     )
 
 
-def _in_bucket(url: str) -> list[SourceFile]:
+def _objects(url: str) -> list[SourceFile]:
     """The objects at or under a URL, with what hidden files and folders hold left out.
 
     Raises:
@@ -162,7 +163,7 @@ def _listed(files_from: str, ignore: Sequence[Path]) -> list[SourceFile]:
         if not line.strip():
             continue
         if is_url(line):
-            files.extend(replace(file, explicit=False) for file in _in_bucket(line))
+            files.extend(replace(file, explicit=False) for file in _objects(line))
             continue
         path = Path(line)
         if path.is_dir():

@@ -25,6 +25,7 @@ from av.video.stream import VideoStream
 
 from tasks.errors import BrokenVideoError
 from tasks.video.container import open_video
+from tasks.video.mp4 import MP4_FORMATS
 from tasks.video.pixels import frame_digest, upright_size
 from tasks.video.watchdog import beat
 
@@ -224,6 +225,10 @@ def _demux(container: InputContainer, stream: VideoStream) -> tuple[VideoIndex |
         return None, trouble or "no packet in it"
     columns = [np.array(column) for column in zip(*sorted(packets), strict=True)]
     all_pts, all_dts, key, span = columns
+    if container.file is not None and container.format.name in MP4_FORMATS:
+        # FFmpeg marks keyframes by what packets hold, which may not have been read
+        listed = [entry.timestamp for entry in stream.index_entries if entry.is_keyframe]
+        key = np.isin(all_dts, listed)
     if np.any(np.diff(all_pts) == 0):
         return None, "some presentation times are repeated"
     if not key.any():

@@ -88,6 +88,10 @@ SENSELESS: dict[str, tuple[dict[str, Any], str]] = {
         {"count_preselected": True},
         "count-preselected .* preselected: give both",
     ),
+    "dropping from nothing": (
+        {"drop_gone": True},
+        "drop-gone drops frames from a kept selection: give its name",
+    ),
     "preselected sequences": (
         {"preselected": "a.csv", "sequence_length": 4},
         "preselected names frames, .* leave one of them out",

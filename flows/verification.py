@@ -6,7 +6,7 @@ from typing import Any
 from prefect import flow
 
 from flows.cluster import open_cluster
-from flows.parameters import Compute
+from flows.parameters import Compute, Wait
 from flows.record import recorded, timed
 from tasks.check import check_store
 from tasks.errors import CoreframeError
@@ -18,6 +18,7 @@ def check(
     store: str,
     repair: bool = False,
     compute: Compute = Compute(),  # noqa: B008 - Prefect shows the default in its form
+    wait: Wait = 0.0,
 ) -> dict[str, Any]:
     """Compare every block with its commit. With ``repair``, the next run embeds anew what is bad.
 
@@ -27,7 +28,7 @@ def check(
     opened = Store.open(store)
     timings: dict[str, float] = {}
     parameters = {"store": store, "repair": repair, "compute": compute.model_dump()}
-    with recorded(opened, "check", parameters, compute.wait) as record:
+    with recorded(opened, "check", parameters, wait) as record:
         with open_cluster(compute) as cluster, timed(timings, "check"):
             checked = check_store(opened, cluster, repair=repair)
         found = asdict(checked) | {"sound": checked.sound}

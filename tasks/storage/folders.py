@@ -1,0 +1,234 @@
+"""Folders of small files, such as a store: written so that nothing is half there.
+
+A reader sees a file as it was or as it is, never half of it, and of several processes that want to
+replace the same version of a file exactly one does.
+"""
+
+import errno
+import io
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any, Protocol
+from uuid import uuid4
+
+import numpy as np
+
+from tasks.errors import CoreframeError
+from tasks.storage.buckets import answering, has, is_url, open_bucket
+
+GUARD = ".guard"
+"""What processes of one machine lock for a moment, empty."""
+
+
+class Folder(Protocol):
+    """Files by name; names hold ``/`` where there are folders inside."""
+
+    name: str
+    """An absolute path or a URL."""
+
+    def read(self, name: str) -> bytes:
+        """Read a whole file.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write or replace a whole file, and the folders it lies in."""
+
+    def exists(self, name: str) -> bool: ...
+
+    def names(self, inner: str = "") -> list[str]:
+        """Names of the files and folders directly inside this or an inner folder, in order.
+
+        They are relative to that inner folder; none when it does not exist.
+        """
+
+    def delete(self, name: str) -> None:
+        """Delete a file, or a folder with all that is in it; nothing happens if there is none."""
+
+    def swap(self, name: str, before: bytes | None, after: bytes) -> bool:
+        """Replace a file if it still is what it was, as one step that nobody can come between.
+
+        Args:
+            name: the file's.
+            before: what it must hold now; None for no file.
+            after: what it is to hold.
+
+        Returns:
+            Whether it was so, and now is as wanted.
+        """
+
+    def load_array(self, name: str) -> np.ndarray:
+        """Read an ``.npy`` file; only what is looked at, where that is possible."""
+
+    def zarr_store(self) -> Any:
+        """What Zarr opens to find this folder."""
+
+
+def open_folder(place: str | Path) -> Folder:
+    """The folder at a path or URL; nothing is made or looked at yet.
+
+    Raises:
+        UsageError: the URL names no bucket, or credentials that cannot be used.
+    """
+    return BucketFolder(str(place)) if is_url(place) else LocalFolder(place)
+
+
+@contextmanager
+def room(place: str | Path) -> Iterator[None]:
+    """Say in a sentence when writing to a place fails because its disk or quota is full.
+
+    Raises:
+        CoreframeError: naming the place and the next step.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise CoreframeError(
+            f"no space is left for {place} ({os.strerror(error.errno)}): make room, then run the "
+            "same again. It continues from what has been committed."
+        ) from error
+
+
+def save_array(folder: Folder, name: str, values: np.ndarray) -> None:
+    """Write an ``.npy`` file."""
+    buffer = io.BytesIO()
+    np.save(buffer, values)
+    folder.write(name, buffer.getvalue())
+
+
+class LocalFolder:
+    """:class:`Folder` on a file system of this machine."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path).absolute()  # workers may run in another folder
+        self.name = str(self.path)
+
+    def read(self, name: str) -> bytes:
+        return (self.path / name).read_bytes()
+
+    def write(self, name: str, data: bytes) -> None:
+        path = self.path / name
+        temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
+        with room(path):
+            try:
+                try:
+                    temporary.write_bytes(data)
+                except FileNotFoundError:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    temporary.write_bytes(data)
+                os.replace(temporary, path)
+            finally:
+                temporary.unlink(missing_ok=True)
+
+    def exists(self, name: str) -> bool:
+        return (self.path / name).exists()
+
+    def names(self, inner: str = "") -> list[str]:
+        try:
+            return sorted(path.name for path in (self.path / inner).iterdir())
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    def delete(self, name: str) -> None:
+        path = self.path / name
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+    def swap(self, name: str, before: bytes | None, after: bytes) -> bool:
+        with self._alone():
+            try:
+                now = self.read(name)
+            except FileNotFoundError:
+                now = None
+            if now != before:
+                return False
+            self.write(name, after)
+            return True
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep others out for a moment; the system lets go of it when a process dies."""
+        import fcntl
+
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / GUARD).open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def load_array(self, name: str) -> np.ndarray:
+        return np.load(self.path / name, mmap_mode="r")
+
+    def zarr_store(self) -> Any:
+        return self.name
+
+
+class BucketFolder:
+    """:class:`Folder` under a prefix of a bucket, through obstore (the Rust object_store crate).
+
+    Credentials and endpoints come from the environment variables that each service's own tools
+    read, such as ``AWS_ACCESS_KEY_ID`` and ``AWS_ENDPOINT_URL``.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.name = url.rstrip("/")
+        self._bucket = open_bucket(self.name)
+
+    def __reduce__(self) -> tuple:
+        return BucketFolder, (self.name,)
+
+    def read(self, name: str) -> bytes:
+        with answering(self.name, found=True):
+            return bytes(self._bucket.get(name).bytes())
+
+    def write(self, name: str, data: bytes) -> None:
+        with answering(self.name):
+            self._bucket.put(name, data)
+
+    def exists(self, name: str) -> bool:
+        return has(self._bucket, name, self.name)
+
+    def names(self, inner: str = "") -> list[str]:
+        with answering(self.name):
+            found = self._bucket.list_with_delimiter(inner or None)
+        whole = [*found["common_prefixes"], *(item["path"] for item in found["objects"])]
+        return sorted(PurePosixPath(name).name for name in whole)
+
+    def delete(self, name: str) -> None:
+        with answering(self.name):
+            inside = [item["path"] for batch in self._bucket.list(f"{name}/") for item in batch]
+            self._bucket.delete(inside or [name])
+
+    def swap(self, name: str, before: bytes | None, after: bytes) -> bool:
+        from obstore.exceptions import AlreadyExistsError, PreconditionError
+
+        mode: Any = "create"
+        try:
+            if before is not None:
+                with answering(self.name, found=True):
+                    found = self._bucket.get(name)
+                    if bytes(found.bytes()) != before:
+                        return False
+                known = {key: found.meta.get(key) for key in ("e_tag", "version")}
+                mode = {key: value for key, value in known.items() if value is not None}
+            with answering(self.name):
+                self._bucket.put(name, after, mode=mode)
+        except (FileNotFoundError, AlreadyExistsError, PreconditionError):
+            return False
+        return True
+
+    def load_array(self, name: str) -> np.ndarray:
+        return np.load(io.BytesIO(self.read(name)))
+
+    def zarr_store(self) -> Any:
+        from zarr.storage import ObjectStore
+
+        return ObjectStore(self._bucket)

@@ -1,0 +1,74 @@
+"""Reading an MP4 file without what its packets hold: the list of them lies apart."""
+
+import io
+from collections.abc import Sequence
+from typing import Any, BinaryIO
+
+MP4_FORMATS = {"mov,mp4,m4a,3gp,3g2,mj2"}
+"""FFmpeg's name of them all."""
+
+LOOKED_AT_BYTES = 1024 * 1024
+"""Of the packets, at the beginning: FFmpeg learns from them what the file does not say."""
+
+
+class PacketsOnly(io.RawIOBase):
+    """A file whose packets' contents read as zeros where its format says which bytes they are.
+
+    That is so of MP4 and its kin, whose index lies apart: to list the packets of one, little more
+    than that index is read. The beginning is given as it is, for FFmpeg looks at some packets when
+    it opens a file. Whether a later packet is a keyframe it would see in the packet: only the
+    file's index tells it now.
+    """
+
+    def __init__(self, file: BinaryIO, hollow: Sequence[tuple[int, int]]) -> None:
+        self._file = file
+        self._hollow = hollow
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    def readinto(self, buffer: Any) -> int:
+        place = self._file.tell()
+        for start, stop in self._hollow:
+            if start <= place < stop:
+                length = min(len(buffer), stop - place)
+                buffer[:length] = bytes(length)
+                self._file.seek(place + length)
+                return length
+            if place < start:
+                buffer = memoryview(buffer)[: start - place]
+                break
+        data = self._file.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def media_data(file: BinaryIO) -> list[tuple[int, int]]:
+    """Where an MP4 file holds what its packets hold, but for the first of it; [] of others."""
+    size = file.seek(0, io.SEEK_END)
+    place, found = 0, []
+    while place + 8 <= size:
+        file.seek(place)
+        head = file.read(16)
+        length, kind, header = int.from_bytes(head[:4], "big"), head[4:8], 8
+        if place == 0 and kind != b"ftyp":
+            break
+        if length == 1:
+            length, header = int.from_bytes(head[8:16], "big"), 16
+        length = length or size - place
+        if length < header:
+            break
+        if kind == b"mdat":
+            found.append((place + header + LOOKED_AT_BYTES, place + length))
+        place += length
+    file.seek(0)
+    return [(start, stop) for start, stop in found if start < stop]
