@@ -1,6 +1,8 @@
 """The Dask cluster that a flow runs on: made here, or one that exists."""
 
+import logging
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
@@ -12,11 +14,15 @@ import torch
 import yaml
 from dask.distributed import Client, LocalCluster
 
-from flows.logs import logs_of_workers
+from flows.logs import LOGGER, logs_of_workers
 from flows.parameters import Compute
 from tasks.errors import CoreframeError, UsageError
 
+logger = logging.getLogger(LOGGER)
+
 CONNECT_TIMEOUT_S = 30
+
+CLOSE_TIMEOUT_S = 30
 
 SETTINGS = {
     # A job whose worker died is tried on two more; then it is the job's fault.
@@ -76,10 +82,29 @@ def open_cluster(compute: Compute) -> Iterator[str]:
         threads = max(1, cores // workers)
         with (
             dask.config.set(_environment(threads)),
-            _local(compute, workers, threads, gpus) as cluster,
+            _ending(_local(compute, workers, threads, gpus)) as cluster,
             logs_of_workers(cluster.scheduler_address),
         ):
             yield cluster.scheduler_address
+
+
+@contextmanager
+def _ending(cluster: LocalCluster) -> Iterator[LocalCluster]:
+    """Close a cluster at the end, and end its workers if they do not close in time.
+
+    By then a run has what it wanted of them. Dask would wait for ever.
+    """
+    try:
+        yield cluster
+    finally:
+        pids = [nanny.pid for nanny in cluster.workers.values() if nanny.pid]
+        try:
+            cluster.close(timeout=CLOSE_TIMEOUT_S)
+        except TimeoutError:
+            logger.warning("the local workers did not close in %d s: ended", CLOSE_TIMEOUT_S)
+            for pid in pids:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
 
 
 def _local(compute: Compute, workers: int, threads: int, gpus: int) -> LocalCluster:

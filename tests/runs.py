@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import psutil
 import zarr
 
 from flows.checks import open_store
@@ -139,3 +141,14 @@ def scenes_hit(picks: pd.DataFrame, scenes: list[tuple[str, int, int, str]]) -> 
         if ((own >= start) & (own < stop)).any():
             hit.add(name)
     return len(hit)
+
+
+def workers_of(pid: int) -> list[psutil.Process]:
+    """Dask's worker processes that a process has started."""
+    found = []
+    with suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):  # it may be ending just now
+                if "spawn_main" in " ".join(child.cmdline()):
+                    found.append(child)
+    return found

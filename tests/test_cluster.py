@@ -1,19 +1,22 @@
+import asyncio
 import os
+import threading
 import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import torch
 import yaml
-from dask.distributed import Client, Worker
+from dask.distributed import Client, Nanny, Worker
 
 from flows.cluster import open_cluster
 from flows.parameters import Compute
 from tasks.errors import CoreframeError, UsageError
 from tasks.measure import _statistics
-from tests.runs import content, ingest
+from tests.runs import content, ingest, workers_of
 
 
 def test_local_cluster_has_the_workers_asked_for() -> None:
@@ -24,6 +27,38 @@ def test_local_cluster_has_the_workers_asked_for() -> None:
         assert len(client.nthreads()) == 3
         assert set(client.nthreads().values()) == {1}
         assert cluster.startswith("tcp://127.0.0.1")
+
+
+@pytest.mark.parametrize("method", ["run", "forward_logging"])
+def test_a_worker_that_dies_while_logs_are_arranged_ends_nothing(
+    method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both ask all workers something; the first that cannot answer ends the call in an error."""
+    call = getattr(Client, method)
+
+    def dying(client: Client, *arguments: Any, **options: Any) -> Any:
+        victim = workers_of(os.getpid())[0]
+        victim.suspend()  # so that it has the question and no answer when it dies
+        threading.Timer(0.5, victim.kill).start()
+        return call(client, *arguments, **options)
+
+    monkeypatch.setattr(Client, method, dying)
+    with open_cluster(Compute(workers=2, device="cpu")) as cluster:
+        monkeypatch.undo()
+        with Client(cluster) as client:
+            assert client.submit(abs, -1).result(timeout=60) == 1
+
+
+def test_workers_that_do_not_close_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never(nanny: Nanny, **options: Any) -> None:
+        await asyncio.sleep(1000)
+
+    monkeypatch.setattr("flows.cluster.CLOSE_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(Nanny, "close", never)
+    with open_cluster(Compute(workers=2, device="cpu")) as cluster, Client(cluster) as client:
+        workers = [psutil.Process(pid) for pid in client.run(os.getpid).values()]
+    _, alive = psutil.wait_procs(workers, timeout=10)
+    assert not alive
 
 
 def test_what_all_workers_need_is_sent_without_a_warning() -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from tasks.store.store import Store
 from tests.night import night
-from tests.runs import content
+from tests.runs import content, workers_of
 from tests.videos import clips
 
 ROOT = Path(__file__).parents[1]
@@ -42,16 +42,6 @@ def written(store: Path) -> dict[str, bytes]:
         and not path.name.endswith(".tmp")
         and "rows-" not in path.name  # one a worker, however many there are
     }
-
-
-def workers_of(pid: int) -> list[psutil.Process]:
-    found = []
-    with suppress(psutil.NoSuchProcess):
-        for child in psutil.Process(pid).children(recursive=True):
-            with suppress(psutil.NoSuchProcess):  # it may be ending just now
-                if "spawn_main" in " ".join(child.cmdline()):
-                    found.append(child)
-    return found
 
 
 def full_blocks(store: Path) -> dict[str, tuple[int, int]]:
