@@ -1,11 +1,12 @@
 """The Dask cluster that a flow runs on: made here, or one that exists."""
 
 import logging
+import multiprocessing
 import os
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ logger = logging.getLogger(LOGGER)
 
 CONNECT_TIMEOUT_S = 30
 
-CLOSE_TIMEOUT_S = 30
+CLOSE_TIMEOUT_S = 10
 
 SETTINGS = {
     # A job whose worker died is tried on two more; then it is the job's fault.
@@ -80,31 +81,36 @@ def open_cluster(compute: Compute) -> Iterator[str]:
         )
         workers = compute.workers or gpus or cores
         threads = max(1, cores // workers)
+        others = multiprocessing.active_children()
         with (
             dask.config.set(_environment(threads)),
-            _ending(_local(compute, workers, threads, gpus)) as cluster,
+            _ending(_local(compute, workers, threads, gpus), others) as cluster,
             logs_of_workers(cluster.scheduler_address),
         ):
             yield cluster.scheduler_address
 
 
 @contextmanager
-def _ending(cluster: LocalCluster) -> Iterator[LocalCluster]:
+def _ending(cluster: LocalCluster, others: list[BaseProcess]) -> Iterator[LocalCluster]:
     """Close a cluster at the end, and end its workers if they do not close in time.
 
-    By then a run has what it wanted of them. Dask would wait for ever.
+    By then a run has what it wanted of them. Dask can wait for ever where a worker dies or starts
+    just then (one run in ten here, after a video that kills workers).
+
+    Args:
+        cluster: the cluster.
+        others: processes of this one that are not its workers.
     """
     try:
         yield cluster
     finally:
-        pids = [nanny.pid for nanny in cluster.workers.values() if nanny.pid]
         try:
             cluster.close(timeout=CLOSE_TIMEOUT_S)
         except TimeoutError:
             logger.warning("the local workers did not close in %d s: ended", CLOSE_TIMEOUT_S)
-            for pid in pids:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+            for process in multiprocessing.active_children():
+                if process not in others:
+                    process.kill()
 
 
 def _local(compute: Compute, workers: int, threads: int, gpus: int) -> LocalCluster:
