@@ -332,6 +332,30 @@ def check(
 
 
 @app.command()
+def report(
+    store: StorePath,
+    out: Annotated[str, typer.Option("--out", help="Folder of the selection to report on.")],
+    others: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[OUT2...]", help="Folders of other selections to show beside it."),
+    ] = None,
+    workers: Workers = None,
+    cluster: ClusterOption = None,
+    device: Device = "auto",
+    memory_limit: MemoryLimit = None,
+) -> None:
+    """Make the page of a selection again, alone or beside others; nothing is selected."""
+    given = dict(locals())
+    parameters = _parameters(given, "Compute")
+    _check_written(store, out, others or [])
+    from flows.reporting import report as flow
+    from flows.terminal import show_reported
+
+    flow(store=store, out=out, others=others, **parameters)
+    show_reported(out)
+
+
+@app.command()
 def info(store: StorePath) -> None:
     """Say what a store holds."""
     from flows.terminal import show_store
@@ -411,6 +435,19 @@ def _check(store: str, out: str | None, parameters: dict[str, Any]) -> None:
         output_folder(out, inner=None if "training" in parameters else "frames")
     if "corpus" in parameters:
         open_store(store, parameters["ingestion"], parameters["compute"])
+
+
+def _check_written(store: str, out: str, others: list[str]) -> None:
+    """Likewise of output folders."""
+    from pathlib import Path
+
+    from flows.reporting import check_written
+    from tasks.reporting.written import Written
+    from tasks.store.store import Store
+
+    check_written(Store.open(store), out)
+    for other in others:
+        Written.read(Path(other))
 
 
 def _sentence(error: ValidationError) -> str:

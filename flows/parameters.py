@@ -1,8 +1,10 @@
 """What a person can set. Prefect's pages make their forms from these models."""
 
 import math
+import shlex
+from collections.abc import Mapping
 from fractions import Fraction
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ByteSize, ConfigDict, Field, model_validator
 
@@ -302,3 +304,34 @@ class Compute(Parameters):
         """Name it so that workers in other folders find it."""
         name = absolute_name(ingestion.embedder)
         return EmbedderSpec(name, ingestion.input_size, self.device, ingestion.batch_size)
+
+
+MODELS = {
+    model.__name__.lower(): model
+    for model in (Corpus, Ingestion, Selecting, Picture, Training, Compute)
+}
+
+
+def command(parameters: Mapping[str, Any]) -> str:
+    """The command that runs a flow with these parameters; what is a default is left out.
+
+    Args:
+        parameters: of ``curate`` or ``select``: ``store`` and ``out``, and by its name in lower
+            case what each model holds.
+    """
+    words = ["coreframe", "curate" if "corpus" in parameters else "select"]
+    words += parameters.get("corpus", {}).get("videos", [])
+    words += ["--store", parameters["store"], "--out", parameters["out"]]
+    for name, model in MODELS.items():
+        given = parameters.get(name, {})
+        for field, facts in model.model_fields.items():
+            value = given.get(field)
+            if field == "videos" or value is None or value == facts.get_default():
+                continue
+            option = f"--{field.replace('_', '-')}"
+            if value is True:
+                words.append(option)
+            else:
+                for one in value if isinstance(value, list) else [value]:
+                    words += [option, str(one)]
+    return shlex.join(words)

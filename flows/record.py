@@ -18,7 +18,7 @@ from prefect.runtime import flow_run
 from flows.logs import LOGGER, logs_of_run
 from tasks.errors import CoreframeError
 from tasks.report import show_run
-from tasks.reporting.markdown import LISTED
+from tasks.reporting.facts import LISTED
 from tasks.store.lock import writing
 from tasks.store.store import Store
 

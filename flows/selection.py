@@ -14,11 +14,13 @@ from prefect import flow
 from flows.checks import check_selecting, output_folder
 from flows.cluster import open_cluster
 from flows.ingest import Ingested
-from flows.parameters import Compute, Picture, Selecting, Wait
+from flows.parameters import Compute, Picture, Selecting, Wait, command
 from flows.record import recorded, timed, versions
 from tasks.export import export_frames, raise_on_failures
 from tasks.measure import measure_selection
-from tasks.report import write_outputs
+from tasks.metrics.pairwise import L2_BIN
+from tasks.report import write_outputs, write_page
+from tasks.reporting.curve import curve_of, knee_of
 from tasks.select import select_frames
 from tasks.store.store import Store
 from tasks.video.pixels import Crop
@@ -90,10 +92,13 @@ def selection_stages(
         "methods": measured.methods,
         "selected": choice.method,
         "sequence_length": units.length,
+        "l2_bin": L2_BIN,
+        "knee": knee_of(curve_of(table, units.length)),
         "storage": measured.storage,
     }
     run = {
         "parameters": parameters,
+        "command": command(parameters),
         "store": asdict(store.settings),
         "corpus": store.read_catalogue().state(),
         "changes": ingested.changes,
@@ -122,5 +127,6 @@ def selection_stages(
         "failures": exported.failures,
     }
     write_outputs(out, table, metrics, run, ingested.videos)
+    write_page(store, choice, out, [], device, cluster)
     raise_on_failures(exported)
     return {"run": run, "metrics": metrics}

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tasks.reporting.facts import PAGE
 from tasks.reporting.tables import SELECTED_MARK, comparison, size
 from tasks.store.store import Store
 
@@ -43,7 +44,7 @@ def show_result(result: Mapping[str, Any], out: str) -> None:
     parts = [f"{count:,} {what}" for what, count in left_out.items() if count]
     _say(_files(counts["files"]) + (f"; left out: {', '.join(parts)}" if parts else ""))
     if run["changes"]:
-        _say(f"since the last run: {_changes(run['changes'])}")
+        _say(f"changes to the corpus: {_changes(run['changes'])}")
     if counts["kept_frames"]:
         new = counts["selected_frames"] - counts["kept_frames"]
         _say(f"{counts['kept_frames']:,} frames were selected before, {new:,} are new")
@@ -65,7 +66,13 @@ def show_result(result: Mapping[str, Any], out: str) -> None:
             f"all {storage['all_frames']:,} as PNG would take "
             f"{size(storage['all_frames_png_bytes'])}"
         )
-    _say(f"open {Path(out, 'report.md')} first; the frames are in {Path(out, 'frames')}")
+    show_reported(out)
+    _say(f"the frames are in {Path(out, 'frames')}")
+
+
+def show_reported(out: str) -> None:
+    """Print which file to open."""
+    _say(f"open {Path(out, PAGE)} in a browser")
 
 
 def show_ingested(result: Mapping[str, Any], store: str) -> None:
@@ -73,7 +80,7 @@ def show_ingested(result: Mapping[str, Any], store: str) -> None:
     counts = result["counts"]
     _say(f"{_files(counts['files'])}; {counts['embedded_frames']:,} frames embedded into {store}")
     if result["changes"]:
-        _say(f"since the last run: {_changes(result['changes'])}")
+        _say(f"changes to the corpus: {_changes(result['changes'])}")
 
 
 def show_trained(result: Mapping[str, Any], out: str) -> None:

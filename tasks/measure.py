@@ -102,7 +102,8 @@ def _pairs(
     if not exact:
         chosen = chosen[sample_places(len(chosen), SAMPLE_UNITS, seed)]
     vectors = read(chosen)
-    measured |= _statistics(client, vectors).summary()
+    statistics = _statistics(client, vectors)
+    measured |= statistics.summary() | {"l2_counts": statistics.counts()}
     measured["exact"] = exact
     if not exact:
         groups = [_statistics(client, vectors[group]) for group in groups_of(len(vectors), seed)]

@@ -12,7 +12,7 @@ from tasks.jobs.select import Before, PartitionJob
 from tasks.lattice import SCALE
 from tasks.selection import partition as on_worker
 from tasks.selection.greedy import central_row, in_order, share_of
-from tasks.selection.partition import Farthest
+from tasks.selection.partition import Farthest, Represented
 from tasks.store.selections import settled_rows
 from tasks.store.store import Store
 
@@ -108,11 +108,9 @@ class DaskPartitions:
         return self._ask(on_worker.farthest, share, squared_threshold, closed)
 
     def collect(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        ends = [int(self._rows[first]) for first in self._first[1:]]
-        owned = np.split(rows, np.searchsorted(rows, ends))
         asked = [
             self._client.submit(on_worker.collect, part, own, pure=False)
-            for part, own in zip(self._parts, owned, strict=True)
+            for part, own in zip(self._parts, self._owned(rows), strict=True)
             if len(own)
         ]
         return in_order(gather(self._client, asked, "Selecting"))
@@ -131,6 +129,23 @@ class DaskPartitions:
         largest = max(squared for squared, _, _ in answers)
         return largest**0.5 / SCALE, sum(total for _, total, _ in answers) / units / SCALE
 
+    def represented(
+        self, rows: np.ndarray, vectors: np.ndarray, asked: np.ndarray
+    ) -> tuple[Represented, np.ndarray, np.ndarray]:
+        """See :func:`tasks.selection.partition.represented`; ``asked`` are any units, ascending."""
+        centers = self._hold((rows, vectors))
+        futures = [
+            self._client.submit(job.represented, part, centers, own, pure=False)
+            for part, own in zip(self._parts, self._owned(asked), strict=True)
+        ]
+        found = Represented.nothing(len(rows))
+        places, squared = [], []
+        for some, place, distance in gather(self._client, futures, "Reporting"):
+            found = found.merge(some)
+            places.append(place)
+            squared.append(distance)
+        return found, np.concatenate(places), np.concatenate(squared)
+
     def save(self, folder: str, center_rows: np.ndarray) -> None:
         """Let every partition write where its units stand; see `tasks.store.selections`."""
         rows = self._hold(center_rows)
@@ -139,6 +154,11 @@ class DaskPartitions:
             for number, part in enumerate(self._parts)
         ]
         gather(self._client, written, "Selecting")
+
+    def _owned(self, rows: np.ndarray) -> list[np.ndarray]:
+        """Split ascending units by the partition that has them."""
+        ends = [int(self._rows[first]) for first in self._first[1:]]
+        return np.split(rows, np.searchsorted(rows, ends))
 
     def _hold(self, value: Any) -> Future:
         """Give all partitions a value by way of the workers, not once each by the scheduler."""

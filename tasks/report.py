@@ -1,4 +1,4 @@
-"""Stage 6, report: write what people and programs read, and show the table in Prefect."""
+"""Stage 6, report: write what people and programs read, and show the essentials in Prefect."""
 
 import json
 import os
@@ -6,21 +6,31 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from prefect.artifacts import create_table_artifact
+from prefect.artifacts import (
+    create_link_artifact,
+    create_markdown_artifact,
+    create_table_artifact,
+)
 
 from tasks.embedding.simclr import CHECKPOINT
+from tasks.evidence import gather_evidence, small_pictures
 from tasks.export import images_before, remove_stale
 from tasks.jobs.train import Trained
-from tasks.reporting.markdown import LISTED, report_markdown, verdict
-from tasks.reporting.plots import plot_loss
+from tasks.reporting.facts import LISTED, PAGE, verdict
+from tasks.reporting.markdown import report_markdown
 from tasks.reporting.tables import comparison
+from tasks.reporting.written import Written
+from tasks.selection.choice import Choice
 from tasks.stage import stage
 from tasks.storage.folders import room
 from tasks.store.catalogue import Video
 from tasks.store.store import Store
+
+PLOTS = "plots"
 
 SELECTION_SCHEMA = pa.schema(
     {
@@ -67,13 +77,81 @@ def write_outputs(
     _replace(path, lambda temporary: pq.write_table(table, temporary))
     remove_stale(out, before, selection["file"])
     write_text(out / "metrics.json", json.dumps(metrics, indent=2) + "\n")
-    write_text(out / "report.md", report_markdown(run, metrics, videos))
+    text = report_markdown(run, metrics, videos)
+    write_text(out / "report.md", text)
     create_table_artifact(
         key="coreframe-comparison",
         table=comparison(metrics),
         description=verdict(metrics),
     )
+    create_markdown_artifact(key="coreframe-report", markdown=text)
     write_text(out / "run.json", json.dumps(run, indent=2) + "\n")
+
+
+@stage("page")
+def write_page(
+    store: Store,
+    choice: Choice,
+    out: Path,
+    others: Sequence[Path],
+    device: str,
+    cluster: str,
+) -> None:
+    """Write ``report.html`` and ``plots/`` of what an output folder holds.
+
+    Args:
+        store: what was selected from.
+        choice: what was asked for.
+        out: the output folder.
+        others: output folders of other selections to show beside it.
+        device: where workers keep tensors.
+        cluster: the scheduler's address.
+
+    Raises:
+        UsageError: a folder holds no selection.
+    """
+    from tasks.reporting import page  # takes a second, which runs without a page do without
+    from tasks.reporting.charts import save_chart
+
+    written = Written.read(out)
+    beside = [Written.read(other) for other in others]
+    fixed_rate = np.array(written.metrics["methods"]["fixed_rate"]["rows"], np.int64)
+    evidence = gather_evidence(store, choice, written.selection, fixed_rate, out, device, cluster)
+    shown = [
+        page.Other(name, one, small_pictures(cluster, one.out, one.units["file"].head(page.SHEET)))
+        for name, one in zip(told_apart(others), beside, strict=True)
+    ]
+    catalogue = store.read_catalogue()
+    notes = []
+    if written.run["corpus"] != catalogue.state():
+        notes.append(
+            "the store has changed since this selection was made. The tables, the distances and "
+            "the radius are those of then; the map, the timeline and what was dropped are of the "
+            "store as it is now."
+        )
+    made = page.report_page(written, evidence, catalogue.videos, shown, notes)
+    write_text(out / PAGE, made.html)
+    (out / PLOTS).mkdir(exist_ok=True)
+    names = {f"{name}.png" for name in made.plots}
+    for name, chart in made.plots.items():
+        _replace(out / PLOTS / f"{name}.png", lambda path, chart=chart: save_chart(chart, path))
+    for path in (out / PLOTS).glob("*.png"):  # of an earlier page that had more to show
+        if path.name not in names:
+            path.unlink()
+    create_link_artifact(
+        key="coreframe-page",
+        link=(out / PAGE).resolve().as_uri(),
+        description="The report: tables, pictures and plots.",
+    )
+
+
+def told_apart(folders: Sequence[Path]) -> list[str]:
+    """Short names of folders: the last part of each, or the whole path where two would be alike."""
+    last = [folder.resolve().name for folder in folders]
+    return [
+        name if last.count(name) == 1 else str(folder)
+        for name, folder in zip(last, folders, strict=True)
+    ]
 
 
 def standing_result(
@@ -99,7 +177,8 @@ def standing_result(
         run["parameters"].get(name) == parameters[name]
         for name in ("store", "selecting", "picture")
     )
-    if not same or run["failures"] or not all((out / file).is_file() for file in files if file):
+    there = all((out / file).is_file() for file in [*(file for file in files if file), PAGE])
+    if not same or run["failures"] or not there:
         return None
     return {"run": run | {"nothing_new": True}, "metrics": metrics}
 
@@ -137,11 +216,13 @@ def show_run(record: Mapping[str, Any]) -> None:
 
 def write_trained(out: Path, trained: Trained) -> None:
     """Write the checkpoint, ``loss.csv`` and ``loss.png`` of the epochs so far."""
+    from tasks.reporting.charts import loss_chart, save_chart  # a second
+
     _replace(out / CHECKPOINT, lambda temporary: temporary.write_bytes(trained.checkpoint))
     epochs = range(1, len(trained.losses) + 1)
     losses = pd.DataFrame({"epoch": epochs, "loss": trained.losses})
     _replace(out / "loss.csv", lambda temporary: losses.to_csv(temporary, index=False))
-    _replace(out / "loss.png", lambda temporary: plot_loss(trained.losses, temporary))
+    _replace(out / "loss.png", lambda path: save_chart(loss_chart(trained.losses), path))
 
 
 @stage("report")

@@ -162,7 +162,7 @@ def test_wrong_training_is_one_sentence_and_status_two(
 def test_help_lists_the_commands(folder: Path) -> None:
     result = coreframe("--help", cwd=folder)
     assert result.returncode == 0
-    for command in ("curate", "ingest", "select", "train", "info"):
+    for command in ("curate", "ingest", "select", "train", "report", "info"):
         assert command in result.stdout
 
 
@@ -174,7 +174,7 @@ def test_run_through_a_temporary_server(folder: Path) -> None:
     assert result.returncode == 0, result.stderr
     assert "coreset ✓" in result.stdout
     assert "100 frames were asked for, but there are only 40" in result.stdout
-    assert Path("real-out/report.md").as_posix() in result.stdout
+    assert "open real-out/report.html in a browser" in result.stdout
     assert "Traceback" not in result.stdout + result.stderr
     selection = pd.read_parquet(folder / "real-out" / "selection.parquet")
     assert len(selection) == 40

@@ -20,7 +20,7 @@ BELOW = {
     "embedding": {"tasks.errors", "tasks.lattice", "tasks.video"},
     "selection": {"tasks.errors", "tasks.lattice"},
     "metrics": {"tasks.lattice"},
-    "reporting": {"tasks.store"},
+    "reporting": {"tasks.errors", "tasks.store"},
     "training": {"tasks.embedding"},
     "jobs": {f"tasks.{name}" for name in ("errors", "storage", "video", "store", "embedding")}
     | {"tasks.selection", "tasks.metrics", "tasks.training"},

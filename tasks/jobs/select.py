@@ -9,7 +9,7 @@ import torch
 
 from tasks.embedding.embedder import resolve_device
 from tasks.selection import partition
-from tasks.selection.partition import Partition, restored
+from tasks.selection.partition import Partition, Represented, restored
 from tasks.selection.vectors import Vectors, mean_vectors
 from tasks.store.selections import read_centers, read_distances, write_distances
 from tasks.store.store import RowReader, Store
@@ -164,6 +164,13 @@ def _vectors(job: PartitionJob, rows: np.ndarray) -> Vectors:
 def assign(part: Partition, centers: Centers, curve: bool) -> Partition:
     """See :func:`tasks.selection.partition.assign`."""
     return partition.assign(part, *centers, curve=curve)
+
+
+def represented(
+    part: Partition, centers: Centers, asked: np.ndarray
+) -> tuple[Represented, np.ndarray, np.ndarray]:
+    """See :func:`tasks.selection.partition.represented`."""
+    return partition.represented(part, *centers, asked)
 
 
 def save_partition(part: Partition, folder: str, number: int, center_rows: np.ndarray) -> int:

@@ -13,6 +13,11 @@ BINS = 200_000
 BIN = 2.1 / BINS
 """Bin width, about 1e-5. Lattice rounding lengthens vectors by at most 2.4 %, so 2.1 bounds L2."""
 
+COARSE = 4000
+"""Bins counted together for people to look at: L2_BIN of distance."""
+
+L2_BIN = COARSE * BIN
+
 TILE_ROWS = 1024
 
 GROUPS = 20
@@ -63,6 +68,11 @@ class PairStatistics:
             "l2_p10": self._percentile(10),
             "l2_p90": self._percentile(90),
         }
+
+    def counts(self) -> list[int]:
+        """How many pairs there are in each L2_BIN of distance, up to the last that has any."""
+        coarse = self.histogram.reshape(-1, COARSE).sum(axis=1)
+        return np.trim_zeros(coarse, "b").tolist()
 
     def _percentile(self, percent: int) -> float:
         place, hundredths = divmod((self.pairs - 1) * percent, 100)

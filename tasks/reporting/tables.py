@@ -14,6 +14,8 @@ COLUMNS = {
     "coverage_mean": "gap mean",
     "coverage_radius": "gap max",
 }
+BETTER = {"l2_min": 1, "l2_p10": 1, "coverage_mean": -1, "coverage_radius": -1}
+"""Whether more is better, or less, where that can be said."""
 EXTREMES = {"l2_min": "≤", "l2_max": "≥"}
 NAMES = {
     "original": "original",
@@ -49,6 +51,24 @@ def comparison(metrics: Mapping[str, Any]) -> list[dict[str, str]]:
             row["method"] += " *"
         rows.append(row)
     return rows
+
+
+def best(metrics: Mapping[str, Any]) -> set[tuple[str, str]]:
+    """The methods, and the titles of the columns in which each is best: alone, not level.
+
+    A larger smallest distance and a larger 10th percentile are better, and so are smaller gaps.
+    """
+    found = set()
+    for column, sign in BETTER.items():
+        values = {
+            key: sign * metrics["methods"][key][column]
+            for key in NAMES
+            if key != "original" and metrics["methods"][key][column] is not None
+        }
+        winners = [key for key, value in values.items() if value == max(values.values())]
+        if len(winners) == 1:
+            found.add((winners[0], COLUMNS[column]))
+    return found
 
 
 def storage_table(storage: Mapping[str, Any], picture_format: str) -> list[dict[str, str]]:

@@ -1,0 +1,61 @@
+"""The ``report`` flow: make the page of a selection again, alone or beside others."""
+
+from pathlib import Path
+
+from prefect import flow
+from pydantic import ValidationError
+
+from flows.cluster import open_cluster
+from flows.parameters import Compute, Selecting
+from tasks.errors import UsageError
+from tasks.report import write_page
+from tasks.reporting.written import Written
+from tasks.store.store import Store
+
+
+@flow(name="report", flow_run_name="report-on-{out}")
+def report(
+    store: str,
+    out: str,
+    others: list[str] | None = None,
+    compute: Compute = Compute(),  # noqa: B008 - Prefect shows the default in its form
+) -> None:
+    """Make ``report.html`` and ``plots/`` again; nothing is selected.
+
+    Args:
+        store: what the selection was chosen from.
+        out: its output folder.
+        others: output folders of other selections, shown beside it.
+        compute: where the work is done.
+    """
+    opened = Store.open(store)
+    written = check_written(opened, out)
+    folders = [Path(other) for other in others or []]
+    for folder in folders:
+        Written.read(folder)
+    choice = Selecting(**written.run["parameters"]["selecting"]).choice()
+    with open_cluster(compute) as cluster:
+        write_page(opened, choice, Path(out).resolve(), folders, compute.device, cluster)
+
+
+def check_written(store: Store, out: str) -> Written:
+    """Read an output folder that must be of a store.
+
+    Raises:
+        UsageError: it holds no selection, or one of another store's frames.
+    """
+    written = Written.read(Path(out))
+    theirs = written.run["store"]
+    if theirs["fingerprint"] != store.settings.fingerprint:
+        raise UsageError(
+            f"the selection in {out} is of embedder {theirs['embedder']}, the store {store.path} "
+            f"of {store.settings.embedder}: name the store {written.run['parameters']['store']}."
+        )
+    try:
+        Selecting(**written.run["parameters"]["selecting"])
+    except ValidationError as error:
+        raise UsageError(
+            f"the selection in {out} was made by another version, which knows other parameters: "
+            "select again."
+        ) from error
+    return written

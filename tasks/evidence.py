@@ -1,0 +1,188 @@
+"""Gather what a report shows beside the numbers, from a store and a selection, on the workers."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from dask.distributed import Client
+
+from tasks.dispatch import run_jobs
+from tasks.jobs.pictures import FrameJob, ImageJob, shrink_frames, shrink_images
+from tasks.lattice import SCALE
+from tasks.partitions import DaskPartitions
+from tasks.reporting.evidence import Evidence
+from tasks.reporting.projection import projections
+from tasks.select import read_corpus, unit_reader
+from tasks.selection.choice import Choice
+from tasks.selection.partition import Represented
+from tasks.selection.units import form_units
+from tasks.store.catalogue import Video
+from tasks.store.store import Store
+from tasks.video.pixels import Crop
+
+MAPPED = 20_000
+"""Units on the map; of more, as many drawn at random."""
+
+MAPPED_CHOSEN = 5_000
+"""Chosen units on the map, the first in pick order."""
+
+COMPARED = 12
+"""Chosen units shown beside what they stand for, and dropped units shown that lie far away."""
+
+PICTURES_BYTES = 5_000_000
+"""Taken by the pictures of the chosen frames together; a third more inside the page."""
+
+SIDES_PX = ((150, 256), (600, 192), (1500, 144))
+"""Up to so many chosen frames, a picture's longer side."""
+
+SMALL_PX = 112
+
+LEAST_BYTES = 500
+"""Of a picture, so that no more are made than can have room."""
+
+FRAME_PX = 192
+"""The longer side of a dropped frame's picture."""
+
+IMAGES_PER_JOB = 32
+
+
+def gather_evidence(
+    store: Store,
+    choice: Choice,
+    selection: pd.DataFrame,
+    fixed_rate: np.ndarray,
+    out: Path,
+    device: str,
+    cluster: str,
+) -> Evidence:
+    """Look at a selection in its store.
+
+    Args:
+        store: what it was chosen from.
+        choice: what was asked for: it says which units the corpus has.
+        selection: what ``selection.parquet`` holds.
+        fixed_rate: (m,) int64 rows of the frames that the fixed rate chooses.
+        out: the folder with the images.
+        device: where workers keep tensors.
+        cluster: the scheduler's address.
+    """
+    videos = {video.video: video for video in store.read_catalogue().videos}
+    corpus = read_corpus(store, list(dict.fromkeys((*choice.columns, "time_s"))))
+    units = form_units(corpus, {v.video: v.first_row for v in videos.values()}, choice)
+    times = corpus.groupby("video")["time_s"]
+    spans = pd.DataFrame({"sampled": times.size(), "first_s": times.min(), "last_s": times.max()})
+    del corpus, times  # as large as the state of a whole selection
+    chosen = selection.iloc[:: units.length]
+    picks = chosen["row"].to_numpy()
+    sample = np.random.default_rng(choice.seed).permutation(len(units))[:MAPPED]
+    asked = np.union1d(units.rows[sample], picks[:MAPPED_CHOSEN][np.isin(picks, units.rows)])
+    with Client(cluster) as client:
+        parts = DaskPartitions(client, store, units.rows, length=units.length, device=device)
+        centers = np.asarray(unit_reader(store, units)(picks))
+        stood, nearest, squared = parts.represented(picks, centers, asked)
+        vectors = parts.collect(asked)[1]
+        del parts
+        dropped = _dropped(store, stood)
+        dropped["name"] = [videos[number].path for number in dropped["video"]]
+        images = _small_pictures(client, out, chosen["file"])
+        frames = _pictures_of_frames(client, store, dropped, videos)
+    planes, variance = projections(vectors, choice.seed)
+    mapped = store.frames_at(asked)[["row", "video", "time_s"]]
+    mapped["name"] = [videos[number].path for number in mapped.pop("video")]
+    mapped["pick"], mapped["distance"] = nearest, np.sqrt(squared) / SCALE
+    mapped["chosen"] = np.isin(asked, picks)
+    for name, plane in planes.items():
+        mapped[f"{name} x"], mapped[f"{name} y"] = plane.T
+    return Evidence(
+        units=len(units),
+        stands_for=stood.count,
+        dropped=dropped,
+        mapped=mapped,
+        variance=variance,
+        spans=spans,
+        fixed_rate=store.frames_at(fixed_rate)[["video", "time_s"]],
+        images=images,
+        frames=frames,
+    )
+
+
+def _dropped(store: Store, stood: Represented) -> pd.DataFrame:
+    """See :attr:`Evidence.dropped`."""
+    some = np.flatnonzero(stood.near_row >= 0)
+    by_number = some[np.argsort(-stood.count[some], kind="stable")][:COMPARED]
+    by_distance = some[np.argsort(-stood.far[some], kind="stable")][:COMPARED]
+    columns = ["row", "video", "frame_index", "time_s", "digest"]
+    parts = [
+        (by_number, "near", stood.near_row, stood.near),
+        (by_number, "far", stood.far_row, stood.far),
+        (by_distance, "farthest", stood.far_row, stood.far),
+    ]
+    return pd.concat(
+        [
+            store.frames_at(rows[picks])[columns].assign(
+                pick=picks, kind=kind, distance=np.sqrt(squared[picks]) / SCALE
+            )
+            for picks, kind, rows, squared in parts
+        ],
+        ignore_index=True,
+    )
+
+
+def small_pictures(cluster: str, out: Path, files: pd.Series) -> dict[str, bytes]:
+    """Small WebP pictures of images in an output folder by file, as many as PICTURES_BYTES hold."""
+    with Client(cluster) as client:
+        return _small_pictures(client, out, files)
+
+
+def _small_pictures(client: Client, out: Path, files: pd.Series) -> dict[str, bytes]:
+    there = [str(file) for file in files if isinstance(file, str)]
+    side_px = next((side for count, side in SIDES_PX if len(there) <= count), SMALL_PX)
+    there = there[: PICTURES_BYTES // LEAST_BYTES]
+    jobs = [
+        ImageJob(tuple(str(out / file) for file in there[start : start + IMAGES_PER_JOB]), side_px)
+        for start in range(0, len(there), IMAGES_PER_JOB)
+    ]
+    made: dict[str, bytes] = {}
+    for _, some in run_jobs(client, shrink_images, jobs, lambda _: "Making small pictures"):
+        made |= some
+    pictures, left = {}, PICTURES_BYTES
+    for file in there:
+        picture = made.get(str(out / file))
+        if picture is not None:
+            left -= len(picture)
+            if left < 0:
+                break
+            pictures[file] = picture
+    return pictures
+
+
+def _pictures_of_frames(
+    client: Client, store: Store, frames: pd.DataFrame, videos: Mapping[int, Video]
+) -> dict[int, bytes]:
+    crop = Crop.parse(store.settings.crop) if store.settings.crop else None
+    jobs = []
+    for number, some in frames.drop_duplicates("row").groupby("video"):
+        video, ordered = videos[int(str(number))], some.sort_values("frame_index")
+        jobs.append(
+            FrameJob(
+                store=store.path,
+                source=video.source,
+                fingerprint=video.fingerprint,
+                rows=tuple(ordered["row"].tolist()),
+                frame_index=tuple(ordered["frame_index"].tolist()),
+                digest=tuple(ordered["digest"].tolist()),
+                crop=crop,
+                side_px=FRAME_PX,
+            )
+        )
+    found: dict[int, bytes] = {}
+    for _, pictures in run_jobs(
+        client,
+        shrink_frames,
+        jobs,
+        lambda job: f"Decoding frames of {job.source}",
+        killed=lambda job, error: {},
+    ):
+        found |= pictures
+    return found

@@ -1,0 +1,73 @@
+"""Small pictures for the report: of images that are there, and of frames decoded again."""
+
+import io
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+import numpy as np
+from PIL import Image
+
+from tasks.errors import DamagedVideoError, SourceChangedError, UsageError
+from tasks.store.store import Store
+from tasks.video.decode import decode_frames
+from tasks.video.pixels import Crop, upright_rgb
+
+QUALITY = 70
+"""Of WebP: what it loses cannot be seen at this size."""
+
+
+@dataclass(frozen=True)
+class ImageJob:
+    """Some image files."""
+
+    paths: tuple[str, ...]
+    side_px: int
+    """Of the longer side."""
+
+
+@dataclass(frozen=True)
+class FrameJob:
+    """Some frames of one video."""
+
+    store: str
+    source: str
+    fingerprint: str
+    rows: tuple[int, ...]
+    frame_index: tuple[int, ...]
+    """Ascending."""
+    digest: tuple[int, ...]
+    crop: Crop | None
+    side_px: int
+
+
+def shrink_images(job: ImageJob) -> dict[str, bytes]:
+    """Make small WebP pictures of a job's files; a file that cannot be read has none."""
+    found = {}
+    for path in job.paths:
+        with suppress(OSError), Image.open(path) as image:
+            image.draft("RGB", (2 * job.side_px, 2 * job.side_px))
+            found[path] = _small(image, job.side_px)
+    return found
+
+
+def shrink_frames(job: FrameJob) -> dict[int, bytes]:
+    """Make small WebP pictures of a job's rows; a frame that cannot be had any more has none."""
+    found: dict[int, bytes] = {}
+    with suppress(DamagedVideoError, SourceChangedError, UsageError, OSError):
+        index = Store.open(job.store).read_index(job.fingerprint)
+        positions = index.positions_of(job.frame_index)
+        rows = dict(zip(positions.tolist(), job.rows, strict=True))
+        digest = np.zeros(len(index), np.uint64)
+        digest[positions] = np.array(job.digest, np.uint64)
+        for position, frame in decode_frames(job.source, replace(index, digest=digest), positions):
+            image = Image.fromarray(np.ascontiguousarray(upright_rgb(frame, job.crop)))
+            found[rows[position]] = _small(image, job.side_px)
+    return found
+
+
+def _small(image: Image.Image, side_px: int) -> bytes:
+    image = image.convert("RGB")
+    image.thumbnail((side_px, side_px), reducing_gap=2.0)
+    buffer = io.BytesIO()
+    image.save(buffer, "WEBP", quality=QUALITY)
+    return buffer.getvalue()

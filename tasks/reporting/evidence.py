@@ -1,0 +1,47 @@
+"""What a report shows beside the numbers."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of one selection in one store.
+
+    A unit is a frame, or a sequence under its first frame. ``pick`` is a chosen unit's place in
+    pick order, ``video`` a catalogue number, ``name`` that video's name.
+
+    Attributes:
+        units: of the corpus.
+        stands_for: (c,) int64, units of the corpus whose nearest chosen unit is this one, itself
+            included, in pick order.
+        dropped: units that were not chosen, a row each: ``pick`` (the nearest chosen unit),
+            ``kind``, ``row``, ``video``, ``name``, ``frame_index``, ``time_s``, ``distance``.
+            Kinds are ``near`` and ``far``, the nearest and the farthest of those that each of the
+            chosen units stands for that stand for most; and ``farthest``, the farthest of all, one
+            of each chosen unit.
+        mapped: units on the map: ``row``, ``name``, ``time_s``, ``pick``, ``distance``,
+            ``chosen``, and ``PCA x``, ``PCA y``, as for every projection.
+        variance: share of the variance that the two axes of the PCA show.
+        spans: of each video of the corpus, by number: ``sampled``, ``first_s``, ``last_s``.
+        fixed_rate: frames that the fixed rate chooses: ``video``, ``time_s``.
+        images: small WebP pictures of chosen units' first frames, by file.
+        frames: small WebP pictures of dropped units' first frames, by row.
+    """
+
+    units: int
+    stands_for: np.ndarray
+    dropped: pd.DataFrame
+    mapped: pd.DataFrame
+    variance: float
+    spans: pd.DataFrame
+    fixed_rate: pd.DataFrame
+    images: dict[str, bytes]
+    frames: dict[int, bytes]
+
+    @property
+    def planes(self) -> list[str]:
+        """The projections that the map has."""
+        return [str(name).removesuffix(" x") for name in self.mapped if str(name).endswith(" x")]
