@@ -384,7 +384,8 @@ def main() -> None:
 
 def _fail(sentence: str, status: int) -> None:
     sys.stdout.flush()
-    print(f"coreframe: {sentence.rstrip('.')}.", file=sys.stderr)
+    line = " ".join(sentence.splitlines())  # a file's name may hold line ends
+    print(f"coreframe: {line.rstrip('.')}.", file=sys.stderr)
     sys.exit(status)
 
 

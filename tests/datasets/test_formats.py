@@ -5,6 +5,7 @@ import io
 import json
 import re
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import webdataset
 from PIL import Image
 from pycocotools.coco import COCO
 
+from tasks.datasets import embeddings
 from tasks.datasets.chosen import read_chosen
 from tasks.datasets.export import FORMATS, export_dataset
 from tasks.datasets.webdataset import write_webdataset
@@ -123,7 +125,11 @@ def load_embeddings(path: Path) -> tuple[np.ndarray, list[int], list[str]]:
     return vectors, [int(row[-1]) for row in rows], [row[0] for row in rows]
 
 
-def test_csv_is_what_lightly_loads(tmp_path: Path) -> None:
+@pytest.mark.parametrize("lines", [5, 17, 256])
+def test_csv_is_what_lightly_loads(
+    lines: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embeddings, "LINES", lines)
     made = make_selection(tmp_path, gone=(3,))
     export_dataset(str(made.out), "csv")
     vectors, labels, names = load_embeddings(made.out / "csv" / "embeddings.csv")
@@ -176,10 +182,11 @@ def test_shards_hold_no_more_than_they_may(tmp_path: Path) -> None:
         shards = sorted(path.name for path in folder.iterdir())
         assert shards == [f"shard-{number:06d}.tar" for number in range(count or len(shards))]
         if name == "bytes":
-            held = [sum(map(len, read_each(folder / shard))) for shard in shards]
+            held = [[len(data) for data in read_each(folder / shard)] for shard in shards]
             assert 1 < len(shards) < 18
-            assert max(held) <= limits["shard_bytes"]
-            assert held[0] == limits["shard_bytes"]
+            assert sum(held[0]) == max(map(sum, held)) == limits["shard_bytes"]
+            for this, following in pairwise(held):
+                assert sum(this) + following[0] > limits["shard_bytes"]
 
 
 def read_each(shard: Path) -> list[bytes]:
