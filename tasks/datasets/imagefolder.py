@@ -14,7 +14,6 @@ def write_imagefolder(frames: list[Frame], folder: Path) -> None:
     """
     place_images(frames, folder)
     with (folder / "metadata.csv").open("w", encoding="utf-8", newline="") as file:
-        # all text in quotes, or names with a lone carriage return would end a line for some readers
-        table = csv.DictWriter(file, list(frames[0].facts), quoting=csv.QUOTE_NONNUMERIC)
+        table = csv.DictWriter(file, list(frames[0].facts))
         table.writeheader()
         table.writerows(frame.facts for frame in frames)
