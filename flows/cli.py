@@ -141,6 +141,15 @@ Wait = Annotated[
     float, typer.Option(min=0, help="Seconds to wait for another run that writes to the store.")
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+SelectedPath = Annotated[str, typer.Option("--out", help="Folder that curate or select wrote.")]
+To = Annotated[str, typer.Option("--to", help="imagefolder, webdataset, coco, fiftyone or csv.")]
+Destination = Annotated[
+    str | None, typer.Option("--dest", help="Folder to write or replace [default: OUT/FORMAT].")
+]
+EmbeddingsOf = Annotated[
+    str | None,
+    typer.Option("--store", help="For csv [default: the store that the selection is from]."),
+]
 
 
 @app.callback()
@@ -364,6 +373,20 @@ def info(store: StorePath) -> None:
     show_store(Store.open(store))
 
 
+@app.command()
+def export(out: SelectedPath, to: To, dest: Destination = None, store: EmbeddingsOf = None) -> None:
+    """Write a selection as a dataset that other tools read.
+
+    Images are hard links to those in OUT/frames, or copies where links are not possible;
+    webdataset holds copies, csv none. A second export replaces the first as a whole, unless files
+    were added or changed there.
+    """
+    from flows.terminal import show_exported
+    from tasks.datasets.export import export_dataset
+
+    show_exported(export_dataset(out, to, dest, store), to)
+
+
 def main() -> None:
     """Run the command; answer wrong use in one sentence and status 2, a failed run with 1."""
     for name, value in SETTINGS.items():
@@ -385,7 +408,8 @@ def main() -> None:
 
 def _fail(sentence: str, status: int) -> None:
     sys.stdout.flush()
-    print(f"coreframe: {sentence.rstrip('.')}.", file=sys.stderr)
+    line = " ".join(sentence.splitlines())  # a file's name may hold line ends
+    print(f"coreframe: {line.rstrip('.')}.", file=sys.stderr)
     sys.exit(status)
 
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tasks.datasets.export import Dataset
 from tasks.reporting.facts import PAGE
 from tasks.reporting.tables import SELECTED_MARK, comparison, size
 from tasks.store.store import Store
@@ -103,6 +104,13 @@ def show_checked(result: Mapping[str, Any], store: str) -> None:
     for clause in result["described"]:
         _say(f"taken back: {clause}")
     _say("run `coreframe ingest` or `curate` again with the same videos: it embeds what is missing")
+
+
+def show_exported(written: Dataset, to: str) -> None:
+    """Print where a dataset is, and what is not in it."""
+    lost = written.without_image
+    left_out = f"; left out: {_counted(lost, 'frame')} without an image" if lost else ""
+    _say(f"{_counted(written.frames, 'frame')} written to {written.place} as {to}{left_out}")
 
 
 def show_store(store: Store) -> None:

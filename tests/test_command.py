@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.datasets.selections import make_selection
 from tests.stores import make_store
 from tests.videos import Recipe, make, make_audio
 
@@ -162,8 +163,29 @@ def test_wrong_training_is_one_sentence_and_status_two(
 def test_help_lists_the_commands(folder: Path) -> None:
     result = coreframe("--help", cwd=folder)
     assert result.returncode == 0
-    for command in ("curate", "ingest", "select", "train", "report", "info"):
+    for command in ("curate", "ingest", "select", "train", "report", "export", "info"):
         assert command in result.stdout
+
+
+def test_export_says_what_it_wrote_and_what_it_left_out(tmp_path: Path) -> None:
+    made = make_selection(tmp_path, gone=(4,))
+    for to, place in (("webdataset", "out/webdataset"), ("csv", "a/b")):
+        dest = [] if place.startswith("out") else ["--dest", place]
+        result = coreframe("export", "--out", "out", "--to", to, *dest, cwd=tmp_path)
+        assert (result.returncode, result.stderr) == (0, "")
+        said = f"17 frames written to {place} as {to}; left out: 1 frame without an image\n"
+        assert result.stdout == said
+        assert (tmp_path / place).is_dir()
+    (made.out / made.table["file"][0]).unlink()
+    for arguments, status, sentence in (
+        (["--to", "coco"], 1, "is missing: select again, then export again"),
+        (["--to", "yolo"], 2, "unknown format 'yolo'"),
+        (["--out", "nowhere", "--to", "coco"], 2, "there is no selection in nowhere"),
+    ):
+        out = [] if "--out" in arguments else ["--out", "out"]
+        result = coreframe("export", *arguments, *out, cwd=tmp_path)
+        assert (result.returncode, result.stdout, result.stderr.count("\n")) == (status, "", 1)
+        assert sentence in result.stderr
 
 
 def test_run_through_a_temporary_server(folder: Path) -> None:

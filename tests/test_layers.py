@@ -20,6 +20,7 @@ BELOW = {
     "embedding": {"tasks.errors", "tasks.lattice", "tasks.video"},
     "selection": {"tasks.errors", "tasks.lattice"},
     "metrics": {"tasks.lattice"},
+    "datasets": {"tasks.errors", "tasks.lattice", "tasks.storage", "tasks.store"},
     "reporting": {"tasks.errors", "tasks.store"},
     "training": {"tasks.embedding"},
     "jobs": {f"tasks.{name}" for name in ("errors", "storage", "video", "store", "embedding")}

@@ -60,7 +60,9 @@ def export_job(job: ExportJob) -> Exported:
             which = due[position]
             if job.targets[which]:
                 data = job.picture.encode(upright_rgb(frame, job.picture.crop))
-                Path(job.targets[which]).write_bytes(data)
+                target = Path(job.targets[which])
+                target.unlink(missing_ok=True)  # or its hard links in datasets would change, too
+                target.write_bytes(data)
                 result.files += 1
                 result.kept_bytes += len(data)
             if job.measure[which]:

@@ -1,0 +1,1 @@
+"""Selections in the forms that other tools read. No Prefect, no Dask."""
