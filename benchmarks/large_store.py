@@ -6,6 +6,7 @@
   come in, and a tenth more frames are asked for; against selecting as many afresh from the grown
   store.
 - metrics: all of the metrics stage on a store of 1,000,000 rows.
+- page: the report's page of such a store, with 1,000 images of 720p.
 - pairs: the statistics of all pairs of 50,000 rows, against NumPy on all of them at once.
 - memory: two workers, each limited to a quarter of what the vectors take, against workers that may
   hold them all: the picks must be the same.
@@ -99,6 +100,43 @@ def metrics(folder: Path, picks: int) -> dict[str, Any]:
     return {"rows": len(selection.units), "seconds": seconds, "original": found.methods["original"]}
 
 
+def page(folder: Path, picks: int) -> dict[str, Any]:
+    """Seconds and bytes of the report's page, with a 720p PNG for each chosen frame."""
+    from PIL import Image
+
+    from flows.cluster import open_cluster
+    from flows.parameters import Compute
+    from tasks.selection.choice import Budget, Choice
+    from tasks.store.store import Store
+    from tests.reporting.pages import look, page_of, selected
+
+    store = Store.open(folder / "store")
+    rng = np.random.default_rng(0)
+    (folder / "frames").mkdir()
+    with open_cluster(Compute(workers=2, device="cpu")) as cluster:
+        written, _ = selected(store, folder, picks, cluster)
+        files = [f"frames/{number}.png" for number in range(picks)]
+        for file in files:  # smooth shapes and a little noise, as video frames have
+            small = Image.fromarray(rng.integers(256, size=(9, 16, 3), dtype=np.uint8))
+            image = np.asarray(small.resize((1280, 720), Image.Resampling.BICUBIC)).astype(int)
+            noisy = np.clip(image + rng.integers(-2, 3, size=image.shape), 0, 255)
+            Image.fromarray(noisy.astype(np.uint8)).save(folder / file, compress_level=1)
+        written.selection["file"] = files
+        start = time.perf_counter()
+        evidence = look(written, store, Choice(budget=Budget(n_samples=picks)), cluster)
+        looked = time.perf_counter()
+        html = page_of(written, evidence, store)
+        seconds = time.perf_counter() - start
+    return {
+        "rows": evidence.units,
+        "chosen": picks,
+        "seconds": seconds,
+        "looking_s": looked - start,
+        "page_bytes": len(html.encode()),
+        "pictures": len(evidence.images),
+    }
+
+
 def pairs(folder: Path, _: int) -> dict[str, Any]:
     """Largest difference from NumPy of a statistic over all pairs, and seconds of both."""
     from tasks.metrics.pairwise import pairs_within
@@ -165,6 +203,7 @@ STUDIES: dict[str, tuple[Callable[[Path, int], dict[str, Any]], int, int, int]] 
     "extend": (extend, 220_000, 384, 10_000),
     "extend-long": (extend, 1_100_000, 384, 10_000),
     "metrics": (metrics, 1_000_000, 128, 1_000),
+    "page": (page, 1_000_000, 128, 1_000),
     "pairs": (pairs, 50_000, 64, 10),
     "memory": (memory, 600_000, 2_048, 500),
 }

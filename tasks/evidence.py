@@ -1,11 +1,13 @@
 """Gather what a report shows beside the numbers, from a store and a selection, on the workers."""
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from dask.distributed import Client
+from PIL import Image
 
 from tasks.dispatch import run_jobs
 from tasks.jobs.pictures import FrameJob, ImageJob, shrink_frames, shrink_images
@@ -157,9 +159,21 @@ def _small_pictures(client: Client, out: Path, files: pd.Series) -> dict[str, by
     return pictures
 
 
-def _pictures_of_frames(
-    client: Client, store: Store, frames: pd.DataFrame, videos: Mapping[int, Video]
-) -> dict[int, bytes]:
+def pictures_of_frames(store: Store, rows: np.ndarray, side_px: int) -> dict[int, Image.Image]:
+    """Decode some rows in this process, and make them small; one that cannot be had is left out."""
+    frames = store.frames_at(rows)
+    videos = {video.video: video for video in store.read_catalogue().videos}
+    found: dict[int, Image.Image] = {}
+    for job in _frame_jobs(store, frames, videos, side_px):
+        for row, picture in shrink_frames(job).items():
+            found[row] = Image.open(io.BytesIO(picture))
+    return found
+
+
+def _frame_jobs(
+    store: Store, frames: pd.DataFrame, videos: Mapping[int, Video], side_px: int
+) -> list[FrameJob]:
+    """One for each video that any of the frames is of."""
     crop = Crop.parse(store.settings.crop) if store.settings.crop else None
     jobs = []
     for number, some in frames.drop_duplicates("row").groupby("video"):
@@ -173,14 +187,20 @@ def _pictures_of_frames(
                 frame_index=tuple(ordered["frame_index"].tolist()),
                 digest=tuple(ordered["digest"].tolist()),
                 crop=crop,
-                side_px=FRAME_PX,
+                side_px=side_px,
             )
         )
+    return jobs
+
+
+def _pictures_of_frames(
+    client: Client, store: Store, frames: pd.DataFrame, videos: Mapping[int, Video]
+) -> dict[int, bytes]:
     found: dict[int, bytes] = {}
     for _, pictures in run_jobs(
         client,
         shrink_frames,
-        jobs,
+        _frame_jobs(store, frames, videos, FRAME_PX),
         lambda job: f"Decoding frames of {job.source}",
         killed=lambda job, error: {},
     ):

@@ -111,7 +111,6 @@ def write_page(
         UsageError: a folder holds no selection.
     """
     from tasks.reporting import page  # takes a second, which runs without a page do without
-    from tasks.reporting.charts import save_chart
 
     written = Written.read(out)
     beside = [Written.read(other) for other in others]
@@ -132,11 +131,10 @@ def write_page(
     made = page.report_page(written, evidence, catalogue.videos, shown, notes)
     write_text(out / PAGE, made.html)
     (out / PLOTS).mkdir(exist_ok=True)
-    names = {f"{name}.png" for name in made.plots}
-    for name, chart in made.plots.items():
-        _replace(out / PLOTS / f"{name}.png", lambda path, chart=chart: save_chart(chart, path))
+    for name, picture in made.pictures.items():
+        _replace(out / PLOTS / name, lambda path, picture=picture: path.write_bytes(picture))
     for path in (out / PLOTS).glob("*.png"):  # of an earlier page that had more to show
-        if path.name not in names:
+        if path.name not in made.pictures:
             path.unlink()
     create_link_artifact(
         key="coreframe-page",
@@ -215,25 +213,26 @@ def show_run(record: Mapping[str, Any]) -> None:
 
 
 def write_trained(out: Path, trained: Trained) -> None:
-    """Write the checkpoint, ``loss.csv`` and ``loss.png`` of the epochs so far."""
-    from tasks.reporting.charts import loss_chart, save_chart  # a second
-
+    """Write the checkpoint and ``loss.csv`` of the epochs so far."""
     _replace(out / CHECKPOINT, lambda temporary: temporary.write_bytes(trained.checkpoint))
     epochs = range(1, len(trained.losses) + 1)
     losses = pd.DataFrame({"epoch": epochs, "loss": trained.losses})
     _replace(out / "loss.csv", lambda temporary: losses.to_csv(temporary, index=False))
-    _replace(out / "loss.png", lambda path: save_chart(loss_chart(trained.losses), path))
 
 
 @stage("report")
 def write_training(out: Path, trained: Trained, run: Mapping[str, Any]) -> None:
-    """Write ``train.json``, which is there when training came to its end.
+    """Write ``loss.png`` and ``train.json``, which are there when training came to its end.
 
     Args:
         out: the output folder.
         trained: what came of it.
         run: what ``train.json`` holds.
     """
+    from tasks.reporting.charts import draw_charts, loss_chart  # a second
+
+    picture = draw_charts({"loss": loss_chart(trained.losses)}).pictures["loss"]
+    _replace(out / "loss.png", lambda path: path.write_bytes(picture))
     epochs = list(range(1, len(trained.losses) + 1))
     create_table_artifact(
         key="coreframe-training",

@@ -70,8 +70,7 @@ def read_corpus(store: Store, columns: Sequence[str]) -> pd.DataFrame:
     return frames
 
 
-@stage("select")
-def select_frames(store: Store, choice: Choice, device: str, cluster: str) -> Selection:
+def choose_frames(store: Store, choice: Choice, device: str, cluster: str) -> Selection:
     """Choose frames by the method asked for.
 
     What may be chosen is settled before any method chooses, so that methods differ in nothing
@@ -136,6 +135,9 @@ def select_frames(store: Store, choice: Choice, device: str, cluster: str) -> Se
         pairs=picks.pairs,
         screened=picks.screened,
     )
+
+
+select_frames = stage("select")(choose_frames)
 
 
 def _why_nothing(choice: Choice, units: Units, corpus: pd.DataFrame) -> str:

@@ -33,13 +33,15 @@ def test_selection(tmp_path: Path) -> None:
 
 
 def test_large_store(tmp_path: Path) -> None:
-    options = ["--scale", "0.01", "--studies", "extend", "metrics", "pairs"]
+    options = ["--scale", "0.01", "--studies", "extend", "metrics", "page", "pairs"]
     report = run("large_store.py", *options, out=tmp_path / "out.json")
     for study in report["extend"].values():
         assert study["picks_after"] == 110
         assert study["share"] > 0
     assert report["metrics"]["original"]["exact"]
     assert report["pairs"]["largest_difference"] < 1e-5
+    assert report["page"]["pictures"] == report["page"]["chosen"] == 10
+    assert 0 < report["page"]["looking_s"] < report["page"]["seconds"]
 
 
 def test_ingest(tmp_path: Path) -> None:

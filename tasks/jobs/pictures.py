@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
-from tasks.errors import DamagedVideoError, SourceChangedError, UsageError
+from tasks.errors import CoreframeError, DamagedVideoError, SourceChangedError, UsageError
 from tasks.store.store import Store
 from tasks.video.decode import decode_frames
 from tasks.video.pixels import Crop, upright_rgb
@@ -53,7 +53,7 @@ def shrink_images(job: ImageJob) -> dict[str, bytes]:
 def shrink_frames(job: FrameJob) -> dict[int, bytes]:
     """Make small WebP pictures of a job's rows; a frame that cannot be had any more has none."""
     found: dict[int, bytes] = {}
-    with suppress(DamagedVideoError, SourceChangedError, UsageError, OSError):
+    with suppress(CoreframeError, DamagedVideoError, SourceChangedError, UsageError, OSError):
         index = Store.open(job.store).read_index(job.fingerprint)
         positions = index.positions_of(job.frame_index)
         rows = dict(zip(positions.tolist(), job.rows, strict=True))

@@ -1,15 +1,13 @@
 """The report's plots, as Vega-Lite charts: the page draws them, and they are saved as pictures."""
 
 from collections.abc import Mapping, Sequence
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import altair as alt
 import numpy as np
 import pandas as pd
-import vl_convert
 
+from tasks.reporting.draw import Drawn, draw
 from tasks.reporting.tables import NAMES
 
 alt.data_transformers.disable_max_rows()
@@ -29,7 +27,7 @@ COLOURED = 7
 
 OTHERS = "other videos"
 
-WIDTH_PX, SCALE = 760, 2
+WIDTH_PX = 760
 """Of saved pictures."""
 
 DASHES = ([1, 0], [6, 3], [2, 2], [1, 0])
@@ -284,11 +282,15 @@ def _thinned(line: pd.DataFrame, points: int = 1000) -> pd.DataFrame:
     return line.iloc[places] if len(line) > points else line
 
 
-def save_chart(chart: Chart, path: Path) -> None:
-    """Draw a chart as PNG, on white."""
-    spec = chart.properties(width=WIDTH_PX).to_dict()
+def draw_charts(charts: Mapping[str, Chart]) -> Drawn:
+    """Draw charts as pictures on white.
+
+    Raises:
+        CoreframeError: see :func:`tasks.reporting.draw.draw`.
+    """
     config = theme("light") | {"background": "white", "padding": 12}
-    path.write_bytes(vl_convert.vegalite_to_png(spec, scale=SCALE, config=config))
+    specs = {name: chart.properties(width=WIDTH_PX).to_dict() for name, chart in charts.items()}
+    return draw(specs, config)
 
 
 def page_spec(chart: Chart) -> dict[str, Any]:
@@ -299,10 +301,3 @@ def page_spec(chart: Chart) -> dict[str, Any]:
         for name, rows in spec.get("datasets", {}).items()
     }
     return spec
-
-
-@cache
-def page_script() -> str:
-    """The JavaScript that draws charts: Vega, Vega-Lite and Vega-Embed in one piece."""
-    script: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
-    return script

@@ -29,15 +29,15 @@ def verdict(metrics: Mapping[str, Any]) -> str:
     noun = "frames" if length == 1 else f"sequences of {length} frames"
     selected = metrics["selected"].replace("-", "_")
     mine = methods[selected]
+    start = f"{mine['n']:,} of {methods['original']['n']:,} {noun} ({metrics['selected']})"
+    if mine["n"] == 0:
+        return f"{start} are chosen: none."
     others = " and ".join(
         f"{name.replace('_', ' ')} at the same count within {methods[name]['coverage_radius']:.3f}"
         for name in ("fixed_rate", "random", "coreset")
         if name != selected
     )
-    return (
-        f"{mine['n']:,} of {methods['original']['n']:,} {noun} ({metrics['selected']}) cover the "
-        f"corpus within {mine['coverage_radius']:.3f}; {others}."
-    )
+    return f"{start} cover the corpus within {mine['coverage_radius']:.3f}; {others}."
 
 
 def reduction(storage: Mapping[str, Any]) -> str:

@@ -56,10 +56,10 @@ GONE = "its video is gone or has changed"
 
 @dataclass(frozen=True)
 class Page:
-    """What is written: the page, and its plots by the name of their picture."""
+    """What is written: the page, and its plots as PNG, by the name of their file."""
 
     html: str
-    plots: dict[str, charts.Chart]
+    pictures: dict[str, bytes]
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,7 @@ def report_page(
         estimated = (
             f" (estimated from {storage['all_frames_estimated_from']} frames at an even stride)"
         )
+    plots = charts.draw_charts(_plots(drawn, written, evidence, videos))
     sections = [one for one in SECTIONS if one[0] != "beside" or others]
     known = {
         "charts": {key: charts.page_spec(chart) for key, chart in drawn.items()},
@@ -169,10 +170,10 @@ def report_page(
         count=lambda number: f"{number:,}",
         style=Markup(_template("report.css")),
         script=Markup(_template("report.js")),
-        vega=Markup(charts.page_script()),
+        vega=Markup(plots.script),
         data=Markup(json.dumps(known, separators=(",", ":")).replace("<", "\\u003c")),
     )
-    return Page(html, _plots(drawn, written, evidence, videos))
+    return Page(html, {f"{name}.png": picture for name, picture in plots.pictures.items()})
 
 
 def _template(name: str) -> str:
@@ -202,12 +203,15 @@ def _facts(
     methods, storage = metrics["methods"], metrics["storage"]
     mine = methods[metrics["selected"].replace("-", "_")]
     other = "fixed_rate" if selected != "fixed rate" else "random"
-    facts = [
-        {
-            "value": f"{mine['coverage_radius']:.3f}",
-            "what": f"largest gap; {NAMES[other]} leaves {methods[other]['coverage_radius']:.3f}",
-        }
-    ]
+    facts = []
+    if mine["coverage_radius"] is not None:
+        theirs = methods[other]["coverage_radius"]
+        facts.append(
+            {
+                "value": f"{mine['coverage_radius']:.3f}",
+                "what": f"largest gap; {NAMES[other]} leaves {theirs:.3f}",
+            }
+        )
     if mine["l2_min"] is not None:
         theirs = methods[other]["l2_min"]
         facts.append(

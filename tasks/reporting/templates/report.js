@@ -58,7 +58,7 @@
     const spec = specOf("timeline", (rows) => rows.filter((row) => place.has(row.name)).sort((a, b) => place.get(a.name) - place.get(b.name)));
     spec.height = data.axesHeight + data.videoHeight * shown.length;
     one("#timeline-page").textContent = names.length
-      ? `${(state.page * data.timelinePage + 1).toLocaleString("en")} to ${(state.page * data.timelinePage + shown.length).toLocaleString("en")} of ${names.length.toLocaleString("en")} videos`
+      ? `${(state.page * data.timelinePage + 1).toLocaleString("en")} to ${(state.page * data.timelinePage + shown.length).toLocaleString("en")} of ${names.length.toLocaleString("en")}`
       : "no such video";
     one("#timeline-before").disabled = state.page === 0;
     one("#timeline-after").disabled = state.page >= pages - 1;

@@ -1,0 +1,161 @@
+"""Coreframe in a notebook: ``import coreframe``.
+
+Everything runs in this process, without Prefect and without other processes::
+
+    corpus = coreframe.open("STORE")
+    corpus.frames                       # pandas: one row a frame
+    corpus.embeddings                   # NumPy: one unit vector a frame, in the same order
+    picks = corpus.select(n_samples=30, max_per_video=5)
+    picks.frames                        # pandas: in pick order
+    picks.contact_sheet()               # a picture, shown by the notebook
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import dask
+import numpy as np
+import pandas as pd
+from dask.distributed import LocalCluster
+from PIL import Image
+from pydantic import ValidationError
+
+from flows.cluster import SETTINGS
+from flows.parameters import Selecting
+from tasks.errors import CoreframeError, UsageError
+from tasks.evidence import pictures_of_frames
+from tasks.lattice import SCALE
+from tasks.reporting.sheet import contact_sheet
+from tasks.select import choose_frames, read_corpus
+from tasks.store.store import Store
+
+__all__ = ["CoreframeError", "Corpus", "Picks", "UsageError", "open"]
+
+FRAME_COLUMNS = ("row", "video", "frame_index", "pts", "time_s", "luminance", "sharpness")
+
+
+def open(store: str | Path) -> "Corpus":
+    """Open a store that ``coreframe ingest`` or ``curate`` has made.
+
+    Args:
+        store: its folder, or its URL in an object store.
+
+    Raises:
+        UsageError: there is none.
+    """
+    return Corpus(Store.open(store))
+
+
+class Corpus:
+    """The videos of a store and their embedded frames, as they were when it was first asked."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def __repr__(self) -> str:
+        settings = self._store.settings
+        return f"<Corpus {self._store.path}: {len(self.videos):,} files, {settings.embedder}>"
+
+    @cached_property
+    def videos(self) -> pd.DataFrame:
+        """One row a file: its name ``path``, ``state``, ``reason``, ``duration_s``, and more."""
+        return self._store.read_catalogue().to_table().to_pandas()
+
+    @cached_property
+    def frames(self) -> pd.DataFrame:
+        """The decodable frames of all videos that can be read, in row order.
+
+        ``row`` (in the store), ``video`` (its name), ``frame_index``, ``pts``, ``time_s``,
+        ``luminance`` and ``sharpness``.
+
+        Raises:
+            CoreframeError: there are none.
+        """
+        frames = read_corpus(self._store, FRAME_COLUMNS)
+        return frames.assign(video=frames["video"].map(self._names))
+
+    @property
+    def embeddings(self) -> np.ndarray:
+        """(n, dim) float32 unit vectors, to within 0.01 %, of :attr:`frames`."""
+        return self.embeddings_of(self.frames["row"].to_numpy())
+
+    def embeddings_of(self, rows: np.ndarray) -> np.ndarray:
+        """(k, dim) float32 unit vectors of some rows of the store, in the order asked."""
+        return self._store.read_rows(rows).astype(np.float32) / np.float32(SCALE)
+
+    def select(self, device: str = "auto", **wishes: Any) -> "Picks":
+        """Choose frames, as ``coreframe select`` does.
+
+        Args:
+            device: ``auto``, ``cpu`` or ``cuda``.
+            wishes: the command's options of which frames to choose, with underscores:
+                ``n_samples``, ``proportion``, ``min_distance``, ``radius``, ``method``,
+                ``max_per_video``, ... 100 frames when none says how many. With ``name``, the store
+                keeps the selection and extends it the next time; then no other run may write to it.
+
+        Raises:
+            UsageError: a wish is unknown, or the wishes cannot be met.
+        """
+        try:
+            choice = Selecting(**wishes).choice()
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(map(str, first["loc"])) or "the wishes"
+            raise UsageError(f"{name}: {first['msg'].removeprefix('Value error, ')}.") from error
+        with (
+            dask.config.set(SETTINGS),
+            LocalCluster(processes=False, n_workers=1, dashboard_address=None) as cluster,
+        ):
+            chosen = choose_frames(self._store, choice, device, cluster.scheduler_address)
+        return Picks(self, chosen.frames.assign(video=chosen.frames["video"].map(self._names)))
+
+    def pictures(self, rows: np.ndarray, side_px: int = 224) -> dict[int, Image.Image]:
+        """Decode some frames, and make them small.
+
+        Args:
+            rows: (k,) rows of the store.
+            side_px: of the longer side.
+
+        Returns:
+            The picture of each row whose video can still be read.
+        """
+        return pictures_of_frames(self._store, np.asarray(rows, np.int64), side_px)
+
+    @cached_property
+    def _names(self) -> dict[int, str]:
+        return dict(zip(self.videos["video"], self.videos["path"], strict=True))
+
+
+@dataclass(frozen=True)
+class Picks:
+    """Chosen frames.
+
+    Attributes:
+        corpus: what they were chosen from.
+        frames: in pick order: ``rank``, ``row``, ``video`` (its name), ``frame_index``, ``pts``,
+            ``time_s``, ``distance``, ``radius``, ``lower_bound``, ``preselected``, ``sequence``.
+    """
+
+    corpus: Corpus
+    frames: pd.DataFrame
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    @property
+    def embeddings(self) -> np.ndarray:
+        """(k, dim) float32 unit vectors, in pick order."""
+        return self.corpus.embeddings_of(self.frames["row"].to_numpy())
+
+    def contact_sheet(self, columns: int = 8, side_px: int = 160) -> Image.Image:
+        """All picks in their order as one picture, each with its number and time."""
+        rows = self.frames["row"].to_numpy()
+        pictures = self.corpus.pictures(rows, side_px)
+        captions = [
+            f"{place + 1}  {seconds:.2f} s" for place, seconds in enumerate(self.frames["time_s"])
+        ]
+        return contact_sheet(
+            [pictures.get(row) for row in rows.tolist()], captions, columns, side_px
+        )
