@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flows.parameters import Compute, Corpus, Ingestion, Selecting, Training
+from tasks.datasets.export import FORMATS
 from tasks.embedding import simclr
 from tasks.embedding.embedder import embedder_facts
 from tasks.errors import BrokenVideoError, CoreframeError, NotAVideoError, UsageError
 from tasks.preselected import read_preselected
+from tasks.reporting.facts import PLOTS
 from tasks.selection.choice import exact
 from tasks.store.catalogue import Video
 from tasks.store.selections import NamedSelection
@@ -22,13 +24,17 @@ LOST = ("broken", "pending", "quarantined")
 """States of videos of which no frame, or not every planned one, is to be had."""
 
 
+OWN = ("frames", PLOTS, *FORMATS)
+"""Folders inside an output folder that hold images and no videos."""
+
+
 def check_corpus(corpus: Corpus, store: str, out: str | None = None) -> list[SourceFile]:
     """Find the files, and refuse what can only be a mistake before anything is started.
 
     Args:
         corpus: which files.
         store: the run's store, never searched for videos.
-        out: the run's output folder, whose images are not searched either.
+        out: the run's output folder, of which no folder of ours is searched either.
 
     Raises:
         UsageError: nothing to work on, or a file named explicitly that is no video.
@@ -43,7 +49,7 @@ def check_corpus(corpus: Corpus, store: str, out: str | None = None) -> list[Sou
         files_from=corpus.files_from,
         include=corpus.include,
         exclude=corpus.exclude,
-        ignore=[Path(store).absolute(), *([Path(out).absolute() / "frames"] if out else [])],
+        ignore=[Path(store).absolute(), *(Path(out).absolute() / own for own in OWN if out)],
     )
     refusals = []
     found = False

@@ -127,6 +127,6 @@ def selection_stages(
         "failures": exported.failures,
     }
     write_outputs(out, table, metrics, run, ingested.videos)
-    write_page(store, choice, out, [], device, cluster)
+    write_page(store, choice, out, [], device, cluster, exported.small)
     raise_on_failures(exported)
     return {"run": run, "metrics": metrics}

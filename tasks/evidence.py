@@ -3,6 +3,7 @@
 import io
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -57,6 +58,7 @@ def gather_evidence(
     out: Path,
     device: str,
     cluster: str,
+    small: Mapping[str, bytes] = MappingProxyType({}),
 ) -> Evidence:
     """Look at a selection in its store.
 
@@ -68,6 +70,7 @@ def gather_evidence(
         out: the folder with the images.
         device: where workers keep tensors.
         cluster: the scheduler's address.
+        small: small pictures of files that were made before.
     """
     videos = {video.video: video for video in store.read_catalogue().videos}
     corpus = read_corpus(store, list(dict.fromkeys((*choice.columns, "time_s"))))
@@ -87,7 +90,7 @@ def gather_evidence(
         del parts
         dropped = _dropped(store, stood)
         dropped["name"] = [videos[number].path for number in dropped["video"]]
-        images = _small_pictures(client, out, chosen["file"])
+        images = _small_pictures(client, out, chosen["file"], small)
         frames = _pictures_of_frames(client, store, dropped, videos)
     planes, variance = projections(vectors, choice.seed)
     mapped = store.frames_at(asked)[["row", "video", "time_s"]]
@@ -134,23 +137,31 @@ def _dropped(store: Store, stood: Represented) -> pd.DataFrame:
 def small_pictures(cluster: str, out: Path, files: pd.Series) -> dict[str, bytes]:
     """Small WebP pictures of images in an output folder by file, as many as PICTURES_BYTES hold."""
     with Client(cluster) as client:
-        return _small_pictures(client, out, files)
+        return _small_pictures(client, out, files, {})
 
 
-def _small_pictures(client: Client, out: Path, files: pd.Series) -> dict[str, bytes]:
+def side_px(count: int) -> int:
+    """The longer side of the small pictures of so many chosen units."""
+    return next((side for most, side in SIDES_PX if count <= most), SMALL_PX)
+
+
+def _small_pictures(
+    client: Client, out: Path, files: pd.Series, known: Mapping[str, bytes]
+) -> dict[str, bytes]:
     there = [str(file) for file in files if isinstance(file, str)]
-    side_px = next((side for count, side in SIDES_PX if len(there) <= count), SMALL_PX)
+    side = side_px(len(there))
     there = there[: PICTURES_BYTES // LEAST_BYTES]
+    lacking = [str(out / file) for file in there if file not in known]
     jobs = [
-        ImageJob(tuple(str(out / file) for file in there[start : start + IMAGES_PER_JOB]), side_px)
-        for start in range(0, len(there), IMAGES_PER_JOB)
+        ImageJob(tuple(lacking[start : start + IMAGES_PER_JOB]), side)
+        for start in range(0, len(lacking), IMAGES_PER_JOB)
     ]
     made: dict[str, bytes] = {}
     for _, some in run_jobs(client, shrink_images, jobs, lambda _: "Making small pictures"):
         made |= some
     pictures, left = {}, PICTURES_BYTES
     for file in there:
-        picture = made.get(str(out / file))
+        picture = known.get(file) or made.get(str(out / file))
         if picture is not None:
             left -= len(picture)
             if left < 0:

@@ -11,6 +11,7 @@ from dask.distributed import Client, KilledWorker
 
 from tasks.dispatch import explained, run_jobs
 from tasks.errors import CoreframeError
+from tasks.evidence import side_px
 from tasks.jobs.export import Exported, ExportJob, export_job
 from tasks.progress import stage_bar
 from tasks.select import Selection, read_corpus
@@ -20,6 +21,10 @@ from tasks.store.store import Store
 from tasks.video.pictures import PictureSettings, file_stems
 
 FRAMES_PER_JOB = 32
+
+SMALL_FRAMES = 2_000
+"""Up to so many, the report's small pictures are made while the large ones are at hand. Of more,
+only some have room in the report, and it makes them itself."""
 
 SIZE_SAMPLE = 32
 """Frames encoded as full-resolution PNG and JPEG to estimate what exploding the corpus would
@@ -69,12 +74,16 @@ def export_frames(
     wanted["measure"] = wanted["row"].isin(measured["row"])
 
     (out / "frames").mkdir(parents=True, exist_ok=True)
-    jobs = list(_jobs(store, wanted, videos, out, picture))
+    units = chosen["file"].iloc[:: selection.units.length].dropna()
+    small_px = side_px(len(units)) if len(chosen) <= SMALL_FRAMES else 0
+    names = {str(out / file): file for file in chosen["file"].dropna()}
+    jobs = list(_jobs(store, wanted, videos, out, picture, small_px))
     with Client(cluster) as client, stage_bar("export", len(chosen), "frames") as advance:
         for _, one in run_jobs(client, export_job, jobs, _describe, killed=_not_written):
             result.files += one.files
             result.kept_bytes += one.kept_bytes
             result.sample += one.sample
+            result.small |= {names[path]: small for path, small in one.small.items()}
             result.failures += one.failures
             advance(one.files)
     return chosen.assign(video=[videos[number].path for number in chosen["video"]]), result
@@ -92,6 +101,7 @@ def _jobs(
     videos: Mapping[int, Video],
     out: Path,
     picture: PictureSettings,
+    small_px: int,
 ) -> Iterator[ExportJob]:
     for number, frames in wanted.groupby("video", sort=True):
         video = videos[int(str(number))]
@@ -111,6 +121,7 @@ def _jobs(
                 ),
                 measure=tuple(some["measure"].tolist()),
                 picture=picture,
+                small_px=small_px,
             )
 
 

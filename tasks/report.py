@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from tasks.embedding.simclr import CHECKPOINT
 from tasks.evidence import gather_evidence, small_pictures
 from tasks.export import images_before, remove_stale
 from tasks.jobs.train import Trained
-from tasks.reporting.facts import LISTED, PAGE, verdict
+from tasks.reporting.facts import LISTED, PAGE, PLOTS, verdict
 from tasks.reporting.markdown import report_markdown
 from tasks.reporting.tables import comparison
 from tasks.reporting.written import Written
@@ -29,8 +30,6 @@ from tasks.stage import stage
 from tasks.storage.folders import room
 from tasks.store.catalogue import Video
 from tasks.store.store import Store
-
-PLOTS = "plots"
 
 SELECTION_SCHEMA = pa.schema(
     {
@@ -96,6 +95,7 @@ def write_page(
     others: Sequence[Path],
     device: str,
     cluster: str,
+    small: Mapping[str, bytes] = MappingProxyType({}),
 ) -> None:
     """Write ``report.html`` and ``plots/`` of what an output folder holds.
 
@@ -106,6 +106,7 @@ def write_page(
         others: output folders of other selections to show beside it.
         device: where workers keep tensors.
         cluster: the scheduler's address.
+        small: small pictures of files in it that were made before.
 
     Raises:
         UsageError: a folder holds no selection.
@@ -115,7 +116,9 @@ def write_page(
     written = Written.read(out)
     beside = [Written.read(other) for other in others]
     fixed_rate = np.array(written.metrics["methods"]["fixed_rate"]["rows"], np.int64)
-    evidence = gather_evidence(store, choice, written.selection, fixed_rate, out, device, cluster)
+    evidence = gather_evidence(
+        store, choice, written.selection, fixed_rate, out, device, cluster, small
+    )
     shown = [
         page.Other(name, one, small_pictures(cluster, one.out, one.units["file"].head(page.SHEET)))
         for name, one in zip(told_apart(others), beside, strict=True)

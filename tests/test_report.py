@@ -14,8 +14,9 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from prefect.client.orchestration import get_client
 from prefect.testing.utilities import prefect_test_harness
 
+from flows.checks import check_corpus
 from flows.curate import curate
-from flows.parameters import Compute, Corpus, Selecting
+from flows.parameters import Compute, Corpus, Picture, Selecting
 from flows.reporting import report
 from flows.selection import select
 from tasks.errors import UsageError
@@ -53,7 +54,11 @@ def folder(
         report(store=store, out=str(folder / "out"), compute=compute)
         shutil.copytree(folder / "out", folder / "again")
         other = str(folder / "other")
-        select(store=store, out=other, selecting=Selecting(n_samples=10), compute=compute)
+        picture = Picture(format="jpg", resize="50x")
+        ten = Selecting(n_samples=10)
+        select(store=store, out=other, selecting=ten, picture=picture, compute=compute)
+        shutil.copytree(other, folder / "other-as-selected")
+        report(store=store, out=other, compute=compute)
         report(store=store, out=str(folder / "out"), others=[other], compute=compute)
         yield folder
 
@@ -183,6 +188,8 @@ def test_it_is_accessible_at_any_width(page: Page, width: str) -> None:
 def test_making_it_again_changes_nothing(folder: Path) -> None:
     first, again = folder / "as-curated", folder / "again"
     assert (first / "report.html").read_bytes() == (again / "report.html").read_bytes()
+    pair = folder / "other-as-selected", folder / "other"  # of JPEG, which loses something
+    assert len({(one / "report.html").read_bytes() for one in pair}) == 1
     plots = sorted(path.name for path in (first / "plots").iterdir())
     assert plots == ["map_pca.png", "pairs.png", "pairs_log.png", "radius.png", "timeline.png"]
     for name in plots:
@@ -212,3 +219,16 @@ def test_a_report_on_what_is_no_selection_is_refused(folder: Path, tmp_path: Pat
     with pytest.raises(UsageError, match="written by an earlier version"):
         report(store=store, out=str(tmp_path / "old"))
     assert Store.open(store).read_catalogue().state() == run["corpus"]
+
+
+def test_an_output_folder_among_the_videos_is_not_searched(
+    made_videos: dict[str, Path], tmp_path: Path
+) -> None:
+    shutil.copy(made_videos["closed_gop.mp4"], tmp_path / "a.mp4")
+    for own in ("plots", "frames", "coco/images"):
+        (tmp_path / "out" / own).mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / "out" / own / "picture.png")
+    corpus = Corpus(videos=[str(tmp_path)])
+    found = check_corpus(corpus, str(tmp_path / "store"), str(tmp_path / "out"))
+    assert [file.name for file in found] == ["a.mp4"]
+    assert len(check_corpus(corpus, str(tmp_path / "store"))) == 4  # else they would be videos

@@ -1,5 +1,6 @@
 """Decode chosen frames of one video again, check them, and write them as images."""
 
+import io
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from tasks.errors import DamagedVideoError, SourceChangedError, UsageError
+from tasks.jobs.pictures import small_picture
 from tasks.store.store import Store
 from tasks.video.decode import decode_frames
 from tasks.video.pictures import PictureSettings, encode
@@ -29,6 +31,8 @@ class ExportJob:
     measure: tuple[bool, ...]
     """Whether to find the frame's size as full-resolution PNG and JPEG."""
     picture: PictureSettings
+    small_px: int = 0
+    """The longer side of the small pictures for the report; 0 for none."""
 
 
 @dataclass
@@ -41,6 +45,8 @@ class Exported:
     kept_bytes: int = 0
     sample: list[tuple[int, int]] = field(default_factory=list)
     """(PNG bytes, JPEG bytes) of each measured frame at full resolution."""
+    small: dict[str, bytes] = field(default_factory=dict)
+    """Small WebP pictures of the files written, by their paths."""
     failures: list[str] = field(default_factory=list)
     """One sentence for each frame that could not be written."""
 
@@ -59,12 +65,15 @@ def export_job(job: ExportJob) -> Exported:
         for position, frame in decode_frames(job.source, replace(index, digest=digest), positions):
             which = due[position]
             if job.targets[which]:
-                data = job.picture.encode(upright_rgb(frame, job.picture.crop))
+                image = job.picture.sized(upright_rgb(frame, job.picture.crop))
+                data = job.picture.encode(image)
                 target = Path(job.targets[which])
                 target.unlink(missing_ok=True)  # or its hard links in datasets would change, too
                 target.write_bytes(data)
                 result.files += 1
                 result.kept_bytes += len(data)
+                if job.small_px:
+                    result.small[job.targets[which]] = _small(job, image, data)
             if job.measure[which]:
                 whole = Image.fromarray(np.ascontiguousarray(upright_rgb(frame)))
                 result.sample.append((len(encode(whole, "png")), len(encode(whole, "jpg"))))
@@ -77,3 +86,9 @@ def export_job(job: ExportJob) -> Exported:
         if job.targets[which]
     ]
     return result
+
+
+def _small(job: ExportJob, image: Image.Image, data: bytes) -> bytes:
+    """The picture that the report would make of the file: PNG loses nothing, the others do."""
+    seen = image if job.picture.format == "png" else Image.open(io.BytesIO(data))
+    return small_picture(seen, job.small_px)

@@ -45,8 +45,7 @@ def shrink_images(job: ImageJob) -> dict[str, bytes]:
     found = {}
     for path in job.paths:
         with suppress(OSError), Image.open(path) as image:
-            image.draft("RGB", (2 * job.side_px, 2 * job.side_px))
-            found[path] = _small(image, job.side_px)
+            found[path] = small_picture(image, job.side_px)
     return found
 
 
@@ -61,11 +60,13 @@ def shrink_frames(job: FrameJob) -> dict[int, bytes]:
         digest[positions] = np.array(job.digest, np.uint64)
         for position, frame in decode_frames(job.source, replace(index, digest=digest), positions):
             image = Image.fromarray(np.ascontiguousarray(upright_rgb(frame, job.crop)))
-            found[rows[position]] = _small(image, job.side_px)
+            found[rows[position]] = small_picture(image, job.side_px)
     return found
 
 
-def _small(image: Image.Image, side_px: int) -> bytes:
+def small_picture(image: Image.Image, side_px: int) -> bytes:
+    """Make a WebP picture whose longer side has so many pixels; equal ones give equal bytes."""
+    image.draft("RGB", (2 * side_px, 2 * side_px))  # a JPEG is decoded at a fraction of its size
     image = image.convert("RGB")
     image.thumbnail((side_px, side_px), reducing_gap=2.0)
     buffer = io.BytesIO()

@@ -5,7 +5,7 @@ from typing import Any
 
 from tasks.store.catalogue import Video
 
-PAGE = "report.html"
+PAGE, PLOTS = "report.html", "plots"
 
 LISTED = 200
 """Files listed by name at most; a page stays a page on a corpus of any size."""

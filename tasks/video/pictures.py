@@ -64,11 +64,15 @@ class PictureSettings:
         if not 1 <= self.quality <= 100:
             raise UsageError(f"quality {self.quality} is not from 1 to 100.")
 
-    def encode(self, image: np.ndarray) -> bytes:
-        """Resize and encode (height, width, 3) uint8 RGB; crop has been applied already."""
+    def sized(self, image: np.ndarray) -> Image.Image:
+        """Resize (height, width, 3) uint8 RGB; crop has been applied already."""
         picture = Image.fromarray(np.ascontiguousarray(image))
-        if self.resize is not None:
-            picture = picture.resize(self.resize.size(*picture.size), Image.Resampling.LANCZOS)
+        if self.resize is None:
+            return picture
+        return picture.resize(self.resize.size(*picture.size), Image.Resampling.LANCZOS)
+
+    def encode(self, picture: Image.Image) -> bytes:
+        """Encode what has its size."""
         return encode(picture, self.format, self.quality)
 
 

@@ -40,7 +40,8 @@ def test_stems_are_readable() -> None:
     [("40x20", (40, 20)), ("40x", (40, 27)), ("x20", (30, 20)), ("40X20", (40, 20))],
 )
 def test_resize(text: str, size: tuple[int, int]) -> None:
-    data = PictureSettings(resize=Resize.parse(text)).encode(scenes(0, 60, 40))
+    settings = PictureSettings(resize=Resize.parse(text))
+    data = settings.encode(settings.sized(scenes(0, 60, 40)))
     assert Image.open(io.BytesIO(data)).size == size
 
 
@@ -52,11 +53,12 @@ def test_wrong_resize_is_named(wrong: str) -> None:
 
 def test_formats() -> None:
     image = scenes(3, 96, 64)
-    png = PictureSettings().encode(image)
+    picture = PictureSettings().sized(image)
+    png = PictureSettings().encode(picture)
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(png))), image)
-    assert PictureSettings().encode(image) == png
+    assert PictureSettings().encode(picture) == png
     for form in ("jpg", "webp"):
-        low, high = (PictureSettings(format=form, quality=q).encode(image) for q in (10, 95))
+        low, high = (PictureSettings(format=form, quality=q).encode(picture) for q in (10, 95))
         assert len(low) < len(high)
         decoded = np.asarray(Image.open(io.BytesIO(high)).convert("RGB")).astype(int)
         assert np.abs(decoded - image).mean() < 8
