@@ -6,6 +6,8 @@ Nothing here imports Prefect or Dask, so the command answers wrong use at once.
 from collections.abc import Sequence
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from flows.parameters import Compute, Corpus, Ingestion, Selecting, Training
 from tasks.datasets.export import FORMATS
 from tasks.embedding import simclr
@@ -13,6 +15,7 @@ from tasks.embedding.embedder import embedder_facts
 from tasks.errors import BrokenVideoError, CoreframeError, NotAVideoError, UsageError
 from tasks.preselected import read_preselected
 from tasks.reporting.facts import PLOTS
+from tasks.reporting.written import Written
 from tasks.selection.choice import exact
 from tasks.store.catalogue import Video
 from tasks.store.selections import NamedSelection
@@ -119,6 +122,29 @@ def check_training(training: Training) -> int:
             f"{training.input_size}: leave --input-size out, or start without a checkpoint."
         )
     return input_px
+
+
+def check_written(store: Store, out: str) -> Written:
+    """Read an output folder that must be of a store.
+
+    Raises:
+        UsageError: it holds no selection, or one of another store's frames.
+    """
+    written = Written.read(Path(out))
+    theirs = written.run["store"]
+    if theirs["fingerprint"] != store.settings.fingerprint:
+        raise UsageError(
+            f"the selection in {out} is of embedder {theirs['embedder']}, the store {store.path} "
+            f"of {store.settings.embedder}: name the store {written.run['parameters']['store']}."
+        )
+    try:
+        Selecting(**written.run["parameters"]["selecting"])
+    except ValidationError as error:
+        raise UsageError(
+            f"the selection in {out} was made by another version, which knows other parameters: "
+            "select again."
+        ) from error
+    return written
 
 
 def output_folder(path: str, inner: str | None = "frames") -> Path:

@@ -465,7 +465,7 @@ def _check_written(store: str, out: str, others: list[str]) -> None:
     """Likewise of output folders."""
     from pathlib import Path
 
-    from flows.reporting import check_written
+    from flows.checks import check_written
     from tasks.reporting.written import Written
     from tasks.store.store import Store
 

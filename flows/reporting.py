@@ -3,11 +3,10 @@
 from pathlib import Path
 
 from prefect import flow
-from pydantic import ValidationError
 
+from flows.checks import check_written
 from flows.cluster import open_cluster
 from flows.parameters import Compute, Selecting
-from tasks.errors import UsageError
 from tasks.report import write_page
 from tasks.reporting.written import Written
 from tasks.store.store import Store
@@ -36,26 +35,3 @@ def report(
     choice = Selecting(**written.run["parameters"]["selecting"]).choice()
     with open_cluster(compute) as cluster:
         write_page(opened, choice, Path(out).resolve(), folders, compute.device, cluster)
-
-
-def check_written(store: Store, out: str) -> Written:
-    """Read an output folder that must be of a store.
-
-    Raises:
-        UsageError: it holds no selection, or one of another store's frames.
-    """
-    written = Written.read(Path(out))
-    theirs = written.run["store"]
-    if theirs["fingerprint"] != store.settings.fingerprint:
-        raise UsageError(
-            f"the selection in {out} is of embedder {theirs['embedder']}, the store {store.path} "
-            f"of {store.settings.embedder}: name the store {written.run['parameters']['store']}."
-        )
-    try:
-        Selecting(**written.run["parameters"]["selecting"])
-    except ValidationError as error:
-        raise UsageError(
-            f"the selection in {out} was made by another version, which knows other parameters: "
-            "select again."
-        ) from error
-    return written

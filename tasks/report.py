@@ -66,14 +66,8 @@ def write_outputs(
         run: what ``run.json`` holds.
         videos: the catalogue's entries that the run is about.
     """
-    path = out / "selection.parquet"
     before = [file for file in images_before(out).values() if file is not None]
-    columns = selection[SELECTION_SCHEMA.names]
-    table = pa.Table.from_pandas(columns, schema=SELECTION_SCHEMA, preserve_index=False)
-    for name in ("distance", "radius", "lower_bound"):
-        with_nan = table[name].combine_chunks().fill_null(float("nan"))
-        table = table.set_column(table.schema.get_field_index(name), name, with_nan)
-    _replace(path, lambda temporary: pq.write_table(table, temporary))
+    write_selection(out, selection)
     remove_stale(out, before, selection["file"])
     write_text(out / "metrics.json", json.dumps(metrics, indent=2) + "\n")
     text = report_markdown(run, metrics, videos)
@@ -85,6 +79,16 @@ def write_outputs(
     )
     create_markdown_artifact(key="coreframe-report", markdown=text)
     write_text(out / "run.json", json.dumps(run, indent=2) + "\n")
+
+
+def write_selection(out: Path, selection: pd.DataFrame) -> None:
+    """Write ``selection.parquet``: the columns of SELECTION_SCHEMA."""
+    columns = selection[SELECTION_SCHEMA.names]
+    table = pa.Table.from_pandas(columns, schema=SELECTION_SCHEMA, preserve_index=False)
+    for name in ("distance", "radius", "lower_bound"):
+        with_nan = table[name].combine_chunks().fill_null(float("nan"))
+        table = table.set_column(table.schema.get_field_index(name), name, with_nan)
+    _replace(out / "selection.parquet", lambda temporary: pq.write_table(table, temporary))
 
 
 @stage("page")

@@ -160,6 +160,26 @@ def test_wrong_training_is_one_sentence_and_status_two(
     assert not (folder / "prefect").exists()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--store", "nowhere"], "no store at nowhere"),
+        (["--out", "empty"], "no selection in empty"),
+        (["--workers", "0"], "--workers 0: "),
+    ],
+)
+def test_wrong_reporting_is_one_sentence_and_status_two(
+    arguments: list[str], sentence: str, folder: Path, tmp_path: Path
+) -> None:
+    make_store(tmp_path / "store", np.eye(4, dtype=np.int16) * 4000, [4])
+    defaults = [] if "--out" in arguments else ["--out", "empty"]
+    defaults += [] if "--store" in arguments else ["--store", tmp_path / "store"]
+    result = coreframe("report", *arguments, *defaults, cwd=folder)
+    assert (result.returncode, result.stdout, result.stderr.count("\n")) == (2, "", 1)
+    assert sentence in result.stderr
+    assert not (folder / "prefect").exists()
+
+
 def test_help_lists_the_commands(folder: Path) -> None:
     result = coreframe("--help", cwd=folder)
     assert result.returncode == 0

@@ -16,7 +16,10 @@ from flows.cluster import open_cluster
 from flows.parameters import Compute, Selecting
 from tasks.check import check_store
 from tasks.errors import CoreframeError, UsageError
+from tasks.export import export_frames
+from tasks.report import write_selection
 from tasks.select import select_frames
+from tasks.selection.choice import Budget, Choice
 from tasks.storage.files import RangeFile, size_bytes
 from tasks.storage.folders import open_folder
 from tasks.store.fingerprint import fingerprint
@@ -25,8 +28,9 @@ from tasks.video.decode import decode_frames
 from tasks.video.discover import discover
 from tasks.video.index import index_video
 from tasks.video.mp4 import LOOKED_AT_BYTES
+from tasks.video.pictures import PictureSettings
 from tasks.video.pixels import frame_digest
-from tests.runs import by_name, content, run
+from tests.runs import by_name, bytes_of, content, run
 from tests.videos import RECIPES, clips, make
 
 
@@ -158,6 +162,16 @@ def test_keyframes_are_known_where_packets_are_not_read(tmp_path: Path) -> None:
     assert np.array_equal(same.key, index.key)
 
 
+def chosen(store: Store, out: Path, cluster: str) -> dict[str, bytes]:
+    """The bytes of ``selection.parquet`` and of all images."""
+    selection = select_frames.fn(store, Choice(budget=Budget(n_samples=9)), "cpu", cluster)
+    table, _ = export_frames.fn(store, selection, out, PictureSettings(), cluster)
+    write_selection(out, table)
+    found = {path.relative_to(out).as_posix(): data for path, data in bytes_of(out).items()}
+    assert len(found) == 10
+    return found
+
+
 def test_a_run_on_a_bucket_equals_one_on_files(
     bucket: str, tmp_path: Path, cluster: str, reads: list[int]
 ) -> None:
@@ -176,6 +190,7 @@ def test_a_run_on_a_bucket_equals_one_on_files(
     ]
     assert all(video.source.startswith(f"{url}/") for video in mine)
     assert picks(there, cluster, 9) == picks(here, cluster, 9)
+    assert chosen(there, tmp_path / "s3", cluster) == chosen(here, tmp_path / "disk", cluster)
 
     reads.clear()
     _, counts = run(url, f"{bucket}/store", cluster)
