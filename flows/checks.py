@@ -131,11 +131,24 @@ def check_written(store: Store, out: str) -> Written:
         UsageError: it holds no selection, or one of another store's frames.
     """
     written = Written.read(Path(out))
-    theirs = written.run["store"]
-    if theirs["fingerprint"] != store.settings.fingerprint:
+    theirs = written.run["parameters"]["store"]
+    if written.run["store"]["fingerprint"] != store.settings.fingerprint:
         raise UsageError(
-            f"the selection in {out} is of embedder {theirs['embedder']}, the store {store.path} "
-            f"of {store.settings.embedder}: name the store {written.run['parameters']['store']}."
+            f"the selection in {out} is of embedder {written.run['store']['embedder']}, the store "
+            f"{store.path} of {store.settings.embedder}: name the store {theirs}."
+        )
+    try:
+        frames = store.frames_at(written.selection["row"].to_numpy())
+        same = all(
+            (frames[key].to_numpy() == written.selection[key].to_numpy()).all()
+            for key in ("frame_index", "pts")
+        )
+    except CoreframeError:
+        same = False
+    if not same:
+        raise UsageError(
+            f"the selection in {out} is of frames that the store {store.path} does not hold: name "
+            f"the store {theirs}, or select again."
         )
     try:
         Selecting(**written.run["parameters"]["selecting"])

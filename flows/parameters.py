@@ -320,7 +320,6 @@ def command(parameters: Mapping[str, Any]) -> str:
             case what each model holds.
     """
     words = ["coreframe", "curate" if "corpus" in parameters else "select"]
-    words += parameters.get("corpus", {}).get("videos", [])
     words += ["--store", parameters["store"], "--out", parameters["out"]]
     for name, model in MODELS.items():
         given = parameters.get(name, {})
@@ -334,4 +333,7 @@ def command(parameters: Mapping[str, Any]) -> str:
             else:
                 for one in value if isinstance(value, list) else [value]:
                     words += [option, str(one)]
-    return shlex.join(words)
+    videos = parameters.get("corpus", {}).get("videos", [])
+    if any(video.startswith("-") for video in videos):
+        words.append("--")
+    return shlex.join([*words, *videos])

@@ -21,6 +21,7 @@ from tasks.measure import measure_selection
 from tasks.metrics.pairwise import L2_BIN
 from tasks.report import write_outputs, write_page
 from tasks.reporting.curve import curve_of, knee_of
+from tasks.reporting.facts import more_troubles, troubles_table
 from tasks.select import select_frames
 from tasks.store.store import Store
 from tasks.video.pixels import Crop
@@ -102,6 +103,8 @@ def selection_stages(
         "store": asdict(store.settings),
         "corpus": store.read_catalogue().state(),
         "changes": ingested.changes,
+        "troubles": troubles_table(ingested.videos),
+        "more_troubles": more_troubles(ingested.videos),
         "versions": versions(),
         "timings_s": timings,
         "counts": ingested.counts()
@@ -126,7 +129,7 @@ def selection_stages(
         },
         "failures": exported.failures,
     }
-    write_outputs(out, table, metrics, run, ingested.videos)
+    write_outputs(out, table, metrics, run)
     write_page(store, choice, out, [], device, cluster, exported.small)
     raise_on_failures(exported)
     return {"run": run, "metrics": metrics}

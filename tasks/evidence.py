@@ -81,7 +81,8 @@ def gather_evidence(
     chosen = selection.iloc[:: units.length]
     picks = chosen["row"].to_numpy()
     sample = np.random.default_rng(choice.seed).permutation(len(units))[:MAPPED]
-    asked = np.union1d(units.rows[sample], picks[:MAPPED_CHOSEN][np.isin(picks, units.rows)])
+    present = np.isin(picks, units.rows)
+    asked = np.union1d(units.rows[sample], picks[:MAPPED_CHOSEN][present[:MAPPED_CHOSEN]])
     with Client(cluster) as client:
         parts = DaskPartitions(client, store, units.rows, length=units.length, device=device)
         centers = np.asarray(unit_reader(store, units)(picks))
@@ -90,7 +91,7 @@ def gather_evidence(
         del parts
         dropped = _dropped(store, stood)
         dropped["name"] = [videos[number].path for number in dropped["video"]]
-        images = _small_pictures(client, out, chosen["file"], small)
+        images, room = _small_pictures(client, out, chosen["file"], small)
         frames = _pictures_of_frames(client, store, dropped, videos)
     planes, variance = projections(vectors, choice.seed)
     mapped = store.frames_at(asked)[["row", "video", "time_s"]]
@@ -101,13 +102,14 @@ def gather_evidence(
         mapped[f"{name} x"], mapped[f"{name} y"] = plane.T
     return Evidence(
         units=len(units),
-        stands_for=stood.count,
+        stands_for=stood.count - present,
         dropped=dropped,
         mapped=mapped,
         variance=variance,
         spans=spans,
         fixed_rate=store.frames_at(fixed_rate)[["video", "time_s"]],
         images=images,
+        room=room,
         frames=frames,
     )
 
@@ -137,7 +139,7 @@ def _dropped(store: Store, stood: Represented) -> pd.DataFrame:
 def small_pictures(cluster: str, out: Path, files: pd.Series) -> dict[str, bytes]:
     """Small WebP pictures of images in an output folder by file, as many as PICTURES_BYTES hold."""
     with Client(cluster) as client:
-        return _small_pictures(client, out, files, {})
+        return _small_pictures(client, out, files, {})[0]
 
 
 def side_px(count: int) -> int:
@@ -147,27 +149,36 @@ def side_px(count: int) -> int:
 
 def _small_pictures(
     client: Client, out: Path, files: pd.Series, known: Mapping[str, bytes]
-) -> dict[str, bytes]:
+) -> tuple[dict[str, bytes], int]:
+    """The pictures by file, and of how many units in pick order there was room for theirs."""
     there = [str(file) for file in files if isinstance(file, str)]
     side = side_px(len(there))
-    there = there[: PICTURES_BYTES // LEAST_BYTES]
-    lacking = [str(out / file) for file in there if file not in known]
+    lacking = [
+        str(out / file) for file in there[: PICTURES_BYTES // LEAST_BYTES] if file not in known
+    ]
     jobs = [
         ImageJob(tuple(lacking[start : start + IMAGES_PER_JOB]), side)
         for start in range(0, len(lacking), IMAGES_PER_JOB)
     ]
     made: dict[str, bytes] = {}
-    for _, some in run_jobs(client, shrink_images, jobs, lambda _: "Making small pictures"):
+    for _, some in run_jobs(
+        client,
+        shrink_images,
+        jobs,
+        lambda _: "Making small pictures",
+        killed=lambda job, error: {},
+    ):
         made |= some
-    pictures, left = {}, PICTURES_BYTES
-    for file in there:
-        picture = known.get(file) or made.get(str(out / file))
+    pictures: dict[str, bytes] = {}
+    left = PICTURES_BYTES
+    for place, file in enumerate(files):
+        picture = known.get(file) or made.get(str(out / str(file)))
+        left -= LEAST_BYTES if picture is None else len(picture)
+        if left < 0:
+            return pictures, place
         if picture is not None:
-            left -= len(picture)
-            if left < 0:
-                break
-            pictures[file] = picture
-    return pictures
+            pictures[str(file)] = picture
+    return pictures, len(files)
 
 
 def pictures_of_frames(store: Store, rows: np.ndarray, side_px: int) -> dict[int, Image.Image]:

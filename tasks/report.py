@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -55,7 +56,6 @@ def write_outputs(
     selection: pd.DataFrame,
     metrics: Mapping[str, Any],
     run: Mapping[str, Any],
-    videos: Sequence[Video],
 ) -> None:
     """Write ``selection.parquet``, ``metrics.json``, ``report.md`` and, last, ``run.json``.
 
@@ -64,13 +64,13 @@ def write_outputs(
         selection: the columns of SELECTION_SCHEMA, and perhaps others.
         metrics: what ``metrics.json`` holds.
         run: what ``run.json`` holds.
-        videos: the catalogue's entries that the run is about.
     """
+    (out / PAGE).unlink(missing_ok=True)  # or one of an earlier selection could pass for ours
     before = [file for file in images_before(out).values() if file is not None]
     write_selection(out, selection)
     remove_stale(out, before, selection["file"])
     write_text(out / "metrics.json", json.dumps(metrics, indent=2) + "\n")
-    text = report_markdown(run, metrics, videos)
+    text = report_markdown(run, metrics)
     write_text(out / "report.md", text)
     create_table_artifact(
         key="coreframe-comparison",
@@ -118,7 +118,7 @@ def write_page(
     from tasks.reporting import page  # takes a second, which runs without a page do without
 
     written = Written.read(out)
-    beside = [Written.read(other) for other in others]
+    beside = [Written.read(other.resolve()) for other in others]
     fixed_rate = np.array(written.metrics["methods"]["fixed_rate"]["rows"], np.int64)
     evidence = gather_evidence(
         store, choice, written.selection, fixed_rate, out, device, cluster, small
@@ -141,7 +141,7 @@ def write_page(
     for name, picture in made.pictures.items():
         _replace(out / PLOTS / name, lambda path, picture=picture: path.write_bytes(picture))
     for path in (out / PLOTS).glob("*.png"):  # of an earlier page that had more to show
-        if path.name not in made.pictures:
+        if path.name not in made.pictures and re.fullmatch(page.OWN_PLOTS, path.stem):
             path.unlink()
     create_link_artifact(
         key="coreframe-page",

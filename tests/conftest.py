@@ -36,7 +36,10 @@ def real_videos() -> Path:
 def made_videos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """One file of every recipe, by its name."""
     folder = tmp_path_factory.mktemp("made")
-    return {recipe.file: make(recipe, folder) for recipe in RECIPES}
+    made = {recipe.file: make(recipe, folder) for recipe in RECIPES}
+    if hasattr(os, "sched_getscheduler"):  # an encoder that changes it would starve other tests
+        assert os.sched_getscheduler(0) == os.SCHED_OTHER
+    return made
 
 
 @pytest.fixture(scope="session")

@@ -2,10 +2,14 @@
 
 import json
 import os
+import shlex
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -14,13 +18,15 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from prefect.client.orchestration import get_client
 from prefect.testing.utilities import prefect_test_harness
 
-from flows.checks import check_corpus
+from flows.checks import check_corpus, check_written
+from flows.cli import app
 from flows.curate import curate
-from flows.parameters import Compute, Corpus, Picture, Selecting
+from flows.parameters import Compute, Corpus, Ingestion, Picture, Selecting, command
 from flows.reporting import report
 from flows.selection import select
 from tasks.errors import UsageError
 from tasks.store.store import Store
+from tests.stores import make_store
 
 NAME = "<img src=x onerror=alert(1)>.mp4"
 SECTIONS = [
@@ -60,6 +66,9 @@ def folder(
         shutil.copytree(other, folder / "other-as-selected")
         report(store=store, out=other, compute=compute)
         report(store=store, out=str(folder / "out"), others=[other], compute=compute)
+        with get_client(sync_client=True) as client:
+            found = {one.key: str(one.data) for one in client.read_artifacts()}
+        (folder / "artifacts.json").write_text(json.dumps(found))
         yield folder
 
 
@@ -107,8 +116,9 @@ def test_every_section_is_there_and_drawn(page: Page) -> None:
         assert page.locator(f"#chart-{chart} svg path").count() > 3, chart
     assert page.locator("#chart-map canvas").count() == 1
     assert page.locator("#sheet li img").count() == 30
-    broken = "all => all.filter(one => one.id !== '' && !one.naturalWidth).length"
-    assert page.eval_on_selector_all("main img", broken) == 0
+    broken = "all => all.filter(one => !one.closest('dialog') && !one.naturalWidth).length"
+    assert page.eval_on_selector_all("main section img", broken) == 0
+    assert page.locator("#dropped img[data-row]").count() > 20
     assert page.get_by_text(NAME, exact=True).count() > 0
     assert page.locator("#input").get_by_text("broken.mp4").count() > 0
 
@@ -122,6 +132,19 @@ def test_the_video_filter_leaves_its_frames_only(page: Page, folder: Path) -> No
     assert page.eval_on_selector_all("#sheet li", shown) == [NAME] * own
     assert page.locator("#sheet-count").text_content() == f"{own} of 30 shown"
     expect(page.locator("#timeline-page")).to_have_text("1 to 1 of 1")
+
+
+def test_the_timeline_is_in_the_order_asked_for(page: Page, folder: Path) -> None:
+    labels = "all => all.map(one => one.textContent.slice(0, 9))"  # long ones are cut
+    names = "#chart-timeline .role-axis-label text"
+    chosen = pd.read_parquet(folder / "out" / "selection.parquet")["video"].value_counts()
+    assert page.eval_on_selector_all(names, labels)[-4:] == [
+        name[:9] for name in sorted(chosen.index)
+    ]
+    page.get_by_label("Order").select_option("chosen")
+    by_number = sorted(chosen.index, key=lambda name: (-chosen[name], name))
+    expect(page.locator(names).nth(-4)).to_contain_text(by_number[0][:9])
+    assert page.eval_on_selector_all(names, labels)[-4:] == [name[:9] for name in by_number]
 
 
 def test_hovering_over_the_map_shows_the_frame(page: Page) -> None:
@@ -198,10 +221,57 @@ def test_making_it_again_changes_nothing(folder: Path) -> None:
 
 
 def test_the_page_has_a_link_in_prefect(folder: Path) -> None:
-    with get_client(sync_client=True) as client:
-        found = {one.key: one for one in client.read_artifacts()}
+    found = json.loads((folder / "artifacts.json").read_text())
     assert {"coreframe-comparison", "coreframe-report"} <= found.keys()
-    assert (folder / "out" / "report.html").as_uri() in str(found["coreframe-page"].data)
+    assert "/report.html" in found["coreframe-page"]
+    assert "file:///" in found["coreframe-page"]
+
+
+def test_only_our_own_plots_are_replaced_and_an_old_page_does_not_stay(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(folder / "again", out)
+    (out / "plots" / "beside.png").touch()
+    (out / "plots" / "mine.png").touch()
+    report(store=str(folder / "store"), out=str(out), compute=Compute(workers=1, device="cpu"))
+    assert (out / "plots" / "mine.png").exists()
+    assert not (out / "plots" / "beside.png").exists()
+    monkeypatch.setattr("tasks.report.gather_evidence", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        select(
+            store=str(folder / "store"),
+            out=str(out),
+            selecting=Selecting(n_samples=3),
+            compute=Compute(workers=1, device="cpu"),
+        )
+    assert (out / "run.json").exists()
+    assert not (out / "report.html").exists()
+
+
+def test_the_command_makes_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every option that is not a default, through the command line and back."""
+    asked: dict[str, Any] = {}
+    monkeypatch.setattr("flows.cli._check", lambda *_: None)
+    monkeypatch.setattr("flows.curate.curate", lambda **given: asked.update(given))
+    monkeypatch.setattr("flows.terminal.show_result", lambda *_: None)
+    parameters = {
+        "store": "a store",
+        "out": "-out",
+        "corpus": Corpus(videos=["-x.mp4", "a b"], include=["*.mp4", "-y"], corrupt_threshold=0.3),
+        "ingestion": Ingestion(sample_fps="2", crop="8:8:0:0", block_rows=64),
+        "selecting": Selecting(n_samples=7, min=["sharpness=0.1"], drop_gone=True, name="n"),
+        "picture": Picture(format="jpg", quality=50, resize="64x"),
+        "compute": Compute(workers=2, device="cpu", memory_limit=10**9),
+    }
+    dumped = {
+        name: value if isinstance(value, str) else value.model_dump()
+        for name, value in parameters.items()
+    }
+    words = shlex.split(command(dumped))
+    assert words[0] == "coreframe"
+    app(words[1:], standalone_mode=False)
+    assert {name: asked[name] for name in parameters} == parameters
 
 
 def test_a_report_on_what_is_no_selection_is_refused(folder: Path, tmp_path: Path) -> None:
@@ -214,6 +284,13 @@ def test_a_report_on_what_is_no_selection_is_refused(folder: Path, tmp_path: Pat
     (tmp_path / "old" / "run.json").write_text(json.dumps(run))
     with pytest.raises(UsageError, match=r"is of embedder descriptor.*name the store"):
         report(store=store, out=str(tmp_path / "old"))
+    run["store"]["fingerprint"] = "?"
+    shutil.copytree(folder / "again", tmp_path / "foreign")
+    made = Store.open(store)
+    foreign = make_store(tmp_path / "other", np.zeros((200, made.settings.dim), np.int16), [200])
+    foreign.settings = replace(foreign.settings, fingerprint=made.settings.fingerprint)
+    with pytest.raises(UsageError, match=r"is of frames that the store .* does not hold"):
+        check_written(foreign, str(tmp_path / "foreign"))
     del run["command"]
     (tmp_path / "old" / "run.json").write_text(json.dumps(run))
     with pytest.raises(UsageError, match="written by an earlier version"):

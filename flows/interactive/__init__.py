@@ -10,6 +10,7 @@ Everything runs in this process, without Prefect and without other processes::
     picks.contact_sheet()               # a picture, shown by the notebook
 """
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +30,7 @@ from tasks.evidence import pictures_of_frames
 from tasks.lattice import SCALE
 from tasks.reporting.sheet import contact_sheet
 from tasks.select import choose_frames, read_corpus
+from tasks.store.lock import writing
 from tasks.store.store import Store
 
 __all__ = ["CoreframeError", "Corpus", "Picks", "UsageError", "open"]
@@ -73,8 +75,7 @@ class Corpus:
         Raises:
             CoreframeError: there are none.
         """
-        frames = read_corpus(self._store, FRAME_COLUMNS)
-        return frames.assign(video=frames["video"].map(self._names))
+        return self._named(read_corpus(self._store, FRAME_COLUMNS))
 
     @property
     def embeddings(self) -> np.ndarray:
@@ -93,10 +94,11 @@ class Corpus:
             wishes: the command's options of which frames to choose, with underscores:
                 ``n_samples``, ``proportion``, ``min_distance``, ``radius``, ``method``,
                 ``max_per_video``, ... 100 frames when none says how many. With ``name``, the store
-                keeps the selection and extends it the next time; then no other run may write to it.
+                keeps the selection and extends it the next time.
 
         Raises:
             UsageError: a wish is unknown, or the wishes cannot be met.
+            CoreframeError: there is a ``name``, and another run writes to the store.
         """
         try:
             choice = Selecting(**wishes).choice()
@@ -105,11 +107,12 @@ class Corpus:
             name = ".".join(map(str, first["loc"])) or "the wishes"
             raise UsageError(f"{name}: {first['msg'].removeprefix('Value error, ')}.") from error
         with (
+            writing(self._store, "a notebook", 0) if choice.name is not None else nullcontext(),
             dask.config.set(SETTINGS),
             LocalCluster(processes=False, n_workers=1, dashboard_address=None) as cluster,
         ):
             chosen = choose_frames(self._store, choice, device, cluster.scheduler_address)
-        return Picks(self, chosen.frames.assign(video=chosen.frames["video"].map(self._names)))
+        return Picks(self, self._named(chosen.frames))
 
     def pictures(self, rows: np.ndarray, side_px: int = 224) -> dict[int, Image.Image]:
         """Decode some frames, and make them small.
@@ -123,9 +126,10 @@ class Corpus:
         """
         return pictures_of_frames(self._store, np.asarray(rows, np.int64), side_px)
 
-    @cached_property
-    def _names(self) -> dict[int, str]:
-        return dict(zip(self.videos["video"], self.videos["path"], strict=True))
+    def _named(self, frames: pd.DataFrame) -> pd.DataFrame:
+        """The frames with their videos' names as of now: the store may have grown meanwhile."""
+        names = {video.video: video.path for video in self._store.read_catalogue().videos}
+        return frames.assign(video=frames["video"].map(names))
 
 
 @dataclass(frozen=True)

@@ -117,7 +117,8 @@ def radius_chart(
     data = pd.concat([_thinned(line) for line in lines], ignore_index=True)
     domain = [own, *others] if others else [own, "fixed rate", "random", LOWER_BOUND]
     look = _lines("line:N", domain, [[1, 0] if name == own else [4, 3] for name in domain])
-    x = alt.X("k:Q", title="frames chosen")
+    noun = "frames" if metrics["sequence_length"] == 1 else "sequences"
+    x = alt.X("k:Q", title=f"{noun} chosen")
     y = alt.Y("radius:Q", title="largest gap (covering radius, L2)")
     layers = [
         alt.Chart(data)
@@ -192,7 +193,7 @@ def map_chart(mapped: pd.DataFrame, plane: str) -> Chart:
     return alt.layer(every, chosen).properties(width="container", height=480)
 
 
-def timeline_chart(videos: pd.DataFrame, ticks: pd.DataFrame) -> Chart:
+def timeline_chart(videos: pd.DataFrame, ticks: pd.DataFrame, *, ordered: bool = True) -> Chart:
     """Where in each video frames were chosen, and where none was.
 
     Args:
@@ -200,9 +201,15 @@ def timeline_chart(videos: pd.DataFrame, ticks: pd.DataFrame) -> Chart:
             ``fixed``, and ``empty_from_s``, ``empty_to_s``: the longest stretch of sampled
             frames without a chosen one.
         ticks: ``name``, ``time_s``, ``method`` (coreset or another, and fixed rate).
+        ordered: keep the order of ``videos``; the page gives one of its own.
     """
     names = videos["name"].tolist()
-    y = alt.Y("name:N", sort=names, title=None, axis=alt.Axis(labelLimit=190, grid=False))
+    y = alt.Y(
+        "name:N",
+        sort=names if ordered else None,
+        title=None,
+        axis=alt.Axis(labelLimit=190, grid=False),
+    )
     base = alt.Chart(videos.assign(begin_s=0))
     tooltip = [
         alt.Tooltip("name:N", title="video"),

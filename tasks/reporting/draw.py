@@ -1,7 +1,7 @@
 """Draw charts as PNG, and give the script that draws them on a page, in a process of its own.
 
-Vega runs in a JavaScript engine, which takes 37 GB of address space and some 200 MB of memory, and
-which was seen to spin for ever inside a busy flow. A child process is ended and started again.
+Vega runs in a JavaScript engine, which takes 37 GB of address space and some 200 MB of memory that
+a flow would keep; a child process that comes to no end can be ended.
 """
 
 import json
@@ -59,6 +59,7 @@ def draw(charts: Mapping[str, Mapping[str, Any]], config: Mapping[str, Any]) -> 
                     capture_output=True,
                     check=True,
                     timeout=LIMIT_S,
+                    cwd=Path(__file__).parents[2],  # modules of the user's folder would go first
                 )
                 break
             except subprocess.TimeoutExpired as error:

@@ -15,8 +15,8 @@ class Evidence:
 
     Attributes:
         units: of the corpus.
-        stands_for: (c,) int64, units of the corpus whose nearest chosen unit is this one, itself
-            included, in pick order.
+        stands_for: (c,) int64, other units of the corpus whose nearest chosen unit is this one, in
+            pick order.
         dropped: units that were not chosen, a row each: ``pick`` (the nearest chosen unit),
             ``kind``, ``row``, ``video``, ``name``, ``frame_index``, ``time_s``, ``distance``.
             Kinds are ``near`` and ``far``, the nearest and the farthest of those that each of the
@@ -28,6 +28,7 @@ class Evidence:
         spans: of each video of the corpus, by number: ``sampled``, ``first_s``, ``last_s``.
         fixed_rate: frames that the fixed rate chooses: ``video``, ``time_s``.
         images: small WebP pictures of chosen units' first frames, by file.
+        room: for how many of the chosen units, the first in pick order, there was room.
         frames: small WebP pictures of dropped units' first frames, by row.
     """
 
@@ -39,6 +40,7 @@ class Evidence:
     spans: pd.DataFrame
     fixed_rate: pd.DataFrame
     images: dict[str, bytes]
+    room: int
     frames: dict[int, bytes]
 
     @property

@@ -12,24 +12,18 @@ from tasks.reporting.facts import (
     STOPPED,
     changes_table,
     flat,
-    more_troubles,
     reduction,
-    troubles_table,
     verdict,
 )
 from tasks.reporting.tables import comparison, storage_table
-from tasks.store.catalogue import Video
 
 
-def report_markdown(
-    run: Mapping[str, Any], metrics: Mapping[str, Any], videos: Sequence[Video]
-) -> str:
+def report_markdown(run: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     """Write the page.
 
     Args:
         run: the content of ``run.json``.
         metrics: the content of ``metrics.json``.
-        videos: the catalogue's entries that the run is about.
     """
     environment = Environment(
         loader=PackageLoader("tasks.reporting"),
@@ -48,8 +42,8 @@ def report_markdown(
         storage_rows=storage_table(storage, run["parameters"]["picture"]["format"]),
         factor=reduction(storage),
         states=[{"state": state, "files": f"{n:,}"} for state, n in counts["files"].items()],
-        troubles=troubles_table(videos),
-        more_troubles=more_troubles(videos),
+        troubles=run["troubles"],
+        more_troubles=run["more_troubles"],
         counts=counts,
         changes=changes_table(run["changes"]),
         original=metrics["methods"]["original"],

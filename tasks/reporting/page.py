@@ -20,9 +20,7 @@ from tasks.reporting.facts import (
     STOPPED,
     changes_table,
     flat,
-    more_troubles,
     reduction,
-    troubles_table,
     verdict,
 )
 from tasks.reporting.tables import NAMES, best, comparison, size, storage_table
@@ -44,6 +42,12 @@ SECTIONS = (
 
 TIMELINE_PAGE = 25
 """Videos shown at once."""
+
+TICKS = 10_000
+"""Frames of each method that are marked on timelines."""
+
+OWN_PLOTS = r"pairs|pairs_log|radius|beside|timeline|map_\w+"
+"""Names that the pictures of plots have, as a regular expression."""
 
 TIMELINE_SAVED = 40
 """Videos on the saved picture of the timeline."""
@@ -94,7 +98,7 @@ def report_page(
     picks = _picks(written, evidence)
     drawn = _charts(written, evidence, videos, others)
     planes = {plane: f"map {plane}" for plane in evidence.planes if f"map {plane}" in drawn}
-    shown = [pick for pick in picks if pick["picture"] or not pick["file"]]
+    shown = picks[: evidence.room]
     factor = reduction(storage)
     estimated = ""
     if not storage["all_frames_exact"]:
@@ -139,6 +143,7 @@ def report_page(
         if len(shown) == len(picks)
         else f"The first {len(shown):,} of {len(picks):,} are shown, as many as this page has room "
         "for; all are in frames/.",
+        order=_order(written),
         nothing=STOPPED.get(counts["stopped_by"], ""),
         videos=sorted({pick["video"] for pick in shown}),
         charts={"pairs": None, "radius": None, "timeline": None, "beside": None} | drawn,
@@ -149,13 +154,13 @@ def report_page(
         else "There are too few picks for a curve.",
         map_text=_map_text(evidence, noun),
         selected=selected,
-        timeline_text="Hover over a bar for its numbers.",
+        timeline_text=_timeline_text(written),
         **_dropped(written, evidence, picks, noun),
         beside=_beside(written, others),
         states=[{"state": state, "files": f"{n:,}"} for state, n in counts["files"].items()]
         or [{"state": "none", "files": "0"}],
-        troubles=troubles_table(videos),
-        more_troubles=more_troubles(videos),
+        troubles=run["troubles"],
+        more_troubles=run["more_troubles"],
         input_facts=_input_facts(counts),
         failures=run["failures"][:LISTED],
         changes=changes_table(run["changes"]),
@@ -272,6 +277,24 @@ def _input_facts(counts: Mapping[str, Any]) -> list[str]:
     return [first, *(f"{number:,} {what}" for number, what in facts if number)]
 
 
+def _order(written: Written) -> str:
+    """What can be said of the order of picks."""
+    selecting = written.run["parameters"].get("selecting", {})
+    plain = not any(
+        selecting.get(wish) for wish in ("prefer_sharp", "min_per_video", "max_per_video")
+    )
+    if (
+        written.metrics["selected"] != "coreset"
+        or not plain
+        or written.selection["preselected"].any()
+    ):
+        return ""
+    return (
+        ": each was the farthest from all before it, so the first few are the most different of "
+        "the corpus"
+    )
+
+
 def _radius_text(metrics: Mapping[str, Any], noun: str) -> str:
     text = (
         "The largest gap that is left after each pick, and the bound below which no choice of as "
@@ -292,7 +315,7 @@ def _map_text(evidence: Evidence, noun: str) -> str:
     text = (
         f"Every {noun} of the corpus"
         if shown == evidence.units
-        else f"{shown:,} of {evidence.units:,} {noun}s, drawn at random, and the chosen"
+        else f"{shown:,} of {evidence.units:,} {noun}s, drawn at random, and the first chosen"
     )
     return (
         f"{text}, coloured by video; the {chosen:,} diamonds are chosen. Near on the map is only "
@@ -323,7 +346,7 @@ def _picks(written: Written, evidence: Evidence) -> list[dict[str, Any]]:
                 + (f" · {distance}" if distance else ""),
                 "alt": f"Number {pick + 1}: {row.video} at {row.time_s:.2f} s",
                 "text": f"Number {pick + 1}: {row.video}, frame {row.frame_index}, "
-                f"{row.time_s:.3f} s{apart}. Nearest chosen of {stands:,}.",
+                f"{row.time_s:.3f} s{apart}. The nearest chosen of {stands:,} others.",
                 "row": None,
                 "missing": GONE if not file else "no picture",
             }
@@ -351,8 +374,7 @@ def _dropped(
     by_kind = {kind: some for kind, some in evidence.dropped.groupby("kind", sort=False)}
 
     def chosen(pick: int) -> dict[str, Any]:
-        others = int(evidence.stands_for[pick]) - 1
-        label = f"as number {pick + 1}, for {others:,} others"
+        label = f"as number {pick + 1}, for {evidence.stands_for[pick]:,} others"
         return dict(picks[pick]) | {"label": label}
 
     def dropped(row: Any) -> dict[str, Any]:
@@ -408,7 +430,7 @@ def _charts(
             drawn[f"map {plane}"] = charts.map_chart(evidence.mapped, plane)
     spans, ticks = timeline(written, evidence, videos)
     if len(spans):
-        drawn["timeline"] = charts.timeline_chart(spans, ticks)
+        drawn["timeline"] = charts.timeline_chart(spans, ticks, ordered=False)
     return drawn
 
 
@@ -424,8 +446,7 @@ def timeline(
         how="inner",
     )
     spans["length_s"] = np.fmax(spans["length_s"], spans["last_s"])
-    chosen = written.selection[["video", "time_s"]].rename(columns={"video": "name"})
-    chosen = chosen[chosen["name"].isin(spans["name"])]
+    chosen = _of_active(written.selection, videos)
     fixed = evidence.fixed_rate.join(spans["name"], on="video", how="inner")[["name", "time_s"]]
     spans["chosen"] = spans["name"].map(chosen["name"].value_counts()).fillna(0).astype(int)
     spans["fixed"] = spans["name"].map(fixed["name"].value_counts()).fillna(0).astype(int)
@@ -444,7 +465,29 @@ def timeline(
     ticks = [chosen.assign(method=method)]
     if method != "fixed rate":
         ticks.append(fixed.assign(method="fixed rate"))
-    return spans, pd.concat(ticks, ignore_index=True).round(3)
+    return spans, pd.concat(map(_thin, ticks), ignore_index=True).round(3)
+
+
+def _of_active(selection: pd.DataFrame, videos: Sequence[Video]) -> pd.DataFrame:
+    """``name`` and ``time_s`` of the chosen frames whose videos are still what they were."""
+    active = sorted((v.first_row, v.first_row + v.rows, v.path) for v in videos if v.active)
+    first, stop = np.array([one[:2] for one in active], np.int64).reshape(-1, 2).T
+    rows = selection["row"].to_numpy()
+    place = np.searchsorted(first, rows, side="right") - 1
+    inside = (place >= 0) & (rows < stop[np.maximum(place, 0)]) if len(stop) else rows < 0
+    names = [active[number][2] for number in place[inside]]
+    return pd.DataFrame({"name": names, "time_s": selection["time_s"].to_numpy()[inside]})
+
+
+def _thin(ticks: pd.DataFrame) -> pd.DataFrame:
+    return ticks.iloc[:: max(1, -(-len(ticks) // TICKS))]
+
+
+def _timeline_text(written: Written) -> str:
+    text = "Hover over a bar for its numbers."
+    if len(written.selection) <= TICKS:
+        return text
+    return f"{text} Of {len(written.selection):,} marks some are drawn, at an even stride."
 
 
 def _plots(
@@ -463,8 +506,9 @@ def _plots(
 
 
 def same_space(one: Written, other: Written) -> bool:
-    """Whether distances of two selections can be compared: the same embedder made both."""
-    return bool(one.run["store"]["fingerprint"] == other.run["store"]["fingerprint"])
+    """Whether distances of two selections can be compared: between the same kind of vectors."""
+    kinds = {(written.run["store"]["fingerprint"], written.length) for written in (one, other)}
+    return len(kinds) == 1
 
 
 def _beside(written: Written, others: Sequence[Other]) -> dict[str, Any] | None:
@@ -479,15 +523,18 @@ def _beside(written: Written, others: Sequence[Other]) -> dict[str, Any] | None:
             "method": one.metrics["selected"],
             "corpus": f"{one.metrics['methods']['original']['n']:,}",
         }
-        row |= _selected_cells(one)
+        noun = "frames" if one.length == 1 else f"sequences of {one.length}"
+        (_, number), *cells = _selected_cells(one).items()
+        row |= {"chosen": f"{number} {noun}"} | dict(cells)
         row["kept"] = size(one.metrics["storage"]["kept_frames_bytes"])
-        row["in common"] = f"{len(own & _keys(one)):,}"
+        row["frames in common"] = f"{len(own & _keys(one)):,}"
         rows.append(row)
     foreign = [other.name for other in others if not same_space(written, other.written)]
     note = ""
     if foreign:
         note = (
-            f"Of another embedder, so that its distances cannot be compared: {', '.join(foreign)}."
+            "Of another embedder or sequence length, so that distances cannot be compared: "
+            f"{', '.join(foreign)}."
         )
     sheets = [
         {

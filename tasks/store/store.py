@@ -264,12 +264,23 @@ class Store:
         return self._scan(columns, wanted)
 
     def frames_at(self, rows: np.ndarray) -> "pd.DataFrame":
-        """The committed frames of any rows, in the order asked; reads only their blocks' tables."""
+        """The committed frames of any rows, in the order asked; reads only their blocks' tables.
+
+        Raises:
+            CoreframeError: one of them is not in the store.
+        """
         names = [_frames_name(block) for block in np.unique(rows // self.block_rows).tolist()]
         asked = pa.array(rows)
         every = frames_schema.SCHEMA.names
         found = self._scan(every, lambda table: pc.is_in(table["row"], asked), names)
-        places = np.searchsorted(found["row"].to_numpy(), rows)
+        there = found["row"].to_numpy()
+        lacking = rows[~np.isin(rows, there)]
+        if len(lacking):
+            raise CoreframeError(
+                f"the store {self.path} has no row {lacking[0]}: ingest its video again, then "
+                "select again."
+            )
+        places = np.searchsorted(there, rows)
         return found.iloc[places].reset_index(drop=True)
 
     def _scan(

@@ -48,6 +48,8 @@ def selected(
         "store": asdict(store.settings),
         "corpus": store.read_catalogue().state(),
         "changes": {},
+        "troubles": [],
+        "more_troubles": 0,
         "versions": versions(),
         "timings_s": {"select": 1.0},
         "counts": {

@@ -2,12 +2,14 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from tasks.reporting.curve import curve_of, knee_of
 from tasks.reporting.page import Other, timeline
@@ -71,8 +73,8 @@ def test_the_evidence_equals_a_plain_computation(
     picks = written.selection["row"].to_numpy()
     squared = ((vectors[:, None] - vectors[picks][None]) ** 2).sum(axis=2)
     nearest, least = squared.argmin(axis=1), squared.min(axis=1)
-    assert evidence.stands_for.tolist() == np.bincount(nearest, minlength=20).tolist()
-    assert evidence.stands_for.sum() == evidence.units == 300
+    assert evidence.stands_for.tolist() == (np.bincount(nearest, minlength=20) - 1).tolist()
+    assert evidence.stands_for.sum() == evidence.units - 20 == 280
     dropped = ~np.isin(np.arange(300), picks)
     assert len(evidence.dropped) > 20
     for one in evidence.dropped.itertuples():
@@ -102,6 +104,75 @@ def test_of_a_large_corpus_a_sample_is_mapped_with_all_that_is_chosen(
     assert evidence.mapped["chosen"].sum() == 20
     html = page_of(written, evidence, store)
     assert f"{len(evidence.mapped)} of 300 frames, drawn at random" in html
+    monkeypatch.setattr("tasks.evidence.MAPPED_CHOSEN", 5)
+    fewer = look(written, store, Choice(budget=Budget(n_samples=20)), cluster)
+    picks = written.selection["row"]
+    assert set(picks[:5]) <= set(fewer.mapped["row"])
+    assert len(fewer.mapped) < len(evidence.mapped)
+
+
+def test_frames_of_videos_that_are_gone_are_shown_as_such(
+    store: Store, tmp_path: Path, cluster: str
+) -> None:
+    written, _ = selected(store, tmp_path, 20, cluster)
+    own = make_store(tmp_path / "store", walks(300, 16, 3), [100, 40, 160])
+    catalogue = own.read_catalogue()
+    catalogue.videos[1] = replace(catalogue.videos[1], state="retired", path="v0.mp4")
+    own.write_catalogue(catalogue)
+    evidence = look(written, own, Choice(budget=Budget(n_samples=20)), cluster)
+    rows = written.selection["row"]
+    gone = rows.between(100, 139)
+    assert 0 < gone.sum() < 20
+    assert evidence.units == 260
+    assert evidence.stands_for.sum() == 260 - (20 - gone.sum())
+    assert evidence.stands_for.min() >= 0
+    spans, ticks = timeline(written, evidence, own.read_catalogue().videos)
+    assert spans.set_index("name")["chosen"].to_dict() == {
+        "v0.mp4": (rows < 100).sum(),
+        "v2.mp4": (rows >= 140).sum(),
+    }
+    assert (ticks["method"] == "coreset").sum() == 20 - gone.sum()
+    page_of(written, evidence, own)
+
+
+def test_what_is_said_of_the_order_is_true(store: Store, tmp_path: Path, cluster: str) -> None:
+    said = "each was the farthest from all before it"
+    assert said in page_of(*selected(store, tmp_path, 12, cluster), store)
+    assert said not in page_of(*selected(store, tmp_path, 12, cluster, method="random"), store)
+    written, evidence = selected(store, tmp_path, 12, cluster, prefer_sharp=0.5)
+    written.run["parameters"]["selecting"] = {"prefer_sharp": 0.5}
+    assert said not in page_of(written, evidence, store)
+
+
+def test_pictures_take_no_more_room_than_there_is(
+    store: Store, tmp_path: Path, cluster: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written, _ = selected(store, tmp_path, 20, cluster)
+    rng = np.random.default_rng(0)
+    (tmp_path / "frames").mkdir()
+    files = [f"frames/{number}.png" for number in range(20)]
+    for file in files:
+        Image.fromarray(rng.integers(256, size=(60, 80, 3), dtype=np.uint8)).save(tmp_path / file)
+    (tmp_path / files[2]).unlink()
+    broken = bytearray((tmp_path / files[4]).read_bytes())
+    broken[60:200] = bytes(140)
+    (tmp_path / files[4]).write_bytes(broken)
+    written.selection["file"] = files
+    choice = Choice(budget=Budget(n_samples=20))
+    evidence = look(written, store, choice, cluster)
+    assert sorted(set(files) - set(evidence.images)) == [files[2], files[4]]
+    html = page_of(written, evidence, store)
+    assert html.count("<li data-video=") == 20
+    assert html.count('<span class="none">no image</span>') == 2
+    assert "as many as this page has room for" not in html
+    sizes = [len(evidence.images.get(file, b"")) for file in files]
+    monkeypatch.setattr("tasks.evidence.PICTURES_BYTES", sum(sizes[:10]) + 1100)
+    evidence = look(written, store, choice, cluster)
+    assert evidence.room == 10
+    assert list(evidence.images) == [
+        file for file in files[:10] if file not in (files[2], files[4])
+    ]
+    assert "The first 10 of 20 are shown" in page_of(written, evidence, store)
 
 
 def test_making_it_again_gives_the_same_page(store: Store, tmp_path: Path, cluster: str) -> None:
@@ -159,7 +230,8 @@ def test_other_selections_stand_beside(store: Store, tmp_path: Path, cluster: st
     head, *rows = rows_of(html, "beside")
     found = [dict(zip(head, row, strict=True)) for row in rows]
     assert [row["selection"] for row in found] == ["this selection", "eight", "foreign"]
-    assert [row["in common"] for row in found] == ["20", "8", "5"]
+    assert [row["chosen"] for row in found] == ["20 frames", "8 frames", "5 frames"]
+    assert [row["frames in common"] for row in found] == ["20", "8", "5"]
     radius = other.metrics["methods"]["coreset"]["coverage_radius"]
     assert found[1]["gap max"] == f"{radius:.3f}"
     assert "cannot be compared: foreign." in html
@@ -219,6 +291,7 @@ def test_an_empty_selection_has_a_page(store: Store, tmp_path: Path, cluster: st
     evidence = look(nothing, store, Choice(budget=Budget(n_samples=20)), cluster)
     html = page_of(nothing, evidence, store)
     assert "No frame was chosen." in html
+    assert "every frame of the corpus is chosen" not in html
     assert "0 of 300 frames" in html
 
 

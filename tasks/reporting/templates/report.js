@@ -19,12 +19,16 @@
     return spec;
   }
 
+  const views = {};
+
   async function draw(id, spec, options = {}) {
     const place = one(`#chart-${id}`);
     if (!place || !spec) return;
     const theme = root.dataset.theme, config = structuredClone(data.themes[theme]);
     if (innerWidth < 640) config.legend.columns = 2;
-    await vegaEmbed(place, spec, { actions: false, renderer: "svg", config, tooltip: { theme }, ...options });
+    (await views[id])?.finalize();
+    views[id] = vegaEmbed(place, spec, { actions: false, renderer: "svg", config, tooltip: { theme }, ...options });
+    await views[id];
   }
 
   const drawers = {
@@ -56,6 +60,7 @@
     const shown = names.slice(state.page * data.timelinePage, (state.page + 1) * data.timelinePage);
     const place = new Map(shown.map((name, i) => [name, i]));
     const spec = specOf("timeline", (rows) => rows.filter((row) => place.has(row.name)).sort((a, b) => place.get(a.name) - place.get(b.name)));
+    for (const layer of spec.layer) layer.encoding.y.sort = shown;
     spec.height = data.axesHeight + data.videoHeight * shown.length;
     one("#timeline-page").textContent = names.length
       ? `${(state.page * data.timelinePage + 1).toLocaleString("en")} to ${(state.page * data.timelinePage + shown.length).toLocaleString("en")} of ${names.length.toLocaleString("en")}`
@@ -81,7 +86,8 @@
     if (value.chosen) card.append(line(`chosen as number ${value.pick + 1}`, "b"), line(where));
     else {
       if (picture && !own) card.append(line(`Pictured: number ${value.pick + 1}, the nearest chosen`, "b"));
-      card.append(line(where), line(`${value.distance.toFixed(3)} from number ${value.pick + 1}`));
+      card.append(line(where));
+      if (value.pick >= 0) card.append(line(`${value.distance.toFixed(3)} from number ${value.pick + 1}`));
     }
     const room = card.getBoundingClientRect();
     card.style.left = `${Math.max(4, Math.min(event.clientX + 14, innerWidth - room.width - 4))}px`;
