@@ -12,6 +12,7 @@ from dask.distributed import LocalCluster
 from moto.server import ThreadedMotoServer
 
 from flows.cluster import SETTINGS
+from tasks.reporting.facts import PAGE
 from tests.videos import RECIPES, make
 
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
@@ -48,6 +49,16 @@ def made_videos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     if hasattr(os, "sched_getscheduler"):  # an encoder that changes it would starve other tests
         assert os.sched_getscheduler(0) == os.SCHED_OTHER
     return made
+
+
+@pytest.fixture
+def without_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs leave an empty page: it takes four seconds of each, and has tests of its own."""
+
+    def empty(_store: object, _choice: object, out: Path, *_: object) -> None:
+        (out / PAGE).touch()
+
+    monkeypatch.setattr("flows.selection.write_page", empty)
 
 
 @pytest.fixture(scope="session")

@@ -131,7 +131,8 @@ def test_our_example_file_is_understood(monkeypatch: pytest.MonkeyPatch) -> None
         pass
 
 
-def test_a_cluster_file_may_name_a_class(tmp_path: Path) -> None:
+def test_a_cluster_file_may_name_a_class(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)  # of a cluster that was here before
     file = tmp_path / "cluster.yaml"
     arguments = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
     described = {"class": "dask.distributed.LocalCluster", "arguments": arguments, "workers": 2}

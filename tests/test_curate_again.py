@@ -22,7 +22,7 @@ from tests.videos import clips
 
 NAMES = [f"clip-{number:02d}" for number in range(12)]
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.timeout(600), pytest.mark.usefixtures("without_page")]
 
 
 @pytest.fixture(scope="module", autouse=True)
