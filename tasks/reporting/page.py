@@ -374,7 +374,7 @@ def _dropped(
     by_kind = {kind: some for kind, some in evidence.dropped.groupby("kind", sort=False)}
 
     def chosen(pick: int) -> dict[str, Any]:
-        label = f"as number {pick + 1}, for {evidence.stands_for[pick]:,} others"
+        label = f"number {pick + 1}, for {evidence.stands_for[pick]:,} others"
         return dict(picks[pick]) | {"label": label}
 
     def dropped(row: Any) -> dict[str, Any]:
