@@ -129,7 +129,8 @@ class Store:
         settings = replace(settings, block_rows=block_rows or settings.block_rows)
         try:
             if not folder.exists(MADE):
-                if Path(path).is_file() or set(folder.names()) - {EMBEDDINGS, GUARD}:
+                foreign = Path(path).is_file() or set(folder.names()) - {EMBEDDINGS, GUARD}
+                if foreign and not folder.exists(MADE):  # or another run has made it just now
                     raise UsageError(
                         f"{path} is not a store and not empty: name a new or empty folder."
                     )
