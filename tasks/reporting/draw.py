@@ -15,7 +15,7 @@ from typing import Any
 
 from tasks.errors import CoreframeError
 
-TRIES, LIMIT_S = 2, 180
+LIMIT_S = 180
 
 SCALE = 2
 """Pixels of a picture for each of the chart's."""
@@ -44,32 +44,29 @@ def draw(charts: Mapping[str, Mapping[str, Any]], config: Mapping[str, Any]) -> 
         config: Vega's configuration.
 
     Raises:
-        CoreframeError: it did not end in time, twice, or a chart cannot be drawn.
+        CoreframeError: it did not end in time, or a chart cannot be drawn.
     """
     request = json.dumps({"charts": charts, "config": config})
     with tempfile.TemporaryDirectory(prefix="coreframe-") as name:
         folder = Path(name)
-        for attempt in range(1, TRIES + 1):
-            try:
-                subprocess.run(
-                    [sys.executable, "-m", "tasks.reporting.draw", name],
-                    input=request,
-                    text=True,
-                    encoding="utf-8",
-                    capture_output=True,
-                    check=True,
-                    timeout=LIMIT_S,
-                    cwd=Path(__file__).parents[2],  # modules of the user's folder would go first
-                )
-                break
-            except subprocess.TimeoutExpired as error:
-                if attempt == TRIES:
-                    raise CoreframeError(
-                        f"the plots were not drawn within {LIMIT_S} s, {TRIES} times: make the "
-                        "page with `coreframe report` when the machine is less busy."
-                    ) from error
-            except subprocess.CalledProcessError as error:
-                raise CoreframeError(f"the plots cannot be drawn: {error.stderr}") from error
+        try:
+            subprocess.run(
+                [sys.executable, "-m", "tasks.reporting.draw", name],
+                input=request,
+                text=True,
+                encoding="utf-8",
+                capture_output=True,
+                check=True,
+                timeout=LIMIT_S,
+                cwd=Path(__file__).parents[2],  # modules of the user's folder would go first
+            )
+        except subprocess.TimeoutExpired as error:
+            raise CoreframeError(
+                f"the plots were not drawn within {LIMIT_S} s: make the page with `coreframe "
+                "report` when the machine is less busy."
+            ) from error
+        except subprocess.CalledProcessError as error:
+            raise CoreframeError(f"the plots cannot be drawn: {error.stderr}") from error
         pictures = {
             chart: (folder / f"{number}.png").read_bytes() for number, chart in enumerate(charts)
         }

@@ -96,7 +96,8 @@ def report_page(
     counts, storage = run["counts"], metrics["storage"]
     selected = metrics["selected"].replace("-", " ")
     picks = _picks(written, evidence)
-    drawn = _charts(written, evidence, videos, others)
+    spans, ticks = timeline(written, evidence, videos)
+    drawn = _charts(written, evidence, spans, ticks, others)
     planes = {plane: f"map {plane}" for plane in evidence.planes if f"map {plane}" in drawn}
     shown = picks[: evidence.room]
     factor = reduction(storage)
@@ -105,7 +106,7 @@ def report_page(
         estimated = (
             f" (estimated from {storage['all_frames_estimated_from']} frames at an even stride)"
         )
-    plots = charts.draw_charts(_plots(drawn, written, evidence, videos))
+    plots = charts.draw_charts(_plots(drawn, spans, ticks))
     sections = [one for one in SECTIONS if one[0] != "beside" or others]
     known = {
         "charts": {key: charts.page_spec(chart) for key, chart in drawn.items()},
@@ -406,7 +407,11 @@ def _dropped(
 
 
 def _charts(
-    written: Written, evidence: Evidence, videos: Sequence[Video], others: Sequence[Other]
+    written: Written,
+    evidence: Evidence,
+    spans: pd.DataFrame,
+    ticks: pd.DataFrame,
+    others: Sequence[Other],
 ) -> dict[str, charts.Chart]:
     """The charts of the page that have something to show."""
     metrics = written.metrics
@@ -428,7 +433,6 @@ def _charts(
     if len(evidence.mapped):
         for plane in evidence.planes:
             drawn[f"map {plane}"] = charts.map_chart(evidence.mapped, plane)
-    spans, ticks = timeline(written, evidence, videos)
     if len(spans):
         drawn["timeline"] = charts.timeline_chart(spans, ticks, ordered=False)
     return drawn
@@ -491,12 +495,11 @@ def _timeline_text(written: Written) -> str:
 
 
 def _plots(
-    drawn: Mapping[str, Any], written: Written, evidence: Evidence, videos: Sequence[Video]
-) -> dict[str, Any]:
+    drawn: Mapping[str, charts.Chart], spans: pd.DataFrame, ticks: pd.DataFrame
+) -> dict[str, charts.Chart]:
     """The page's charts by the name of the picture that each is saved to."""
     plots = {key.replace(" ", "_").lower(): chart for key, chart in drawn.items()}
     if "timeline" in plots:
-        spans, ticks = timeline(written, evidence, videos)
         spans = spans.head(TIMELINE_SAVED)
         plots["timeline"] = charts.timeline_chart(spans, ticks[ticks["name"].isin(spans["name"])])
     return plots
