@@ -1,6 +1,5 @@
 """Gather what a report shows beside the numbers, from a store and a selection, on the workers."""
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -8,21 +7,17 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 from dask.distributed import Client
-from PIL import Image
 
-from tasks.dispatch import run_jobs
-from tasks.jobs.pictures import FrameJob, ImageJob, shrink_frames, shrink_images
 from tasks.lattice import SCALE
 from tasks.partitions import DaskPartitions
+from tasks.pictures import pictures_of_dropped, small_pictures
 from tasks.reporting.evidence import Evidence
 from tasks.reporting.projection import projections
 from tasks.select import read_corpus, unit_reader
 from tasks.selection.choice import Choice
 from tasks.selection.partition import Represented
 from tasks.selection.units import form_units
-from tasks.store.catalogue import Video
 from tasks.store.store import Store
-from tasks.video.pixels import Crop
 
 MAPPED = 20_000
 """Units on the map; of more, as many drawn at random."""
@@ -32,22 +27,6 @@ MAPPED_CHOSEN = 5_000
 
 COMPARED = 12
 """Chosen units shown beside what they stand for, and dropped units shown that lie far away."""
-
-PICTURES_BYTES = 5_000_000
-"""Taken by the pictures of the chosen frames together; a third more inside the page."""
-
-SIDES_PX = ((150, 256), (600, 192), (1500, 144))
-"""Up to so many chosen frames, a picture's longer side."""
-
-SMALL_PX = 112
-
-LEAST_BYTES = 500
-"""Of a picture, so that no more are made than can have room."""
-
-FRAME_PX = 192
-"""The longer side of a dropped frame's picture."""
-
-IMAGES_PER_JOB = 32
 
 
 def gather_evidence(
@@ -91,8 +70,8 @@ def gather_evidence(
         del parts
         dropped = _dropped(store, stood)
         dropped["name"] = [videos[number].path for number in dropped["video"]]
-        images, room = _small_pictures(client, out, chosen["file"], small)
-        frames = _pictures_of_frames(client, store, dropped, videos)
+        images, room = small_pictures(client, out, chosen["file"], small)
+        frames = pictures_of_dropped(client, store, dropped, videos)
     planes, variance = projections(vectors, choice.seed)
     mapped = store.frames_at(asked)[["row", "video", "time_s"]]
     mapped["name"] = [videos[number].path for number in mapped.pop("video")]
@@ -134,97 +113,3 @@ def _dropped(store: Store, stood: Represented) -> pd.DataFrame:
         ],
         ignore_index=True,
     )
-
-
-def small_pictures(cluster: str, out: Path, files: pd.Series) -> dict[str, bytes]:
-    """Small WebP pictures of images in an output folder by file, as many as PICTURES_BYTES hold."""
-    with Client(cluster) as client:
-        return _small_pictures(client, out, files, {})[0]
-
-
-def side_px(count: int) -> int:
-    """The longer side of the small pictures of so many chosen units."""
-    return next((side for most, side in SIDES_PX if count <= most), SMALL_PX)
-
-
-def _small_pictures(
-    client: Client, out: Path, files: pd.Series, known: Mapping[str, bytes]
-) -> tuple[dict[str, bytes], int]:
-    """The pictures by file, and of how many units in pick order there was room for theirs."""
-    there = [str(file) for file in files if isinstance(file, str)]
-    side = side_px(len(there))
-    lacking = [
-        str(out / file) for file in there[: PICTURES_BYTES // LEAST_BYTES] if file not in known
-    ]
-    jobs = [
-        ImageJob(tuple(lacking[start : start + IMAGES_PER_JOB]), side)
-        for start in range(0, len(lacking), IMAGES_PER_JOB)
-    ]
-    made: dict[str, bytes] = {}
-    for _, some in run_jobs(
-        client,
-        shrink_images,
-        jobs,
-        lambda _: "Making small pictures",
-        killed=lambda job, error: {},
-    ):
-        made |= some
-    pictures: dict[str, bytes] = {}
-    left = PICTURES_BYTES
-    for place, file in enumerate(files):
-        picture = known.get(file) or made.get(str(out / str(file)))
-        left -= LEAST_BYTES if picture is None else len(picture)
-        if left < 0:
-            return pictures, place
-        if picture is not None:
-            pictures[str(file)] = picture
-    return pictures, len(files)
-
-
-def pictures_of_frames(store: Store, rows: np.ndarray, side_px: int) -> dict[int, Image.Image]:
-    """Decode some rows in this process, and make them small; one that cannot be had is left out."""
-    frames = store.frames_at(rows)
-    videos = {video.video: video for video in store.read_catalogue().videos}
-    found: dict[int, Image.Image] = {}
-    for job in _frame_jobs(store, frames, videos, side_px):
-        for row, picture in shrink_frames(job).items():
-            found[row] = Image.open(io.BytesIO(picture))
-    return found
-
-
-def _frame_jobs(
-    store: Store, frames: pd.DataFrame, videos: Mapping[int, Video], side_px: int
-) -> list[FrameJob]:
-    """One for each video that any of the frames is of."""
-    crop = Crop.parse(store.settings.crop) if store.settings.crop else None
-    jobs = []
-    for number, some in frames.drop_duplicates("row").groupby("video"):
-        video, ordered = videos[int(str(number))], some.sort_values("frame_index")
-        jobs.append(
-            FrameJob(
-                store=store.path,
-                source=video.source,
-                fingerprint=video.fingerprint,
-                rows=tuple(ordered["row"].tolist()),
-                frame_index=tuple(ordered["frame_index"].tolist()),
-                digest=tuple(ordered["digest"].tolist()),
-                crop=crop,
-                side_px=side_px,
-            )
-        )
-    return jobs
-
-
-def _pictures_of_frames(
-    client: Client, store: Store, frames: pd.DataFrame, videos: Mapping[int, Video]
-) -> dict[int, bytes]:
-    found: dict[int, bytes] = {}
-    for _, pictures in run_jobs(
-        client,
-        shrink_frames,
-        _frame_jobs(store, frames, videos, FRAME_PX),
-        lambda job: f"Decoding frames of {job.source}",
-        killed=lambda job, error: {},
-    ):
-        found |= pictures
-    return found

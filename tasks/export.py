@@ -11,8 +11,8 @@ from dask.distributed import Client, KilledWorker
 
 from tasks.dispatch import explained, run_jobs
 from tasks.errors import CoreframeError
-from tasks.evidence import side_px
 from tasks.jobs.export import Exported, ExportJob, export_job
+from tasks.pictures import side_px
 from tasks.progress import stage_bar
 from tasks.select import Selection, read_corpus
 from tasks.stage import stage

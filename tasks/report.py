@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from dask.distributed import Client
 from prefect.artifacts import (
     create_link_artifact,
     create_markdown_artifact,
@@ -19,9 +20,10 @@ from prefect.artifacts import (
 )
 
 from tasks.embedding.simclr import CHECKPOINT
-from tasks.evidence import gather_evidence, small_pictures
+from tasks.evidence import gather_evidence
 from tasks.export import images_before, remove_stale
 from tasks.jobs.train import Trained
+from tasks.pictures import small_pictures
 from tasks.reporting.facts import LISTED, PAGE, PLOTS, verdict
 from tasks.reporting.markdown import report_markdown
 from tasks.reporting.tables import comparison
@@ -123,10 +125,13 @@ def write_page(
     evidence = gather_evidence(
         store, choice, written.selection, fixed_rate, out, device, cluster, small
     )
-    shown = [
-        page.Other(name, one, small_pictures(cluster, one.out, one.units["file"].head(page.SHEET)))
-        for name, one in zip(told_apart(others), beside, strict=True)
-    ]
+    with Client(cluster) as client:
+        shown = [
+            page.Other(
+                name, one, small_pictures(client, one.out, one.units["file"].head(page.SHEET))[0]
+            )
+            for name, one in zip(told_apart(others), beside, strict=True)
+        ]
     catalogue = store.read_catalogue()
     notes = []
     if written.run["corpus"] != catalogue.state():

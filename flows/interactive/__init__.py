@@ -26,8 +26,8 @@ from pydantic import ValidationError
 from flows.cluster import SETTINGS
 from flows.parameters import Selecting
 from tasks.errors import CoreframeError, UsageError
-from tasks.evidence import pictures_of_frames
 from tasks.lattice import SCALE
+from tasks.pictures import pictures_of_frames
 from tasks.reporting.sheet import contact_sheet
 from tasks.select import choose_frames, read_corpus
 from tasks.store.lock import writing

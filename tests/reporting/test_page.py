@@ -166,7 +166,7 @@ def test_pictures_take_no_more_room_than_there_is(
     assert html.count('<span class="none">no image</span>') == 2
     assert "as many as this page has room for" not in html
     sizes = [len(evidence.images.get(file, b"")) for file in files]
-    monkeypatch.setattr("tasks.evidence.PICTURES_BYTES", sum(sizes[:10]) + 1100)
+    monkeypatch.setattr("tasks.pictures.PICTURES_BYTES", sum(sizes[:10]) + 1100)
     evidence = look(written, store, choice, cluster)
     assert evidence.room == 10
     assert list(evidence.images) == [
