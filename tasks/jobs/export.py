@@ -1,7 +1,7 @@
 """Decode chosen frames of one video again, check them, and write them as images."""
 
 import io
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +9,7 @@ from PIL import Image
 
 from tasks.errors import DamagedVideoError, SourceChangedError, UsageError
 from tasks.jobs.pictures import small_picture
-from tasks.store.store import Store
-from tasks.video.decode import decode_frames
+from tasks.jobs.recorded import recorded_frames
 from tasks.video.pictures import PictureSettings, encode
 from tasks.video.pixels import upright_rgb
 
@@ -53,17 +52,12 @@ class Exported:
 
 def export_job(job: ExportJob) -> Exported:
     """Decode one job's frames, check their digests, write and measure them."""
-    index = Store.open(job.store).read_index(job.fingerprint)
-    positions = index.positions_of(job.frame_index)
-    due = dict(zip(positions.tolist(), range(len(positions)), strict=True))
-    digest = np.zeros(len(index), np.uint64)
-    digest[positions] = np.array(job.digest, np.uint64)
+    frames = recorded_frames(job.store, job.source, job.fingerprint, job.frame_index, job.digest)
+    due = set(range(len(job.frame_index)))
     result = Exported()
     trouble = "it cannot be decoded"
     try:
-        # With digests the decoder checks every frame, and starts earlier where one differs.
-        for position, frame in decode_frames(job.source, replace(index, digest=digest), positions):
-            which = due[position]
+        for which, frame in frames:
             if job.targets[which]:
                 image = job.picture.sized(upright_rgb(frame, job.picture.crop))
                 data = job.picture.encode(image)
@@ -77,12 +71,12 @@ def export_job(job: ExportJob) -> Exported:
             if job.measure[which]:
                 whole = Image.fromarray(np.ascontiguousarray(upright_rgb(frame)))
                 result.sample.append((len(encode(whole, "png")), len(encode(whole, "jpg"))))
-            del due[position]
+            due.remove(which)
     except (DamagedVideoError, SourceChangedError, UsageError, OSError) as error:
         trouble = str(error)
     result.failures = [
         f"frame {job.frame_index[which]} of {job.source} was not written: {trouble}"
-        for which in due.values()
+        for which in sorted(due)
         if job.targets[which]
     ]
     return result

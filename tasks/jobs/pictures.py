@@ -2,13 +2,12 @@
 
 import io
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
-from tasks.store.store import Store
-from tasks.video.decode import decode_frames
+from tasks.jobs.recorded import recorded_frames
 from tasks.video.pixels import Crop, upright_rgb
 
 QUALITY = 70
@@ -53,14 +52,11 @@ def shrink_frames(job: FrameJob) -> dict[int, bytes]:
     """Make small WebP pictures of a job's rows; a frame that cannot be had any more has none."""
     found: dict[int, bytes] = {}
     with suppress(Exception):
-        index = Store.open(job.store).read_index(job.fingerprint)
-        positions = index.positions_of(job.frame_index)
-        rows = dict(zip(positions.tolist(), job.rows, strict=True))
-        digest = np.zeros(len(index), np.uint64)
-        digest[positions] = np.array(job.digest, np.uint64)
-        for position, frame in decode_frames(job.source, replace(index, digest=digest), positions):
+        for which, frame in recorded_frames(
+            job.store, job.source, job.fingerprint, job.frame_index, job.digest
+        ):
             image = Image.fromarray(np.ascontiguousarray(upright_rgb(frame, job.crop)))
-            found[rows[position]] = small_picture(image, job.side_px)
+            found[job.rows[which]] = small_picture(image, job.side_px)
     return found
 
 
