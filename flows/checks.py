@@ -124,12 +124,14 @@ def check_training(training: Training) -> int:
     return input_px
 
 
-def check_written(store: Store, out: str) -> Written:
-    """Read an output folder that must be of a store.
+def check_written(store: Store, out: str, others: Sequence[str] = ()) -> Written:
+    """Read an output folder that must be of a store, and look at others that may be of any.
 
     Raises:
-        UsageError: it holds no selection, or one of another store's frames.
+        UsageError: one holds no selection, or the first one of another store's frames.
     """
+    for other in others:
+        Written.read(Path(other))
     written = Written.read(Path(out))
     theirs = written.run["parameters"]["store"]
     if written.run["store"]["fingerprint"] != store.settings.fingerprint:

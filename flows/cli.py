@@ -356,7 +356,10 @@ def report(
     """Make the page of a selection again, alone or beside others; nothing is selected."""
     given = dict(locals())
     parameters = _parameters(given, "Compute")
-    _check_written(store, out, others or [])
+    from flows.checks import check_written
+    from tasks.store.store import Store
+
+    check_written(Store.open(store), out, others or [])
     from flows.reporting import report as flow
     from flows.terminal import show_reported
 
@@ -459,19 +462,6 @@ def _check(store: str, out: str | None, parameters: dict[str, Any]) -> None:
         output_folder(out, inner=None if "training" in parameters else "frames")
     if "corpus" in parameters:
         open_store(store, parameters["ingestion"], parameters["compute"])
-
-
-def _check_written(store: str, out: str, others: list[str]) -> None:
-    """Likewise of output folders."""
-    from pathlib import Path
-
-    from flows.checks import check_written
-    from tasks.reporting.written import Written
-    from tasks.store.store import Store
-
-    check_written(Store.open(store), out)
-    for other in others:
-        Written.read(Path(other))
 
 
 def _sentence(error: ValidationError) -> str:

@@ -8,7 +8,6 @@ from flows.checks import check_written
 from flows.cluster import open_cluster
 from flows.parameters import Compute, Selecting
 from tasks.report import write_page
-from tasks.reporting.written import Written
 from tasks.store.store import Store
 
 
@@ -28,10 +27,8 @@ def report(
         compute: where the work is done.
     """
     opened = Store.open(store)
-    written = check_written(opened, out)
+    written = check_written(opened, out, others or [])
     folders = [Path(other) for other in others or []]
-    for folder in folders:
-        Written.read(folder)
     choice = Selecting(**written.run["parameters"]["selecting"]).choice()
     with open_cluster(compute) as cluster:
         write_page(opened, choice, Path(out).resolve(), folders, compute.device, cluster)

@@ -20,6 +20,7 @@ from prefect.artifacts import (
 )
 
 from tasks.embedding.simclr import CHECKPOINT
+from tasks.errors import UsageError
 from tasks.evidence import gather_evidence
 from tasks.export import images_before, remove_stale
 from tasks.jobs.train import Trained
@@ -178,19 +179,18 @@ def standing_result(
     if parameters["selecting"]["name"] is None:
         return None
     try:
-        run = json.loads((out / "run.json").read_text())
-        metrics = json.loads((out / "metrics.json").read_text())
-        files = pq.read_table(out / "selection.parquet", columns=["file"])["file"].to_pylist()
-    except (OSError, ValueError, pa.ArrowException):
+        written = Written.read(out)
+    except UsageError:
         return None
+    run = written.run
     same = run.get("corpus") == store.read_catalogue().state() and all(
         run["parameters"].get(name) == parameters[name]
         for name in ("store", "selecting", "picture")
     )
-    there = all((out / file).is_file() for file in [*(file for file in files if file), PAGE])
+    there = all((out / file).is_file() for file in [*written.selection["file"].dropna(), PAGE])
     if not same or run["failures"] or not there:
         return None
-    return {"run": run | {"nothing_new": True}, "metrics": metrics}
+    return {"run": run | {"nothing_new": True}, "metrics": written.metrics}
 
 
 def show_quarantined(videos: Sequence[Video]) -> None:
