@@ -45,10 +45,11 @@ def test_large_store(tmp_path: Path) -> None:
 
 
 def test_ingest(tmp_path: Path) -> None:
-    options = ["--minutes", "0.05", "--studies", "today", "--videos", str(tmp_path)]
+    options = ["--minutes", "0.05", "--studies", "long", "today", "--videos", str(tmp_path)]
     report = run("ingest.py", *options, out=tmp_path / "out.json")
-    today = report["today"]
-    assert today["coreframe"]["ratio"] > 0
+    long, today = report["long"], report["today"]
+    assert long["coreframe"]["frames"] == long["PyAV"]["frames"] == 75
+    assert long["coreframe"]["ratio"] > 0
     assert today["coreframe"]["frames"] == today["the script of today"]["frames"] == 75
     assert today["coreframe"]["written_bytes"] > 0
 
