@@ -2,11 +2,14 @@
 
 import io
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from dask.distributed import Client
 from PIL import Image
 
@@ -32,6 +35,19 @@ FRAME_PX = 192
 
 IMAGES_PER_JOB = 32
 
+THUMBNAILS = "thumbnails.parquet"
+"""In an output folder: the small pictures, so that a report made again decodes no image."""
+
+THUMBNAILS_SCHEMA = pa.schema(
+    {
+        "file": pa.string(),
+        "side_px": pa.int32(),
+        "file_bytes": pa.int64(),
+        "file_mtime_ns": pa.int64(),
+        "webp": pa.binary(),
+    }
+)
+
 
 def side_px(count: int) -> int:
     """The longer side of the small pictures of so many chosen units."""
@@ -41,7 +57,9 @@ def side_px(count: int) -> int:
 def small_pictures(
     client: Client, out: Path, files: pd.Series, known: Mapping[str, bytes] = MappingProxyType({})
 ) -> tuple[dict[str, bytes], int]:
-    """Make small WebP pictures of images in an output folder, as many as PICTURES_BYTES hold.
+    """Give small WebP pictures of images in an output folder, as many as PICTURES_BYTES hold.
+
+    Those that ``thumbnails.parquet`` has of the files as they are now are taken from there.
 
     Args:
         client: of the cluster.
@@ -54,6 +72,7 @@ def small_pictures(
     """
     there = [str(file) for file in files if isinstance(file, str)]
     side = side_px(len(there))
+    known = _kept(out, side) | dict(known)
     lacking = [
         str(out / file) for file in there[: PICTURES_BYTES // LEAST_BYTES] if file not in known
     ]
@@ -80,6 +99,35 @@ def small_pictures(
         if picture is not None:
             pictures[str(file)] = picture
     return pictures, len(files)
+
+
+def keep_pictures(path: Path, out: Path, pictures: Mapping[str, bytes], side_px: int) -> None:
+    """Write small pictures of an output folder's images, by file, as THUMBNAILS_SCHEMA says."""
+    states = [(out / file).stat() for file in pictures]
+    table = {
+        "file": list(pictures),
+        "side_px": [side_px] * len(pictures),
+        "file_bytes": [state.st_size for state in states],
+        "file_mtime_ns": [state.st_mtime_ns for state in states],
+        "webp": list(pictures.values()),
+    }
+    pq.write_table(pa.table(table, THUMBNAILS_SCHEMA), path, compression="none")
+
+
+def _kept(out: Path, side_px: int) -> dict[str, bytes]:
+    """Those of the right size whose files have not changed since."""
+    try:
+        table = pq.read_table(out / THUMBNAILS, schema=THUMBNAILS_SCHEMA).to_pylist()
+    except (OSError, ValueError, pa.ArrowException):  # not there, or not ours: they are made again
+        return {}
+    found = {}
+    for one in table:
+        with suppress(OSError):
+            state = (out / one["file"]).stat()
+            now = (side_px, state.st_size, state.st_mtime_ns)
+            if now == (one["side_px"], one["file_bytes"], one["file_mtime_ns"]):
+                found[one["file"]] = one["webp"]
+    return found
 
 
 def pictures_of_frames(store: Store, rows: np.ndarray, side_px: int) -> dict[int, Image.Image]:

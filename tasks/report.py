@@ -24,7 +24,7 @@ from tasks.errors import UsageError
 from tasks.evidence import gather_evidence
 from tasks.export import images_before, remove_stale
 from tasks.jobs.train import Trained
-from tasks.pictures import small_pictures
+from tasks.pictures import THUMBNAILS, keep_pictures, side_px, small_pictures
 from tasks.reporting.facts import LISTED, PAGE, PLOTS, verdict
 from tasks.reporting.markdown import report_markdown
 from tasks.reporting.tables import comparison
@@ -104,7 +104,7 @@ def write_page(
     cluster: str,
     small: Mapping[str, bytes] = MappingProxyType({}),
 ) -> None:
-    """Write ``report.html`` and ``plots/`` of what an output folder holds.
+    """Write ``report.html``, ``plots/`` and ``thumbnails.parquet`` of an output folder.
 
     Args:
         store: what was selected from.
@@ -126,6 +126,8 @@ def write_page(
     evidence = gather_evidence(
         store, choice, written.selection, fixed_rate, out, device, cluster, small
     )
+    side = side_px(int(written.units["file"].count()))
+    _replace(out / THUMBNAILS, lambda path: keep_pictures(path, out, evidence.images, side))
     with Client(cluster) as client:
         shown = [
             page.Other(

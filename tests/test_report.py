@@ -25,6 +25,7 @@ from flows.parameters import Compute, Corpus, Ingestion, Picture, Selecting, com
 from flows.reporting import report
 from flows.selection import select
 from tasks.errors import UsageError
+from tasks.pictures import THUMBNAILS
 from tasks.store.store import Store
 from tests.stores import make_store
 
@@ -57,6 +58,7 @@ def folder(
             compute=compute,
         )
         shutil.copytree(folder / "out", folder / "as-curated")
+        (folder / "out" / THUMBNAILS).unlink()  # made of the images again, they are the same
         report(store=store, out=str(folder / "out"), compute=compute)
         shutil.copytree(folder / "out", folder / "again")
         other = str(folder / "other")
@@ -64,6 +66,7 @@ def folder(
         ten = Selecting(n_samples=10)
         select(store=store, out=other, selecting=ten, picture=picture, compute=compute)
         shutil.copytree(other, folder / "other-as-selected")
+        (folder / "other" / THUMBNAILS).unlink()
         report(store=store, out=other, compute=compute)
         report(store=store, out=str(folder / "out"), others=[other], compute=compute)
         with get_client(sync_client=True) as client:
