@@ -33,7 +33,6 @@ SETTINGS = {
     "distributed.deploy.lost-worker-timeout": "1 day",
     # Workers hold what they run and no queue: a dying one takes no innocent job with it.
     "distributed.scheduler.worker-saturation": 1.0,
-    "distributed.logging.distributed": "error",
     # Dask's profiler looks at all threads every 10 ms through sys._current_frames(), which can
     # deadlock a process under CPython 3.11 (seen here); nobody reads its profiles.
     "distributed.worker.profile.enabled": False,
@@ -49,6 +48,12 @@ SETTINGS = {
 }
 
 WORKER_ENVIRONMENT = "distributed.nanny.pre-spawn-environ"
+
+LOGGING = {
+    # What goes wrong in a job comes back with it. What a worker itself says at this level is the
+    # traceback of a heartbeat that met a closing scheduler (one demo of a few here).
+    "DASK_DISTRIBUTED__LOGGING": repr({"distributed": "error", "distributed.worker": "critical"}),
+}
 
 MALLOC = {
     # Every thread's own arena keeps memory of its own; one thread of a worker does the work.
@@ -171,7 +176,7 @@ def _environment(threads: int) -> dict[str, Any]:
     """What workers start with."""
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
     return {f"{WORKER_ENVIRONMENT}.{name}": threads for name in names} | {
-        f"{WORKER_ENVIRONMENT}.{name}": size for name, size in MALLOC.items()
+        f"{WORKER_ENVIRONMENT}.{name}": value for name, value in (MALLOC | LOGGING).items()
     }
 
 

@@ -1,4 +1,5 @@
 import asyncio
+import logging
 import os
 import threading
 import warnings
@@ -10,7 +11,7 @@ import psutil
 import pytest
 import torch
 import yaml
-from dask.distributed import Client, Nanny, Worker
+from dask.distributed import Client, Nanny, Worker, WorkerPlugin
 
 from flows.cluster import open_cluster
 from flows.parameters import Compute
@@ -59,6 +60,21 @@ def test_workers_that_do_not_close_are_ended(monkeypatch: pytest.MonkeyPatch) ->
         workers = [psutil.Process(pid) for pid in client.run(os.getpid).values()]
     _, alive = psutil.wait_procs(workers, timeout=10)
     assert not alive
+
+
+def test_workers_that_close_do_not_tell_of_a_closed_scheduler(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    class Loud(WorkerPlugin):
+        def teardown(self, worker: Worker) -> None:
+            logging.getLogger("distributed.worker").error("no scheduler any more")
+            logging.getLogger("distributed.nanny").error("something else")
+
+    with open_cluster(Compute(workers=2, device="cpu")) as cluster, Client(cluster) as client:
+        client.register_plugin(Loud())
+    said = capfd.readouterr().err
+    assert said.count("something else") == 2
+    assert "no scheduler" not in said
 
 
 def test_what_all_workers_need_is_sent_without_a_warning() -> None:
