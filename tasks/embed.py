@@ -86,7 +86,9 @@ def embed_frames(
         def parts(videos: Sequence[Video]) -> Iterator[PartJob]:
             ordered = sorted(videos, key=lambda video: video.first_row)
             many = workers(client)
-            for segments in plan_parts(ordered, many, lambda video: _seekable(store, video)):
+            for segments in plan_parts(
+                ordered, many, sampling, lambda video: store.read_index(video.fingerprint)
+            ):
                 yield PartJob(store.path, segments, sampling, crop, embedder, stall_limit_s)
 
         def embed(videos: Sequence[Video]) -> set[int]:
@@ -229,11 +231,6 @@ class _Parts:
 
     def _futures(self, block: BlockJob) -> list[Future]:
         return [future for part in self._of_block[block.block] for future in part.futures]
-
-
-def _seekable(store: Store, video: Video) -> bool:
-    """Whether decoding may start at keyframes; only what is noted as odd may not."""
-    return not video.note or store.read_index(video.fingerprint).seekable
 
 
 def _count(

@@ -114,7 +114,7 @@ def test_cutting_into_parts_changes_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     one, _ = ingest([corpus], tmp_path / "one", cluster, every=every)
-    for name in ("LEAST", "MOST", "UNSEEKABLE"):
+    for name in ("MOST", "UNSEEKABLE"):
         monkeypatch.setattr(f"tasks.jobs.embed.{name}_PART_FRAMES", frames)
     other, counts = ingest([corpus], tmp_path / "other", cluster, every=every, block_rows=16)
     assert same(one, other)
@@ -141,7 +141,6 @@ def test_a_neural_embedder_s_vectors_do_not_depend_on_the_cut(
     vectors = content(one)[1]
     assert len(np.unique(vectors, axis=0)) > len(vectors) / 2
     monkeypatch.setattr("tasks.jobs.embed.MOST_PART_FRAMES", 5)
-    monkeypatch.setattr("tasks.jobs.embed.LEAST_PART_FRAMES", 5)
     other, _ = ingest([corpus], tmp_path / "other", cluster, block_rows=7, **settings)
     assert same(one, other)
     _, counts = ingest(
@@ -168,8 +167,7 @@ def test_threads_of_one_worker_share_an_embedder(
 ) -> None:
     """As a GPU's worker has them: one for each core that it may decode with."""
     one, _ = ingest([corpus], tmp_path / "one", cluster)
-    for name in ("LEAST", "MOST"):
-        monkeypatch.setattr(f"tasks.jobs.embed.{name}_PART_FRAMES", 10)
+    monkeypatch.setattr("tasks.jobs.embed.MOST_PART_FRAMES", 10)
     made = []
     original = DescriptorEmbedder.__init__
 

@@ -37,25 +37,19 @@ class Sampling:
         return np.arange(0, len(index), self.every, dtype=np.int64)
 
 
-def at_keyframe(index: VideoIndex, positions: np.ndarray, place: int, slack: int) -> int:
-    """Where to cut a video without decoding any frame on both sides, near a place.
+def gop_starts(index: VideoIndex, positions: np.ndarray) -> np.ndarray:
+    """Where a video can be cut without decoding any frame on both sides.
 
     Args:
         index: of the video.
         positions: (rows,) those of its sampled frames.
-        place: among these, or their number.
-        slack: places by which the cut may move forward.
 
     Returns:
-        The first place from ``place`` on, and within less than ``slack``, whose frame lies behind
-        another keyframe than the one before it; else ``place``.
+        (c,) int64 ascending places among these, but the first, whose frames lie behind another
+        keyframe than the one before.
     """
-    if place == 0 or slack == 0:
-        return place
-    near = positions[place - 1 : place + slack]
-    behind = np.searchsorted(np.flatnonzero(index.key), near, side="right")
-    cuts = np.flatnonzero(np.diff(behind))
-    return place + int(cuts[0]) if len(cuts) else place
+    behind = np.searchsorted(np.flatnonzero(index.key), positions, side="right")
+    return np.flatnonzero(np.diff(behind)) + 1
 
 
 def _at_rate(index: VideoIndex, fps: Fraction) -> np.ndarray:
