@@ -20,7 +20,6 @@ from tasks.store.catalogue import Video
 from tasks.video.index import VideoIndex
 from tasks.video.sampling import Sampling, gop_starts
 
-
 PX = 1280 * 720 + FRAME_PX
 
 

@@ -404,15 +404,15 @@ def plan_parts(
         sampling: which frames are rows.
         index_of: gives the index of a video; asked only of one that is to be cut.
     """
-    left_px = sum(video.frame_count * _frame_px(video) + FILE_PX for video in videos)
+    left_px: float = sum(video.frame_count * _frame_px(video) + FILE_PX for video in videos)
     part: list[Segment] = []
-    part_px = part_frames = 0
+    part_px = part_frames = 0.0
     for video in videos:
         frame_px, frames_per_row = _frame_px(video), video.frame_count / max(1, video.rows)
         cuts: _Cuts | None = None
         start = 0
         while start < video.rows:
-            share_px = max(LEAST_PART_PX, left_px // (LEFT_PER_WORKER * workers))
+            share_px = max(LEAST_PART_PX, left_px / (LEFT_PER_WORKER * workers))
             frames = (video.rows - start) * frames_per_row
             pieces = round(frames / min(share_px / frame_px, MOST_PART_FRAMES))
             stop = video.rows
@@ -424,7 +424,7 @@ def plan_parts(
             too_much = part_px + work_px > share_px or part_frames + span > MOST_PART_FRAMES
             if part and too_much:
                 yield tuple(part)
-                part, part_px, part_frames = [], 0, 0
+                part, part_px, part_frames = [], 0.0, 0.0
             part.append(_segment(video, start, stop))
             part_px, part_frames = part_px + work_px, part_frames + span
             left_px -= work_px
