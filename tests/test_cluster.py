@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import logging
 import os
 import threading
@@ -48,6 +49,13 @@ def test_a_worker_that_dies_while_logs_are_arranged_ends_nothing(
         monkeypatch.undo()
         with Client(cluster) as client:
             assert client.submit(abs, -1).result(timeout=60) == 1
+
+
+def test_garbage_of_before_is_not_searched_while_a_cluster_is_open() -> None:
+    before = gc.get_freeze_count()
+    with open_cluster(Compute(workers=1, device="cpu")):
+        assert gc.get_freeze_count() > before + 10_000
+    assert gc.get_freeze_count() == 0
 
 
 def test_workers_that_do_not_close_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
