@@ -1,33 +1,18 @@
 """The ``coreframe`` command: wrong use is one sentence and status 2; a run leaves whole outputs."""
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from tests.commands import coreframe, coreframe_each
 from tests.datasets.selections import make_selection
 from tests.stores import make_store
 from tests.videos import Recipe, make, make_audio
-
-
-def coreframe(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
-    environment["PREFECT_HOME"] = str(cwd / "prefect")
-    return subprocess.run(
-        [str(Path(sys.executable).with_name("coreframe")), *map(str, arguments)],
-        cwd=cwd,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -115,12 +100,54 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("case", WRONG)
-def test_wrong_use_is_one_sentence_and_status_two(case: str, folder: Path) -> None:
-    arguments, sentence = WRONG[case]
-    defaults = [] if "--out" in arguments else ["--out", "out"]
-    defaults += [] if "--store" in arguments else ["--store", "store"]
-    result = coreframe("curate", *arguments, *defaults, cwd=folder)
+WRONG_ELSEWHERE = {
+    "select": [(["--store", "nowhere"], "no store at nowhere")],
+    "train": [
+        (["--store", "nowhere"], "no store at nowhere"),
+        (["--max-epochs", "0"], "--max-epochs 0: "),
+        (["--batch-size", "1"], "--batch-size 1: "),
+        (["--input-size", "16"], "--input-size 16: "),
+        (["--checkpoint", "nowhere"], "nowhere (not found): make one with `coreframe train"),
+        (["--out", "file"], "cannot write the output folder file"),
+    ],
+    "report": [
+        (["--store", "nowhere"], "no store at nowhere"),
+        (["--out", "empty"], "no selection in empty"),
+        (["--workers", "0"], "--workers 0: "),
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def refused(folder: Path) -> dict[tuple[str, str], subprocess.CompletedProcess[str]]:
+    """What the command answers to each of them."""
+    make_store(folder / "made", np.eye(4, dtype=np.int16) * 4000, [4])
+    every = {("curate", case): arguments for case, (arguments, _) in WRONG.items()}
+    for command, cases in WRONG_ELSEWHERE.items():
+        every |= {(command, sentence): arguments for arguments, sentence in cases}
+    complete = []
+    for (command, _), arguments in every.items():
+        store = "store" if command == "curate" else "made"
+        out = "empty" if command == "report" else "out"
+        defaults = [] if "--out" in arguments else ["--out", out]
+        defaults += [] if "--store" in arguments else ["--store", store]
+        complete.append([command, *arguments, *defaults])
+    return dict(zip(every, coreframe_each(complete, folder), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("command", "case", "sentence"),
+    [("curate", case, sentence) for case, (_, sentence) in WRONG.items()]
+    + [(name, one, one) for name, cases in WRONG_ELSEWHERE.items() for _, one in cases],
+)
+def test_wrong_use_is_one_sentence_and_status_two(
+    command: str,
+    case: str,
+    sentence: str,
+    refused: dict[tuple[str, str], subprocess.CompletedProcess[str]],
+    folder: Path,
+) -> None:
+    result = refused[command, case]
     assert result.returncode == 2, result.stderr
     assert result.stdout == ""
     assert result.stderr.startswith("coreframe: ")
@@ -130,54 +157,10 @@ def test_wrong_use_is_one_sentence_and_status_two(case: str, folder: Path) -> No
     assert not (folder / "prefect").exists()  # no server was started to find this out
 
 
-def test_select_and_info_need_a_store(folder: Path) -> None:
-    for arguments in (["select", "--out", "out"], ["info"]):
-        result = coreframe(*arguments, "--store", "nowhere", cwd=folder)
-        assert (result.returncode, result.stderr.count("\n")) == (2, 1)
-        assert "no store at nowhere" in result.stderr
-
-
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
-        (["--store", "nowhere"], "no store at nowhere"),
-        (["--max-epochs", "0"], "--max-epochs 0: "),
-        (["--batch-size", "1"], "--batch-size 1: "),
-        (["--input-size", "16"], "--input-size 16: "),
-        (["--checkpoint", "nowhere"], "nowhere (not found): make one with `coreframe train"),
-        (["--out", "file"], "cannot write the output folder file"),
-    ],
-)
-def test_wrong_training_is_one_sentence_and_status_two(
-    arguments: list[str], sentence: str, folder: Path, tmp_path: Path
-) -> None:
-    make_store(tmp_path / "store", np.eye(4, dtype=np.int16) * 4000, [4])
-    defaults = [] if "--out" in arguments else ["--out", "model"]
-    defaults += [] if "--store" in arguments else ["--store", tmp_path / "store"]
-    result = coreframe("train", *arguments, *defaults, cwd=folder)
-    assert (result.returncode, result.stdout, result.stderr.count("\n")) == (2, "", 1)
-    assert sentence in result.stderr
-    assert not (folder / "prefect").exists()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
-        (["--store", "nowhere"], "no store at nowhere"),
-        (["--out", "empty"], "no selection in empty"),
-        (["--workers", "0"], "--workers 0: "),
-    ],
-)
-def test_wrong_reporting_is_one_sentence_and_status_two(
-    arguments: list[str], sentence: str, folder: Path, tmp_path: Path
-) -> None:
-    make_store(tmp_path / "store", np.eye(4, dtype=np.int16) * 4000, [4])
-    defaults = [] if "--out" in arguments else ["--out", "empty"]
-    defaults += [] if "--store" in arguments else ["--store", tmp_path / "store"]
-    result = coreframe("report", *arguments, *defaults, cwd=folder)
-    assert (result.returncode, result.stdout, result.stderr.count("\n")) == (2, "", 1)
-    assert sentence in result.stderr
-    assert not (folder / "prefect").exists()
+def test_info_needs_a_store(folder: Path) -> None:
+    result = coreframe("info", "--store", "nowhere", cwd=folder)
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+    assert "no store at nowhere" in result.stderr
 
 
 def test_help_lists_the_commands(folder: Path) -> None:

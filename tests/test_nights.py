@@ -73,12 +73,15 @@ def test_killed_at_20_moments_ends_like_one_left_alone(
             with log.open("w") as errors:
                 process = subprocess.Popen(command, cwd=ROOT, stderr=errors)
             moment = time.monotonic() + rng.uniform(1.5, 7)
-            while time.monotonic() < moment and process.poll() is None:
+            worker_dies = rng.random() < 0.4
+            while process.poll() is None and (
+                time.monotonic() < moment or (worker_dies and not workers_of(process.pid))
+            ):
                 time.sleep(0.01)
             if process.poll() is not None:
                 break
             workers = workers_of(process.pid)
-            if rng.random() < 0.4 and workers:
+            if worker_dies and workers:
                 with suppress(psutil.NoSuchProcess):
                     rng.choice(workers).send_signal(signal.SIGKILL)
                 killed["worker"] += 1

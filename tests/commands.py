@@ -1,0 +1,93 @@
+"""Run the ``coreframe`` command as a person does, and many times where it only has to refuse."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def environment(cwd: Path) -> dict[str, str]:
+    """One in which Prefect has its home under the given folder."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
+    return kept | {"PREFECT_HOME": str(cwd / "prefect")}
+
+
+def coreframe(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(Path(sys.executable).with_name("coreframe")), *map(str, arguments)],
+        cwd=cwd,
+        env=environment(cwd),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def coreframe_each(
+    every: Sequence[Sequence[object]], cwd: Path
+) -> list[subprocess.CompletedProcess[str]]:
+    """Run it once with each list of arguments, one after the other.
+
+    All are forks of one process that has imported what the command needs to refuse something,
+    which otherwise takes two seconds each time.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        request = {"folder": folder, "every": [[str(one) for one in some] for some in every]}
+        subprocess.run(
+            [sys.executable, "-m", "tests.commands"],
+            cwd=cwd,
+            env=environment(cwd) | {"PYTHONPATH": str(Path(__file__).parents[1])},
+            input=json.dumps(request),
+            text=True,
+            timeout=300,
+            check=True,
+        )
+        return [
+            subprocess.CompletedProcess(
+                some,
+                int(Path(folder, f"{number}.status").read_text()),
+                Path(folder, f"{number}.out").read_text(),
+                Path(folder, f"{number}.err").read_text(),
+            )
+            for number, some in enumerate(request["every"])
+        ]
+
+
+def main() -> None:
+    """Answer the request on standard input with files in the folder that it names."""
+    from flows import cli
+
+    os.environ |= {name: os.environ.get(name, value) for name, value in cli.SETTINGS.items()}
+    import flows.checks  # noqa: F401 - for the forks
+
+    request = json.load(sys.stdin)
+    for number, arguments in enumerate(request["every"]):
+        place = Path(request["folder"], str(number))
+        child = os.fork()
+        if child == 0:
+            for stream, name in ((1, "out"), (2, "err")):
+                opened = os.open(f"{place}.{name}", os.O_CREAT | os.O_WRONLY)
+                os.dup2(opened, stream)
+            sys.argv = ["coreframe", *arguments]
+            status: object = 1
+            try:
+                cli.main()
+                status = 0
+            except SystemExit as ended:
+                status = ended.code
+            except BaseException:
+                traceback.print_exc()
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status if isinstance(status, int) else 1)  # no tidying up, which takes long
+        _, wait_status = os.waitpid(child, 0)
+        Path(f"{place}.status").write_text(str(os.waitstatus_to_exitcode(wait_status)))
+
+
+if __name__ == "__main__":
+    main()
