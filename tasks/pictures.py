@@ -16,6 +16,7 @@ from PIL import Image
 from tasks.dispatch import run_jobs
 from tasks.jobs.pictures import FrameJob, ImageJob, shrink_frames, shrink_images
 from tasks.store.catalogue import Video
+from tasks.store.fingerprint import fingerprint
 from tasks.store.store import Store
 from tasks.video.pixels import Crop
 
@@ -42,8 +43,7 @@ THUMBNAILS_SCHEMA = pa.schema(
     {
         "file": pa.string(),
         "side_px": pa.int32(),
-        "file_bytes": pa.int64(),
-        "file_mtime_ns": pa.int64(),
+        "fingerprint": pa.string(),
         "webp": pa.binary(),
     }
 )
@@ -103,12 +103,10 @@ def small_pictures(
 
 def keep_pictures(path: Path, out: Path, pictures: Mapping[str, bytes], side_px: int) -> None:
     """Write small pictures of an output folder's images, by file, as THUMBNAILS_SCHEMA says."""
-    states = [(out / file).stat() for file in pictures]
     table = {
         "file": list(pictures),
         "side_px": [side_px] * len(pictures),
-        "file_bytes": [state.st_size for state in states],
-        "file_mtime_ns": [state.st_mtime_ns for state in states],
+        "fingerprint": [fingerprint(str(out / file)) for file in pictures],
         "webp": list(pictures.values()),
     }
     pq.write_table(pa.table(table, THUMBNAILS_SCHEMA), path, compression="none")
@@ -123,9 +121,8 @@ def _kept(out: Path, side_px: int) -> dict[str, bytes]:
     found = {}
     for one in table:
         with suppress(OSError):
-            state = (out / one["file"]).stat()
-            now = (side_px, state.st_size, state.st_mtime_ns)
-            if now == (one["side_px"], one["file_bytes"], one["file_mtime_ns"]):
+            path = str(out / one["file"])
+            if one["side_px"] == side_px and one["fingerprint"] == fingerprint(path):
                 found[one["file"]] = one["webp"]
     return found
 

@@ -43,6 +43,11 @@ def test_kept_pictures_are_used_while_their_files_are_as_they_were(
     made = small_pictures(client, out, FILES)
     assert made == (pictures_of(out), 3)
     keep_pictures(out / THUMBNAILS, out, made[0], SIDE)
+    bytes_before = (out / THUMBNAILS).read_bytes()
+    for file in FILES:
+        (out / file).touch()  # the same content at another time is the same
+    keep_pictures(out / THUMBNAILS, out, made[0], SIDE)
+    assert (out / THUMBNAILS).read_bytes() == bytes_before
     with monkeypatch.context() as patch:
         patch.setattr("tasks.jobs.pictures.small_picture", lambda *_: b"made again")
         assert small_pictures(client, out, FILES) == made
