@@ -72,7 +72,7 @@ def small_pictures(
     """
     there = [str(file) for file in files if isinstance(file, str)]
     side = side_px(len(there))
-    known = _kept(out, side) | dict(known)
+    known = _kept(out, side, {file for file in there if file not in known}) | dict(known)
     lacking = [
         str(out / file) for file in there[: PICTURES_BYTES // LEAST_BYTES] if file not in known
     ]
@@ -112,17 +112,18 @@ def keep_pictures(path: Path, out: Path, pictures: Mapping[str, bytes], side_px:
     pq.write_table(pa.table(table, THUMBNAILS_SCHEMA), path, compression="none")
 
 
-def _kept(out: Path, side_px: int) -> dict[str, bytes]:
-    """Those of the right size whose files have not changed since."""
+def _kept(out: Path, side_px: int, wanted: set[str]) -> dict[str, bytes]:
+    """Those of the right size, of the files asked for, whose files have not changed since."""
     try:
         table = pq.read_table(out / THUMBNAILS, schema=THUMBNAILS_SCHEMA).to_pylist()
     except (OSError, ValueError, pa.ArrowException):  # not there, or not ours: they are made again
         return {}
     found = {}
     for one in table:
+        if one["side_px"] != side_px or one["file"] not in wanted:
+            continue
         with suppress(OSError):
-            path = str(out / one["file"])
-            if one["side_px"] == side_px and one["fingerprint"] == fingerprint(path):
+            if one["fingerprint"] == fingerprint(str(out / one["file"])):
                 found[one["file"]] = one["webp"]
     return found
 

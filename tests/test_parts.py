@@ -4,6 +4,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -121,6 +122,13 @@ def test_parts_leave_work_for_all_to_the_end(frames: list[int], workers: int) ->
         assert frames_of(part, 1) <= 1.5 * share + 25
         left -= frames_of(part, 1)
     assert left == 0
+
+
+@pytest.mark.parametrize("workers", [1, 2, 7])
+def test_long_videos_occupy_all_workers(workers: int) -> None:
+    _, parts = planned([index_of(30_000, 25)], 15, workers)
+    assert len(parts) >= 30_000 // MOST_PART_FRAMES
+    assert len(parts) >= 8 * workers
 
 
 def test_small_pictures_make_parts_of_more_frames_and_files_cost_too() -> None:
