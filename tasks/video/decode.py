@@ -30,6 +30,9 @@ SEEK_GAP_FRAMES = 12
 """Seek ahead to a wanted frame's keyframe only over at least this many unwanted frames: a seek
 empties the decoder's pipeline, which costs about as much as decoding a few frames."""
 
+HANDED_OVER = 16
+"""Items that a thread hands to another together: to wake it for each costs both."""
+
 SKIPPING_DECODERS = {"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "vc1"}
 """Those of libavcodec that can be told, packet by packet, to pass over a frame that no other
 refers to. (libdav1d is told once and for all.)"""
@@ -250,28 +253,35 @@ def ahead(items: Iterator[T], depth: int) -> Iterator[T]:
     """Run an iterator in a thread of its own, at most ``depth`` items ahead of its consumer.
 
     Decoding releases the interpreter lock, so it overlaps with embedding. An exception in the
-    iterator is raised here; leaving early stops the thread and closes the iterator.
+    iterator is raised here, after the items before it; leaving early stops the thread and closes
+    the iterator.
     """
-    queue: Queue[tuple[str, object]] = Queue(depth)
+    together = max(1, min(HANDED_OVER, depth // 3))
+    room = max(1, depth // together - 2)  # beside those being gathered and those handed over last
+    queue: Queue[tuple[list[T], BaseException | None, bool]] = Queue(room)
     stopped = threading.Event()
 
-    def put(kind: str, value: object) -> bool:
+    def put(some: list[T], error: BaseException | None = None, *, last: bool = False) -> bool:
         while not stopped.is_set():
             try:
-                queue.put((kind, value), timeout=0.1)
+                queue.put((some, error, last), timeout=0.1)
                 return True
             except Full:
                 continue
         return False
 
     def fill() -> None:
+        some: list[T] = []
         try:
             for item in items:
-                if not put("item", item):
-                    break
-            put("end", None)
+                some.append(item)
+                if len(some) == together:
+                    if not put(some):
+                        break
+                    some = []
+            put(some, last=True)
         except BaseException as error:  # handed to the consumer, whatever it is
-            put("error", error)
+            put(some, error, last=True)
         finally:
             close = getattr(items, "close", None)
             if close is not None:
@@ -280,13 +290,12 @@ def ahead(items: Iterator[T], depth: int) -> Iterator[T]:
     thread = threading.Thread(target=fill, name="coreframe-decode", daemon=True)
     thread.start()
     try:
-        while True:
-            kind, value = queue.get()
-            if kind == "end":
-                return
-            if kind == "error":
-                raise value  # type: ignore[misc]
-            yield value  # type: ignore[misc]
+        last = False
+        while not last:
+            some, error, last = queue.get()
+            yield from some
+            if error is not None:
+                raise error
     finally:
         stopped.set()
         thread.join()

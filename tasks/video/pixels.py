@@ -173,23 +173,25 @@ def luminance_and_sharpness(frame: VideoFrame) -> tuple[float, float]:
     stride = max(4, height // MEASURED_LINES)
     here = luma[1 : height - 1 : stride]
     above, below = luma[0 : height - 2 : stride], luma[2:height:stride]
+    # Whole numbers, so that sums are exact however they are ordered. Columns are summed first: that
+    # needs no conversion on the way, and of so few lines no wider numbers.
     wide: Any = np.int16 if 4 * peak < 2**15 else np.int32
+    exact: Any = np.int32 if MEASURED_LINES * (4 * peak) ** 2 < 2**31 else np.int64
     light = total = squares = 0
-    together = max(1, MEASURED_PIXELS // width)
+    together = max(1, min(MEASURED_LINES, MEASURED_PIXELS // width))
     for start in range(0, len(here), together):
         some = slice(start, start + together)
         middle = here[some].astype(wide)
-        bend = 4 * middle[:, 1:-1]
-        bend -= middle[:, :-2]
-        bend -= middle[:, 2:]
-        bend -= above[some, 1:-1]
-        bend -= below[some, 1:-1]
-        # Sums of integers below 2^53 are exact in float64, however the additions are ordered.
-        flat = bend.ravel().astype(np.float64)
-        total += int(flat.sum())
-        # Not a BLAS product: in a decoding thread OpenBLAS was seen to spin for ever.
-        squares += int(np.square(flat, out=flat).sum())
-        light += int(here[some].sum(dtype=np.uint32))
+        bend = 4 * middle
+        # Over the ends of lines too, as one long line: the columns there are left out below.
+        bend.ravel()[1:] -= middle.ravel()[:-1]
+        bend.ravel()[:-1] -= middle.ravel()[1:]
+        bend -= np.add(above[some], below[some], dtype=wide)
+        bends = bend.astype(exact)
+        total += int(bends.sum(axis=0, dtype=exact)[1:-1].sum(dtype=np.int64))
+        bends *= bends
+        squares += int(bends.sum(axis=0, dtype=exact)[1:-1].sum(dtype=np.int64))
+        light += int(middle.sum(axis=0, dtype=np.int32).sum(dtype=np.int64))
     size = len(here) * (width - 2)
     variance = squares / size - (total / size) ** 2
     return light / (len(here) * width) / peak, max(variance, 0.0) ** 0.5 / peak

@@ -1,6 +1,7 @@
 """Whatever way a video is cut, its frames equal one sequential decode's."""
 
 import random
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,27 @@ def test_ahead_gives_all_items_in_order_and_passes_errors_on() -> None:
     assert next(items) == 1
     with pytest.raises(DamagedVideoError, match="here"):
         next(items)
+
+
+@pytest.mark.parametrize("depth", [2, 3, 40, 100])
+def test_ahead_is_at_most_so_many_items_ahead(depth: int) -> None:
+    given = 0
+
+    def source() -> Iterator[int]:
+        nonlocal given
+        while given < 300:
+            given += 1
+            yield given
+
+    apart = []
+    for taken in ahead(source(), depth):
+        for _ in range(20):  # until the thread has gone as far as it may
+            before = given
+            time.sleep(0.001)
+            if given == before:
+                break
+        apart.append(given - taken)
+    assert 1 < max(apart) <= depth
 
 
 def test_leaving_ahead_early_closes_its_source() -> None:
