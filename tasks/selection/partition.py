@@ -31,9 +31,6 @@ DENSE = 0.7
 TRIED = 0.1
 """Share of the rows from whose sketches it is seen whether more are worth being compared."""
 
-PEAK_STEPS = 128
-"""New centers between which it is first looked whether any row matters to the largest distance."""
-
 CENTERS_AT_ONCE = 512
 """New centers taken into account together. More prune worse, fewer take more passes."""
 
@@ -234,12 +231,11 @@ def _assign(part: Partition, vectors: torch.Tensor, curve: bool) -> Partition:
         pairs = sum(size * len(some) for size, some in zip(sizes, targets, strict=True))
         if pairs > DENSE * len(rows) * len(new):  # cells would only cut the product into pieces
             cell_of, targets = torch.zeros_like(cell_of), [torch.arange(len(new), device=device)]
+    distance, owner, pairs = _nearest(part, new, rows, cell_of, targets, len(centers))
     peaks = None
     if curve:
-        idle = part.distance.clone()
-        idle[rows] = 0
-        peaks = torch.full((len(new),), int(idle.max()) if len(idle) else 0, device=device)
-    distance, owner, pairs = _nearest(part, new, rows, cell_of, targets, len(centers), peaks)
+        peaks, formed = _peaks(part, new, distance)
+        pairs += formed
     owning, owner = _renumbered(owner, len(centers), len(new))
     return replace(
         part,
@@ -249,7 +245,7 @@ def _assign(part: Partition, vectors: torch.Tensor, curve: bool) -> Partition:
         centers=centers.add(sketch, vectors, owning),
         pairs=part.pairs + pairs,
         screened=screened,
-        curve=None if peaks is None else peaks.cpu().numpy().astype(np.int32),
+        curve=None if peaks is None else peaks.cpu().numpy(),
     )
 
 
@@ -301,7 +297,6 @@ def _nearest(
     cell_of: torch.Tensor,
     targets: Sequence[torch.Tensor],
     held: int,
-    peaks: torch.Tensor | None,
 ) -> tuple[torch.Tensor, torch.Tensor, int]:
     """The new distances and owners of all rows, and how many distances were formed.
 
@@ -312,7 +307,6 @@ def _nearest(
         cell_of: (r,) int64 cell of each.
         targets: for each cell the new centers that matter.
         held: how many centers there were: the new ones are numbered from here.
-        peaks: raised to the largest distance after each new center, when given.
     """
     distance, owner = part.distance.clone(), part.owner.clone()
     workspace = Workspace(part.vectors.dim, len(new), distance.device)
@@ -333,10 +327,6 @@ def _nearest(
                 before = distance.index_select(0, places)
                 scores = some.scores(workspace.widen(chunk, own_index[tile]), workspace)
                 squared = some.nearest(scores, norms)
-                if peaks is not None:
-                    after = torch.minimum(before, squared)
-                    arrived = new.place[targets[cell]]
-                    _raise_peaks(peaks, arrived, some, scores, norms, before, after)
                 nearer = torch.nonzero(squared < before).flatten()
                 if len(nearer):
                     moved = places.index_select(0, nearer)
@@ -356,50 +346,36 @@ def _renumbered(owner: torch.Tensor, held: int, new: int) -> tuple[torch.Tensor,
     return torch.nonzero(used[held:]).flatten(), number.index_select(0, owner)
 
 
-def _raise_peaks(
-    peaks: torch.Tensor,
-    arrived: torch.Tensor,
-    some: Targets,
-    scores: torch.Tensor,
-    norms: torch.Tensor,
-    before: torch.Tensor,
-    after: torch.Tensor,
-) -> None:
-    """Raise ``peaks[i]`` to the largest distance, among some rows, after new center i.
+def _peaks(part: Partition, new: Targets, distance: torch.Tensor) -> tuple[torch.Tensor, int]:
+    """The largest distance of any row after each new center, and how many distances were formed.
+
+    Only rows matter that were farther than the farthest is in the end: few, since that falls
+    slowly.
 
     Args:
-        peaks: (m,) of all the new centers.
-        arrived: (s,) int64, which of them may change the rows.
-        some: these.
-        scores: (s, n) of the n rows.
-        norms: (n,) int32 squared lengths of the rows.
-        before: (n,) int32 distance without any of them.
-        after: (n,) int32 distance once all have come.
+        part: the partition before the new centers.
+        new: the new centers.
+        distance: (n,) int32 of all rows after all of them.
+
+    Returns:
+        (m,) int32, and the number.
     """
-    peaks.clamp_(min=int(after.max()))
-    # a row that was no farther than others still are at the end raises nothing
-    high = torch.nonzero(before > peaks[arrived.max()]).flatten()
-    if len(high) == 0:
-        return
-    squared = some.squared(scores.index_select(1, high), norms.index_select(0, high))
-    before = before.index_select(0, high)
-    steps = [before.max()[None]]
-    places = torch.argsort(arrived)
-    for part in torch.split(places, PEAK_STEPS):
-        chunk = squared.index_select(0, part)
-        later = torch.minimum(before, chunk.amin(dim=0))
-        end = torch.maximum(later.max(), peaks[arrived[part[-1]]])
-        falling = torch.nonzero(before > end).flatten()
-        if len(falling):
-            nearest = chunk.index_select(1, falling).cummin(dim=0).values
-            highest = torch.minimum(nearest, before[falling]).amax(dim=1)
-            steps.append(torch.maximum(highest, later.max()))
-        else:
-            steps.append(later.max().expand(len(part)))
-        before = later
-    at = torch.cat([arrived.new_zeros(1), arrived[places], arrived.new_tensor([len(peaks)])])
-    after_each = torch.repeat_interleave(torch.cat(steps), torch.diff(at))
-    torch.maximum(peaks, after_each, out=peaks)
+    largest = int(distance.max())
+    peaks = torch.full((len(new),), largest, dtype=torch.int32, device=distance.device)
+    order = torch.argsort(new.place)
+    workspace = Workspace(part.vectors.dim, len(new), distance.device)
+    high = torch.nonzero(part.distance > largest).flatten()
+    for asked, chunk, index in part.vectors.chunks(high):
+        here = high[asked]
+        for tile in tiles(here.device, len(here), part.vectors.dim, len(new)):
+            places = here[tile]
+            norms = part.vectors.norms.index_select(0, places)
+            scores = new.scores(workspace.widen(chunk, index[tile]), workspace)
+            arriving = new.squared(scores, norms).index_select(0, order)
+            nearest = arriving.cummin(dim=0).values
+            held = part.distance.index_select(0, places)
+            torch.maximum(peaks, torch.minimum(nearest, held).amax(dim=1), out=peaks)
+    return peaks, len(high) * len(new)
 
 
 def restored(

@@ -365,26 +365,31 @@ class RowReader:
 
     def block(self, block: int) -> np.ndarray:
         """(rows, dim) int16 lattice of one block."""
-        return self._blocks(block, block + 1)
+        return self._rows(block * self._store.block_rows, (block + 1) * self._store.block_rows)
 
     def __call__(self, rows: np.ndarray) -> np.ndarray:
         """(len(rows), dim) int16 lattice of any rows, in the order asked, some blocks at a time."""
         size, dim = self._store.block_rows, self._store.settings.dim
         together = max(1, READ_VALUES // (size * dim))
         vectors = np.zeros((len(rows), dim), np.int16)
+        if (np.diff(rows) == 1).all():  # side by side, as selection reads them: nothing to look up
+            for start in range(0, len(rows), together * size):
+                some = rows[start : start + together * size]
+                vectors[start : start + len(some)] = self._rows(int(some[0]), int(some[-1]) + 1)
+            return vectors
         blocks = rows // size
         every = np.unique(blocks)
         for run in np.split(every, np.flatnonzero(np.diff(every) > 1) + 1):
             for first in run[::together].tolist():
                 stop = min(first + together, int(run[-1]) + 1)
                 here = np.flatnonzero((blocks >= first) & (blocks < stop))
-                vectors[here] = self._blocks(first, stop)[rows[here] - first * size]
+                some = self._rows(first * size, stop * size)
+                vectors[here] = some[rows[here] - first * size]
         return vectors
 
-    def _blocks(self, first: int, stop: int) -> np.ndarray:
-        size = self._store.block_rows
+    def _rows(self, first: int, stop: int) -> np.ndarray:
         with _understandably(f"{self._store.path}/{EMBEDDINGS}"):
-            return np.asarray(self._array[first * size : stop * size])
+            return np.asarray(self._array[first:stop])
 
 
 def vectors_hash(vectors: np.ndarray) -> str:
