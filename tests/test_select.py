@@ -403,9 +403,11 @@ def test_vectors_that_do_not_fit_are_read_again(
 
     original = StoredUnits.read
 
-    def noted(self: StoredUnits, start: int, stop: int) -> np.ndarray:
+    def noted(
+        self: StoredUnits, start: int, stop: int, into: np.ndarray | None = None
+    ) -> np.ndarray:
         read.append(stop - start)
-        return original(self, start, stop)
+        return original(self, start, stop, into)
 
     with mock.patch.object(StoredUnits, "read", noted):
         expected = select(store, cluster, 60).frames

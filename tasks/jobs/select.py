@@ -46,10 +46,10 @@ class StoredUnits:
     def __reduce__(self) -> tuple:
         return StoredUnits, (self._store, self._rows, self._length)
 
-    def read(self, start: int, stop: int) -> np.ndarray:
+    def read(self, start: int, stop: int, into: np.ndarray | None = None) -> np.ndarray:
         if self._read is None:
             self._read = mean_vectors(RowReader(Store.open(self._store)), self._length)
-        return self._read(self._rows[start:stop])
+        return self._read(self._rows[start:stop], into)
 
 
 Centers = tuple[np.ndarray, np.ndarray]

@@ -12,6 +12,7 @@ import torch
 
 from tasks.lattice import TILE_VALUES, Targets, Workspace, on_device, tiles
 from tasks.selection.centers import Centers, Concerned
+from tasks.selection.rough import LEAST_ROWS, LEAST_TARGETS, Rough, has_matrix_unit
 from tasks.selection.sketch import Sketch
 from tasks.selection.vectors import Vectors
 
@@ -33,6 +34,9 @@ TRIED = 0.1
 
 CENTERS_AT_ONCE = 512
 """New centers taken into account together. More prune worse, fewer take more passes."""
+
+UNPRUNED_AT_ONCE = 2048
+"""As many of them where nothing can be pruned."""
 
 
 @dataclass(frozen=True)
@@ -189,15 +193,18 @@ def assign(
         return replace(part, curve=np.zeros(len(rows), np.int32) if curve else None)
     curves = []
     # Arrivals in large numbers are taken up in growing portions: the first prune for the rest.
-    start, portion = 0, CENTERS_AT_ONCE
-    if part.centers is None:
-        portion = 64
+    # Where nothing could be pruned, it is tried again when there are four times as many.
+    start, portion, try_at = 0, CENTERS_AT_ONCE if part.centers is not None else 64, 0
     while start < len(vectors):
-        some = on_device(vectors[start : start + portion], part.rows.device)
-        part = _assign(part, some, curve)
+        prune = start >= try_at
+        stop = start + (portion if prune else UNPRUNED_AT_ONCE)
+        some = on_device(vectors[start:stop], part.rows.device)
+        part, pruned = _assign(part, some, curve, prune)
         if part.curve is not None:
             curves.append(part.curve)
-        start, portion = start + portion, min(CENTERS_AT_ONCE, 4 * portion)
+        if prune and not pruned and portion == CENTERS_AT_ONCE:
+            try_at = 4 * stop
+        start, portion = stop, min(CENTERS_AT_ONCE, 4 * portion)
     picked = torch.searchsorted(part.rows, on_device(rows, part.rows.device))
     own = part.rows[picked.clamp(max=len(part) - 1)] == on_device(rows, part.rows.device)
     still_open = part.open.clone()
@@ -205,39 +212,52 @@ def assign(
     return replace(part, open=still_open, curve=np.concatenate(curves) if curves else None)
 
 
-def _assign(part: Partition, vectors: torch.Tensor, curve: bool) -> Partition:
+def _assign(
+    part: Partition, vectors: torch.Tensor, curve: bool, prune: bool
+) -> tuple[Partition, bool]:
+    """Take some new centers into account.
+
+    Args:
+        part: the partition.
+        vectors: (m, dim) int16 lattice on its device.
+        curve: note the largest distance after each of them.
+        prune: try to rule out distances.
+
+    Returns:
+        The partition, and whether distances were ruled out.
+    """
     device = part.rows.device
     new = Targets.of(vectors)
     sketch, centers = part.sketch, part.centers
-    screened = part.screened
+    screened, pruned = part.screened, False
+    rows = torch.arange(len(part), device=device)
+    cell_of, targets = torch.zeros_like(rows), [torch.arange(len(new), device=device)]
     if sketch is None or centers is None:
         sketch = _make_sketch(part)
         centers = Centers.none(len(part), sketch, part.vectors.dim, device)
-        rows = torch.arange(len(part), device=device)
-        cell_of, targets = torch.zeros_like(rows), [torch.arange(len(new), device=device)]
-    elif part.rows.device.type not in PRUNING_DEVICES:
-        rows = torch.arange(len(part), device=device)
-        cell_of, targets = torch.zeros_like(rows), [torch.arange(len(new), device=device)]
-    else:
+    elif prune and device.type in PRUNING_DEVICES:
         short = Targets.of(sketch(new.wide.to(torch.int16)))
         found = centers.concerned(sketch, part.owner, part.distance, short)
-        rows, cell_of = found.rows, found.cell
-        targets = [short.place[chosen].sort().values for chosen in found.targets]
         screened += found.screened
         if sketch.short:
-            rows, cell_of, pairs = _screened(part, sketch, found, short)
-            screened += pairs
-        sizes = torch.bincount(cell_of, minlength=len(targets)).tolist()
-        pairs = sum(size * len(some) for size, some in zip(sizes, targets, strict=True))
-        if pairs > DENSE * len(rows) * len(new):  # cells would only cut the product into pieces
-            cell_of, targets = torch.zeros_like(cell_of), [torch.arange(len(new), device=device)]
+            found, formed = _screened(part, sketch, found, short)
+            screened += formed
+        sizes = torch.bincount(found.cell, minlength=len(found.targets)).tolist()
+        left = sum(size * len(some) for size, some in zip(sizes, found.targets, strict=True))
+        if left <= DENSE * len(found.rows) * len(new):
+            cell_of = found.cell
+            targets = [short.place[chosen].sort().values for chosen in found.targets]
+        else:  # cells would only cut the product into pieces
+            cell_of = torch.zeros_like(found.cell)
+        rows = found.rows
+        pruned = left <= DENSE * len(part) * len(new)
     distance, owner, pairs = _nearest(part, new, rows, cell_of, targets, len(centers))
     peaks = None
     if curve:
         peaks, formed = _peaks(part, new, distance)
         pairs += formed
     owning, owner = _renumbered(owner, len(centers), len(new))
-    return replace(
+    part = replace(
         part,
         distance=distance,
         owner=owner,
@@ -247,6 +267,7 @@ def _assign(part: Partition, vectors: torch.Tensor, curve: bool) -> Partition:
         screened=screened,
         curve=None if peaks is None else peaks.cpu().numpy(),
     )
+    return part, pruned
 
 
 def _make_sketch(part: Partition) -> Sketch:
@@ -262,8 +283,8 @@ def _sketch_step(rows: int, dim: int) -> int:
 
 def _screened(
     part: Partition, sketch: Sketch, found: Concerned, short: Targets
-) -> tuple[torch.Tensor, torch.Tensor, int]:
-    """Keep the rows whose sketch is near enough to a new center's, with their cells."""
+) -> tuple[Concerned, int]:
+    """Keep the rows whose sketch is near enough to a new center's; and the distances formed."""
     sketches, norms = part.vectors.sketches(sketch, found.rows)
     cells, order = torch.sort(found.cell, stable=True)
     places = found.rows.index_select(0, order)
@@ -287,7 +308,10 @@ def _screened(
             scores = some.scores(workspace.widen(sketches, own[tile]), workspace)
             torch.amax(scores, dim=0, out=best_own[tile])
     which = order[best > least].sort().values
-    return found.rows.index_select(0, which), found.cell.index_select(0, which), pairs
+    kept = replace(
+        found, rows=found.rows.index_select(0, which), cell=found.cell.index_select(0, which)
+    )
+    return kept, pairs
 
 
 def _nearest(
@@ -308,9 +332,34 @@ def _nearest(
         targets: for each cell the new centers that matter.
         held: how many centers there were: the new ones are numbered from here.
     """
+    dim, device = part.vectors.dim, part.rows.device
     distance, owner = part.distance.clone(), part.owner.clone()
-    workspace = Workspace(part.vectors.dim, len(new), distance.device)
-    pairs = 0
+    norms_of, workspace = part.vectors.norms, Workspace(dim, len(new), device)
+    rough = Rough(dim, len(new)) if has_matrix_unit(device) else None
+    formed = 0
+
+    def compare(
+        some: Targets,
+        number: torch.Tensor,
+        own: torch.Tensor,
+        vectors: torch.Tensor,
+        at: torch.Tensor,
+    ) -> None:
+        """Compare own rows, whose vectors lie at ``at``, with some new centers, so numbered."""
+        nonlocal formed
+        formed += len(some) * len(own)
+        for tile in tiles(device, len(own), dim, len(some)):
+            places = own[tile]
+            before = distance.index_select(0, places)
+            scores = some.scores(workspace.widen(vectors, at[tile]), workspace)
+            squared = some.nearest(scores, norms_of.index_select(0, places))
+            nearer = torch.nonzero(squared < before).flatten()
+            if len(nearer):
+                moved = places.index_select(0, nearer)
+                distance[moved] = squared.index_select(0, nearer)
+                # the first of equal scores is the nearest and earliest, see Targets
+                owner[moved] = number[scores.index_select(1, nearer).max(dim=0).indices]
+
     for asked, chunk, index in part.vectors.chunks(rows):
         cells, order = torch.sort(cell_of[asked], stable=True)
         here, index = rows[asked].index_select(0, order), index.index_select(0, order)
@@ -318,23 +367,15 @@ def _nearest(
         stop = 0
         for cell, size in zip(names.tolist(), sizes.tolist(), strict=True):
             start, stop = stop, stop + size
-            some = new.some(targets[cell])
-            pairs += len(some) * size
-            own, own_index = here[start:stop], index[start:stop]
-            for tile in tiles(own.device, size, part.vectors.dim, len(some)):
-                places = own[tile]
-                norms = part.vectors.norms.index_select(0, places)
-                before = distance.index_select(0, places)
-                scores = some.scores(workspace.widen(chunk, own_index[tile]), workspace)
-                squared = some.nearest(scores, norms)
-                nearer = torch.nonzero(squared < before).flatten()
-                if len(nearer):
-                    moved = places.index_select(0, nearer)
-                    distance[moved] = squared.index_select(0, nearer)
-                    # the first of equal scores is the nearest and earliest, see Targets
-                    which = targets[cell][scores.index_select(1, nearer).max(dim=0).indices]
-                    owner[moved] = (held + new.place[which]).int()
-    return distance, owner, pairs
+            some, number = new.some(targets[cell]), (held + new.place[targets[cell]]).int()
+            own, at = here[start:stop], index[start:stop]
+            if rough is None or size < LEAST_ROWS or len(some) < LEAST_TARGETS:
+                compare(some, number, own, chunk, at)
+                continue
+            norms, before = norms_of.index_select(0, own), distance.index_select(0, own)
+            for group, left in rough.left(some, chunk, at, norms, before):
+                compare(some.some(group), number[group], own[left], chunk, at[left])
+    return distance, owner, formed
 
 
 def _renumbered(owner: torch.Tensor, held: int, new: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -10,6 +10,9 @@ from tasks.lattice import Targets, Workspace, on_device, squared_norms, tiles
 FRONT = 128
 """Candidates whose distances to one another are formed at once."""
 
+REFRESHED = 2048
+"""Candidates at most that are brought up to date at once."""
+
 
 @dataclass(frozen=True)
 class Candidates:
@@ -38,9 +41,11 @@ def pick(
     """Pick greedily: always the candidate with the largest key, of equal ones the lowest row.
 
     Rows outside the candidates can only come nearer, so while the best candidate is above the bar
-    it is the best of all. The same thought is used once more inside: a *front* of the best
+    it is the best of all. The same thought is used twice more inside. A *front* of the best
     candidates is picked from by their distances to one another alone, for as long as it is above
-    the best of the rest; then all candidates are brought up to date in one product.
+    the best of the rest. And a candidate is brought up to date with what was picked only when it
+    would be in the front: what it was before is a bound on what it is (Minoux 1978, "Accelerated
+    greedy algorithms for maximizing submodular set functions").
 
     Args:
         candidates: the candidates.
@@ -56,7 +61,7 @@ def pick(
     taken: list[int] = []
     squared: list[int] = []
     while len(taken) < n:
-        front, rest = state.front(FRONT)
+        front, rest = state.front(FRONT, candidates.bar)
         if len(front) == 0:
             break
         bar = candidates.bar
@@ -112,13 +117,45 @@ class _State:
         self.distance = candidates.distance.astype(np.int64)
         self._vectors = on_device(candidates.vectors, torch.device("cpu"))
         self._norms = squared_norms(self._vectors)
-        self._every = torch.arange(len(self._vectors))
         self._workspace = Workspace(self._vectors.shape[1], FRONT, self._vectors.device)
         self._alive = np.ones(len(self.rows), bool)
+        self._picked: list[int] = []
+        self._seen = np.zeros(len(self.rows), np.int64)
+        """How many of the picks each candidate's distance takes into account."""
         self._rekey()
 
-    def front(self, count: int) -> tuple[np.ndarray, tuple[int, int] | None]:
-        """Places of the best candidates, ascending, and (key, -row) of the best of the others."""
+    def front(
+        self, count: int, bar: tuple[int, int] | None
+    ) -> tuple[np.ndarray, tuple[int, int] | None]:
+        """Places of the best candidates, ascending, and (key, -row) that no other is above.
+
+        They are up to date, but for those below the bar, which are not picked anyway.
+        """
+        least = -1 if bar is None else bar[0]
+        while True:
+            front, rest = self._best(count)
+            if not self._stale(front, least).any():
+                return front, rest
+            most = min(max(count, REFRESHED), len(self.keys))
+            ahead = np.argpartition(self.keys, len(self.keys) - most)[-most:]
+            self._refresh(np.concatenate([front, ahead]), least)
+
+    def _stale(self, places: np.ndarray, least: int) -> np.ndarray:
+        return (self._seen[places] < len(self._picked)) & (self.keys[places] >= max(0, least))
+
+    def _refresh(self, places: np.ndarray, least: int) -> None:
+        places = np.unique(places[self._stale(places, least)])
+        missed = Targets.of(self._vectors[self._picked[self._seen[places].min() :]])
+        every = torch.from_numpy(places)
+        for tile in tiles(every.device, len(every), self._vectors.shape[1], len(missed)):
+            own, at = every[tile], places[tile]
+            wide = self._workspace.widen(self._vectors, own)
+            squared = missed.nearest(missed.scores(wide, self._workspace), self._norms[own])
+            self.distance[at] = np.minimum(self.distance[at], squared.numpy())
+        self._seen[places] = len(self._picked)
+        self._rekey()
+
+    def _best(self, count: int) -> tuple[np.ndarray, tuple[int, int] | None]:
         if len(self.keys) <= count:
             return np.flatnonzero(self.keys >= 0), None
         least = int(np.partition(self.keys, len(self.keys) - count)[-count])
@@ -141,14 +178,8 @@ class _State:
         return norms[:, None] + norms[None, :] - 2 * dots
 
     def take(self, places: list[int], room: dict[int, int] | None) -> None:
-        """Bring all candidates up to date with picks."""
-        picks = Targets.of(self._vectors[places])
-        for tile in tiles(
-            self._vectors.device, len(self._vectors), self._vectors.shape[1], len(picks)
-        ):
-            wide = self._workspace.widen(self._vectors, self._every[tile])
-            squared = picks.nearest(picks.scores(wide, self._workspace), self._norms[tile])
-            np.minimum(self.distance[tile], squared.numpy(), out=self.distance[tile])
+        """Take note of picks."""
+        self._picked += places
         self._alive[places] = False
         if self.video is not None and room is not None:
             full = [video for video in np.unique(self.video[places]).tolist() if room[video] == 0]

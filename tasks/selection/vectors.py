@@ -20,8 +20,14 @@ CHUNK_VALUES = 2**22
 class Source(Protocol):
     """Where vectors come from. It travels between workers instead of them."""
 
-    def read(self, start: int, stop: int) -> np.ndarray:
-        """(stop - start, dim) int16 lattice of the partition's places ``start`` to ``stop``."""
+    def read(self, start: int, stop: int, into: np.ndarray | None = None) -> np.ndarray:
+        """(stop - start, dim) int16 lattice of the partition's places ``start`` to ``stop``.
+
+        Args:
+            start: the first.
+            stop: the one after the last.
+            into: an array to be filled with them, if they are wanted there.
+        """
         ...
 
 
@@ -35,12 +41,16 @@ def mean_vectors(read: Callable[[np.ndarray], np.ndarray], length: int) -> Calla
         length: rows a unit.
     """
 
-    def read_units(units: np.ndarray) -> np.ndarray:
+    def read_units(units: np.ndarray, into: np.ndarray | None = None) -> np.ndarray:
         rows = (units[:, None] + np.arange(length)[None, :]).ravel()
         vectors = read(rows)
         total = vectors.reshape(len(units), length, vectors.shape[1]).sum(axis=1, dtype=np.int64)
         norm = np.sqrt((total**2).sum(axis=1, keepdims=True).astype(np.float64))
-        return np.rint(total / np.maximum(norm, 1) * SCALE).astype(np.int16)
+        means = np.rint(total / np.maximum(norm, 1) * SCALE)
+        if into is None:
+            return means.astype(np.int16)
+        into[:] = means
+        return into
 
     return read if length == 1 else read_units
 
@@ -51,8 +61,11 @@ class Held:
     def __init__(self, vectors: np.ndarray) -> None:
         self._vectors = vectors
 
-    def read(self, start: int, stop: int) -> np.ndarray:
-        return self._vectors[start:stop]
+    def read(self, start: int, stop: int, into: np.ndarray | None = None) -> np.ndarray:
+        if into is None:
+            return self._vectors[start:stop]
+        into[:] = self._vectors[start:stop]
+        return into
 
 
 class Chunk(NamedTuple):
@@ -203,12 +216,16 @@ class Vectors:
     def _load(self, first: int, last: int) -> torch.Tensor:
         """Read the blocks from ``first`` to before ``last``."""
         start, stop = int(self._edges[first]), int(self._edges[last])
-        vectors = on_device(self._source.read(start, stop), self._device)
+        kept = self._kept[start:stop]
+        if self._device.type == "cpu" and last <= self._kept_blocks:
+            self._source.read(start, stop, into=kept.numpy())  # no copy, no fresh memory
+            vectors = kept
+        else:
+            vectors = on_device(self._source.read(start, stop), self._device)
+            kept.copy_(vectors[: len(kept)])
         if not self._read[first:last].all():
             self.norms[start:stop] = squared_norms(vectors)
             self._read[first:last] = True
-            kept = self._kept[start:stop]
-            kept.copy_(vectors[: len(kept)])
         return vectors
 
     def _runs(self, blocks: np.ndarray) -> Iterator[tuple[int, int]]:

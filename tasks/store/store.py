@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import xxhash
 import zarr
+from zarr.buffer.cpu import NDBuffer
 from zarr.codecs import ZstdCodec
 from zarr.codecs.numcodecs import FixedScaleOffset
 from zarr.core.array import AsyncArray
@@ -49,8 +50,11 @@ FRAMES = "frames"
 FILTERED = ("row", "video", "state")
 """Columns of the frames tables by which rows are picked out."""
 
-READ_VALUES = 2**21
+READ_VALUES = 2**22
 """Numbers that are decompressed together, where blocks lie side by side: each read has a cost."""
+
+SCAN_TABLES = 16
+"""Tables of blocks of which the wanted rows are sought together."""
 
 SCAN_THREADS = 2
 """That read frames tables at once: they are many and small, and each thread keeps some memory."""
@@ -295,14 +299,18 @@ class Store:
 
         def read(name: str) -> pa.Table:
             with _understandably(f"{self.path}/{name}"):
-                table = pq.ParquetFile(self._parquet(name)).read(columns=needed, use_threads=False)
+                return pq.ParquetFile(self._parquet(name)).read(columns=needed, use_threads=False)
+
+        def read_some(some: Sequence[str]) -> pa.Table:
+            table = pa.concat_tables([read(name) for name in some])
             return (table if wanted is None else table.filter(wanted(table))).select(columns)
 
         if names is None:
             names = [_frames_name(block) for block in self.committed_blocks()]
         schema = pa.schema([frames_schema.SCHEMA.field(name) for name in columns])
+        groups = [names[start : start + SCAN_TABLES] for start in range(0, len(names), SCAN_TABLES)]
         with ThreadPoolExecutor(SCAN_THREADS) as threads:
-            found = pa.concat_tables([schema.empty_table(), *threads.map(read, names)])
+            found = pa.concat_tables([schema.empty_table(), *threads.map(read_some, groups)])
         frames = found.to_pandas(split_blocks=True, self_destruct=True)
         del found
         pa.default_memory_pool().release_unused()  # or Arrow keeps the most it ever needed
@@ -367,15 +375,19 @@ class RowReader:
         """(rows, dim) int16 lattice of one block."""
         return self._rows(block * self._store.block_rows, (block + 1) * self._store.block_rows)
 
-    def __call__(self, rows: np.ndarray) -> np.ndarray:
-        """(len(rows), dim) int16 lattice of any rows, in the order asked, some blocks at a time."""
+    def __call__(self, rows: np.ndarray, into: np.ndarray | None = None) -> np.ndarray:
+        """(len(rows), dim) int16 lattice of any rows, in the order asked, some blocks at a time.
+
+        Args:
+            rows: which.
+            into: the array that is filled and returned, of just that shape; a new one by default.
+        """
         size, dim = self._store.block_rows, self._store.settings.dim
         together = max(1, READ_VALUES // (size * dim))
-        vectors = np.zeros((len(rows), dim), np.int16)
-        if (np.diff(rows) == 1).all():  # side by side, as selection reads them: nothing to look up
+        vectors = np.zeros((len(rows), dim), np.int16) if into is None else into
+        if (np.diff(rows) == 1).all():  # side by side, as selection reads them: where they belong
             for start in range(0, len(rows), together * size):
-                some = rows[start : start + together * size]
-                vectors[start : start + len(some)] = self._rows(int(some[0]), int(some[-1]) + 1)
+                self._fill(vectors[start : start + together * size], int(rows[start]))
             return vectors
         blocks = rows // size
         every = np.unique(blocks)
@@ -390,6 +402,13 @@ class RowReader:
     def _rows(self, first: int, stop: int) -> np.ndarray:
         with _understandably(f"{self._store.path}/{EMBEDDINGS}"):
             return np.asarray(self._array[first:stop])
+
+    def _fill(self, vectors: np.ndarray, first: int) -> None:
+        with _understandably(f"{self._store.path}/{EMBEDDINGS}"):
+            self._array.get_basic_selection(
+                (slice(first, first + len(vectors)), slice(None)),
+                out=NDBuffer.from_numpy_array(vectors),
+            )
 
 
 def vectors_hash(vectors: np.ndarray) -> str:
