@@ -29,6 +29,9 @@ less time than the many small steps of ruling them out take to start."""
 DENSE = 0.7
 """Share of (row, new center) pairs left above which all are formed."""
 
+DENSE_ROUGH = 0.1
+"""As much where products in bfloat16 are fast: above, to rule pairs out is not tried for a while."""
+
 TRIED = 0.1
 """Share of the rows from whose sketches it is seen whether more are worth being compared."""
 
@@ -250,7 +253,8 @@ def _assign(
         else:  # cells would only cut the product into pieces
             cell_of = torch.zeros_like(found.cell)
         rows = found.rows
-        pruned = left <= DENSE * len(part) * len(new)
+        worthwhile = DENSE_ROUGH if has_matrix_unit(device) else DENSE
+        pruned = left <= worthwhile * len(part) * len(new)
     distance, owner, pairs = _nearest(part, new, rows, cell_of, targets, len(centers))
     peaks = None
     if curve:
