@@ -124,7 +124,7 @@ def selection_stages(
             "stopped_by": selection.stopped_by,
             "selection_passes": selection.passes,
             "distances_formed": selection.pairs,
-            "sketch_distances_formed": selection.screened,
+            "rough_distances_formed": selection.screened,
             "written_files": exported.files,
         },
         "failures": exported.failures,

@@ -52,7 +52,7 @@ class Selection:
     pairs: int
     """Distances formed."""
     screened: int
-    """Distances between sketches formed."""
+    """Distances between sketches, or in bfloat16, formed to save others."""
 
 
 def read_corpus(store: Store, columns: Sequence[str]) -> pd.DataFrame:

@@ -79,7 +79,7 @@ class Picks:
         stopped_by: ``n``, ``min_distance``, ``radius``, ``max_per_video`` or ``exhausted``.
         passes: passes over the corpus that it took.
         pairs: distances that it formed, where the textbook forms len(corpus) * k.
-        screened: distances between short sketches that it formed to save others.
+        screened: distances between short sketches, or in bfloat16, that it formed to save others.
     """
 
     rows: np.ndarray

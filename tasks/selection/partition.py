@@ -30,7 +30,7 @@ DENSE = 0.7
 """Share of (row, new center) pairs left above which all are formed."""
 
 DENSE_ROUGH = 0.1
-"""As much where products in bfloat16 are fast: above, to rule pairs out is not tried for a while."""
+"""The same where products in bfloat16 are fast: above, ruling pairs out is left for a while."""
 
 TRIED = 0.1
 """Share of the rows from whose sketches it is seen whether more are worth being compared."""
@@ -58,7 +58,7 @@ class Partition:
         sketch: what rules out distances; None before the first center.
         centers: the centers so far.
         pairs: (row, center) distances formed so far.
-        screened: distances between sketches formed so far.
+        screened: distances between sketches, or in bfloat16, formed so far.
         curve: (m,) int32, the largest distance in the partition after each of the last m centers;
             None unless asked for.
     """
@@ -255,7 +255,8 @@ def _assign(
         rows = found.rows
         worthwhile = DENSE_ROUGH if has_matrix_unit(device) else DENSE
         pruned = left <= worthwhile * len(part) * len(new)
-    distance, owner, pairs = _nearest(part, new, rows, cell_of, targets, len(centers))
+    distance, owner, pairs, formed = _nearest(part, new, rows, cell_of, targets, len(centers))
+    screened += formed
     peaks = None
     if curve:
         peaks, formed = _peaks(part, new, distance)
@@ -325,8 +326,8 @@ def _nearest(
     cell_of: torch.Tensor,
     targets: Sequence[torch.Tensor],
     held: int,
-) -> tuple[torch.Tensor, torch.Tensor, int]:
-    """The new distances and owners of all rows, and how many distances were formed.
+) -> tuple[torch.Tensor, torch.Tensor, int, int]:
+    """The new distances and owners of all rows; how many distances were formed, how many roughly.
 
     Args:
         part: the partition.
@@ -340,7 +341,7 @@ def _nearest(
     distance, owner = part.distance.clone(), part.owner.clone()
     norms_of, workspace = part.vectors.norms, Workspace(dim, len(new), device)
     rough = Rough(dim, len(new)) if has_matrix_unit(device) else None
-    formed = 0
+    formed = roughly = 0
 
     def compare(
         some: Targets,
@@ -376,10 +377,11 @@ def _nearest(
             if rough is None or size < LEAST_ROWS or len(some) < LEAST_TARGETS:
                 compare(some, number, own, chunk, at)
                 continue
+            roughly += len(some) * len(own)
             norms, before = norms_of.index_select(0, own), distance.index_select(0, own)
             for group, left in rough.left(some, chunk, at, norms, before):
                 compare(some.some(group), number[group], own[left], chunk, at[left])
-    return distance, owner, formed
+    return distance, owner, formed, roughly
 
 
 def _renumbered(owner: torch.Tensor, held: int, new: int) -> tuple[torch.Tensor, torch.Tensor]:

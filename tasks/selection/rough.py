@@ -33,7 +33,8 @@ def has_matrix_unit(device: torch.device) -> bool:
     """Whether bfloat16 products are so much faster on a device that this pays."""
     if device.type != "cpu":
         return False
-    return bool(torch.cpu.get_capabilities().get("amx_bf16", False))
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)  # older torch tells of none
+    return bool(capabilities().get("amx_bf16", False))
 
 
 class Rough:
@@ -90,8 +91,9 @@ class Rough:
                 at = slice(first // GROUP, first // GROUP + len(highest))
                 best[at, start : start + ROWS] = highest[:, : len(own)]
         around = best.float()
-        # 1.02 covers powers of u and the rounding of these lines
-        error = norms.float().sqrt() * (1.02 * (UNIT * length + off))
+        # 1.02 covers powers of u; 2 the rounding of these lines, in which offsets are large where
+        # vectors are far from unit length
+        error = norms.float().sqrt() * (1.02 * (UNIT * length + off)) + 2
         error = error + around.abs() * (1.02 * UNIT)
         highest = around + error + targets.offset.max()
         lowest = around - error + targets.offset.min()

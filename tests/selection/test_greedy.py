@@ -1,7 +1,7 @@
 """The selection equals the textbook greedy in integers, exactly, however the rows are split."""
 
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest import mock
 
@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.lattice import squared_threshold
-from tasks.selection import centers, greedy, partition, pool, vectors
+from tasks.selection import centers, greedy, partition, pool, rough, vectors
 from tasks.selection.greedy import LocalPartitions, Picks, greedy_k_center
 from tasks.selection.partition import Partition, assign, coverage
 from tasks.selection.vectors import Held, Vectors
@@ -89,6 +89,21 @@ def drawn(data: st.DataObject, rows: int) -> Asked:
     return asked
 
 
+@contextmanager
+def rough_products(data: st.DataObject) -> Iterator[None]:
+    """As on processors that have matrix units, or as on others; in pieces of any size."""
+    there, group = data.draw(st.booleans()), data.draw(st.sampled_from([1, 4, 64]))
+    with (
+        mock.patch.object(partition, "has_matrix_unit", return_value=there),
+        mock.patch.object(partition, "LEAST_ROWS", 1),
+        mock.patch.object(partition, "LEAST_TARGETS", 1),
+        mock.patch.object(rough, "GROUP", group),
+        mock.patch.object(rough, "TARGETS", group * data.draw(st.sampled_from([1, 8]))),
+        mock.patch.object(rough, "ROWS", data.draw(st.sampled_from([3, 512]))),
+    ):
+        yield
+
+
 @settings(max_examples=400, deadline=None)
 @given(data=st.data())
 def test_equals_the_textbook_for_any_split_pool_and_wish(data: st.DataObject) -> None:
@@ -98,7 +113,12 @@ def test_equals_the_textbook_for_any_split_pool_and_wish(data: st.DataObject) ->
     cuts = sorted(data.draw(st.lists(st.integers(0, rows), max_size=4)))
     pool_rows, front = data.draw(st.integers(1, 8)), data.draw(st.integers(1, 8))
     kept_rows = data.draw(st.sampled_from([None, 0, 7]))
-    with mock.patch.object(pool, "FRONT", front), mock.patch.object(vectors, "CHUNK_ROWS", 4):
+    with (
+        mock.patch.object(pool, "FRONT", front),
+        mock.patch.object(pool, "REFRESHED", data.draw(st.integers(1, 8))),
+        mock.patch.object(vectors, "CHUNK_ROWS", 4),
+        rough_products(data),
+    ):
         picks = run(lattice, asked, cuts, pool_rows, kept_rows, data.draw(st.integers(1, 9)))
     check(picks, textbook(lattice, asked))
 
@@ -116,8 +136,10 @@ def test_pruning_changes_nothing(data: st.DataObject) -> None:
         for module, name, values in (
             (centers, "CELL_ROWS", [8, 30]),
             (partition, "CENTERS_AT_ONCE", [16, 1024]),
+            (partition, "UNPRUNED_AT_ONCE", [24, 2048]),
             (partition, "DENSE", [0.0, 0.7, 1.0]),
             (pool, "FRONT", [4, 128]),
+            (pool, "REFRESHED", [8, 2048]),
         ):
             value = data.draw(st.sampled_from(values))
             patched.enter_context(mock.patch.object(module, name, value))
@@ -125,6 +147,7 @@ def test_pruning_changes_nothing(data: st.DataObject) -> None:
         patched.enter_context(mock.patch.dict("tasks.lattice.TILE_VALUES", cpu=tile))
         pruning = data.draw(st.sampled_from([{"cpu"}, {"cpu"}, set()]))  # as on a GPU
         patched.enter_context(mock.patch.object(partition, "PRUNING_DEVICES", pruning))
+        patched.enter_context(rough_products(data))
         picks = run(lattice, asked, [97], data.draw(st.sampled_from([8, 64])), blocks=50)
     check(picks, textbook(lattice, asked))
     if dim == 128 and pruning and asked.weight is None and asked.video is None and not asked.before:
