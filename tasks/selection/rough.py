@@ -33,8 +33,9 @@ def has_matrix_unit(device: torch.device) -> bool:
     """Whether bfloat16 products are so much faster on a device that this pays."""
     if device.type != "cpu":
         return False
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)  # older torch tells of none
-    return bool(capabilities().get("amx_bf16", False))
+    if not hasattr(torch.cpu, "get_capabilities"):  # an older torch
+        return False
+    return bool(torch.cpu.get_capabilities().get("amx_bf16", False))
 
 
 class Rough:
