@@ -23,7 +23,7 @@ from tasks.selection.pool import Candidates, pick
 POOL_ROWS = 4096
 """Candidates pooled in a pass at least. More make fewer passes, and more work per pick."""
 
-POOL_VALUES = 2**23
+POOL_VALUES = 2**21
 """Numbers in a pool's vectors at most, where that is more candidates. The first passes are for a
 few picks each and use it all; it is halved once picks are so many that they cost the driver."""
 
@@ -261,7 +261,7 @@ class _Progress:
 
     def take(self, rows: np.ndarray, squared: Sequence[int]) -> None:
         """Record the picks of a pass; no distance for the very first center."""
-        if len(rows) > self.pool_rows // 64:
+        if len(rows) > self.pool_rows // 16:
             self.pool_rows = max(POOL_ROWS, self.pool_rows // 2)
         self._first_alone |= len(squared) < len(rows)
         self.rows += rows.tolist()

@@ -41,6 +41,9 @@ CENTERS_AT_ONCE = 512
 UNPRUNED_AT_ONCE = 2048
 """As many of them where nothing can be pruned."""
 
+ROUGH_ROWS = 8192
+"""Rows that are compared roughly before any of them exactly: what is noted of them takes memory."""
+
 
 @dataclass(frozen=True)
 class Partition:
@@ -378,9 +381,10 @@ def _nearest(
                 compare(some, number, own, chunk, at)
                 continue
             roughly += len(some) * len(own)
-            norms, before = norms_of.index_select(0, own), distance.index_select(0, own)
-            for group, left in rough.left(some, chunk, at, norms, before):
-                compare(some.some(group), number[group], own[left], chunk, at[left])
+            for few, at_few in zip(own.split(ROUGH_ROWS), at.split(ROUGH_ROWS), strict=True):
+                norms, before = norms_of.index_select(0, few), distance.index_select(0, few)
+                for group, left in rough.left(some, chunk, at_few, norms, before):
+                    compare(some.some(group), number[group], few[left], chunk, at_few[left])
     return distance, owner, formed, roughly
 
 

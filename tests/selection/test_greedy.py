@@ -96,6 +96,7 @@ def rough_products(data: st.DataObject) -> Iterator[None]:
     with (
         mock.patch.object(partition, "has_matrix_unit", return_value=there),
         mock.patch.object(partition, "LEAST_ROWS", 1),
+        mock.patch.object(partition, "ROUGH_ROWS", data.draw(st.sampled_from([5, 8192]))),
         mock.patch.object(partition, "LEAST_TARGETS", 1),
         mock.patch.object(rough, "GROUP", group),
         mock.patch.object(rough, "TARGETS", group * data.draw(st.sampled_from([1, 8]))),
