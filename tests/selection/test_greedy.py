@@ -46,6 +46,7 @@ def run(
     with (
         mock.patch.object(greedy, "POOL_ROWS", pool_rows),
         mock.patch.object(greedy, "POOL_VALUES", most),
+        mock.patch.object(greedy, "EXTENDING", 1),
     ):
         return greedy_k_center(corpus, asked.goal)
 
