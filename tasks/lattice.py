@@ -41,10 +41,10 @@ def squared_norms(vectors: torch.Tensor) -> torch.Tensor:
     step = max(1, TILE_VALUES[vectors.device.type] // (2 * max(1, dim)))
     # one room for all tiles, see Workspace: with fresh memory for each this took ten times as long
     room = torch.empty((min(step, rows), dim), dtype=torch.float32, device=vectors.device)
-    for start in range(0, rows, step):
-        some = vectors[start : start + step]
+    for tile in tiles(vectors.device, rows, 2 * dim):
+        some = vectors[tile]
         wide = room[: len(some)].copy_(some)
-        norms[start : start + step] = wide.square_().sum(dim=1)
+        norms[tile] = wide.square_().sum(dim=1)
     return norms
 
 

@@ -222,10 +222,11 @@ class Vectors:
             vectors = kept
         else:
             vectors = on_device(self._source.read(start, stop), self._device)
-            kept.copy_(vectors[: len(kept)])
         if not self._read[first:last].all():
             self.norms[start:stop] = squared_norms(vectors)
             self._read[first:last] = True
+            if vectors is not kept:
+                kept.copy_(vectors[: len(kept)])
         return vectors
 
     def _runs(self, blocks: np.ndarray) -> Iterator[tuple[int, int]]:
