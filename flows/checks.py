@@ -140,7 +140,8 @@ def check_written(store: Store, out: str, others: Sequence[str] = ()) -> Written
             f"{store.path} of {store.settings.embedder}: name the store {theirs}."
         )
     try:
-        frames = store.frames_at(written.selection["row"].to_numpy())
+        rows = written.selection["row"].to_numpy()
+        frames = store.frames_at(rows, ["row", "frame_index", "pts"])
         same = all(
             (frames[key].to_numpy() == written.selection[key].to_numpy()).all()
             for key in ("frame_index", "pts")

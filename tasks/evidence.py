@@ -66,14 +66,14 @@ def gather_evidence(
         parts = DaskPartitions(client, store, units.rows, length=units.length, device=device)
         centers = np.asarray(unit_reader(store, units)(picks))
         stood, nearest, squared = parts.represented(picks, centers, asked)
-        vectors = parts.collect(asked)[1]
+        vectors = parts.collect(asked)
         del parts
         dropped = _dropped(store, stood)
         dropped["name"] = [videos[number].path for number in dropped["video"]]
         images, room = small_pictures(client, out, chosen["file"], small)
         frames = pictures_of_dropped(client, store, dropped, videos)
     planes, variance = projections(vectors, choice.seed)
-    mapped = store.frames_at(asked)[["row", "video", "time_s"]]
+    mapped = store.frames_at(asked, ["row", "video", "time_s"])
     mapped["name"] = [videos[number].path for number in mapped.pop("video")]
     mapped["pick"], mapped["distance"] = nearest, np.sqrt(squared) / SCALE
     mapped["chosen"] = np.isin(asked, picks)
@@ -86,7 +86,7 @@ def gather_evidence(
         mapped=mapped,
         variance=variance,
         spans=spans,
-        fixed_rate=store.frames_at(fixed_rate)[["video", "time_s"]],
+        fixed_rate=store.frames_at(fixed_rate, ["row", "video", "time_s"]),
         images=images,
         room=room,
         frames=frames,
@@ -106,7 +106,7 @@ def _dropped(store: Store, stood: Represented) -> pd.DataFrame:
     ]
     return pd.concat(
         [
-            store.frames_at(rows[picks])[columns].assign(
+            store.frames_at(rows[picks], columns).assign(
                 pick=picks, kind=kind, distance=np.sqrt(squared[picks]) / SCALE
             )
             for picks, kind, rows, squared in parts

@@ -14,7 +14,7 @@ from tasks.errors import CoreframeError
 from tasks.jobs.export import Exported, ExportJob, export_job
 from tasks.pictures import side_px
 from tasks.progress import stage_bar
-from tasks.select import Selection, read_corpus
+from tasks.select import FRAME_COLUMNS, Selection, read_corpus
 from tasks.stage import stage
 from tasks.store.catalogue import Video
 from tasks.store.store import Store
@@ -69,7 +69,8 @@ def export_frames(
 
     keys = zip(chosen["row"], chosen["video"], chosen["frame_index"], strict=True)
     chosen["file"] = pd.Series([file_of(*map(int, key)) for key in keys], dtype="object")
-    measured = store.frames_at(size_sample(read_corpus(store, ["row"])["row"].to_numpy()))
+    sample = size_sample(read_corpus(store, ["row"])["row"].to_numpy())
+    measured = store.frames_at(sample, FRAME_COLUMNS)
     wanted = pd.concat([chosen, measured]).drop_duplicates("row", keep="first")
     wanted["measure"] = wanted["row"].isin(measured["row"])
 

@@ -77,7 +77,7 @@ def measure_selection(
         def vectors(chosen: np.ndarray) -> np.ndarray:
             rows = np.sort(chosen)
             if np.isin(rows, units.rows).all():
-                return every.collect(rows)[1]
+                return every.collect(rows)
             return np.asarray(unit_reader(store, units)(rows))  # some are of videos that are gone
 
         methods = {}

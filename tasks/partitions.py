@@ -11,7 +11,7 @@ from tasks.jobs import select as job
 from tasks.jobs.select import Before, PartitionJob
 from tasks.lattice import SCALE
 from tasks.selection import partition as on_worker
-from tasks.selection.greedy import central_row, in_order, share_of
+from tasks.selection.greedy import central_row, share_of
 from tasks.selection.partition import Farthest, Represented
 from tasks.store.selections import settled_rows
 from tasks.store.store import Store
@@ -57,35 +57,33 @@ class DaskPartitions:
         self._rows, self._weight, self._dim = rows, weight, store.settings.dim
         room = _room_bytes(client)
 
-        def jobs(
-            units: np.ndarray, weight: np.ndarray | None = None, video: np.ndarray | None = None
-        ) -> list[PartitionJob]:
-            """Cut units for the workers."""
-            cuts = block_cuts(units, store.block_rows, processes(client))
-            return [
-                PartitionJob(
-                    store.path,
-                    units[own],
-                    length,
-                    None if weight is None else weight[own],
-                    None if video is None else video[own],
-                    device,
-                    room,
-                )
-                for own in map(slice, [0, *cuts], [*cuts, len(units)])
-            ]
-
-        settled: list[Future] = []
+        known = np.zeros(len(rows), bool)
         if before is not None and before.saved is not None:
-            new = rows[~np.isin(rows, settled_rows(before.saved, before.gone))]
-            if len(new):
-                settled = [client.submit(job.settle, one, before, pure=False) for one in jobs(new)]
-        every = jobs(rows, weight, video)
+            known = np.isin(rows, settled_rows(before.saved, before.gone))
+        # What an earlier run did not know is most of the work: every worker gets its part of that.
+        self._part_of = np.empty(len(rows), np.int32)
+        """Number of the partition of each unit."""
+        for some in np.flatnonzero(known), np.flatnonzero(~known):
+            cuts = block_cuts(rows[some], store.block_rows, processes(client))
+            for part, own in enumerate(np.split(some, cuts)):
+                self._part_of[own] = part
+        parts = range(int(self._part_of.max(initial=0)) + 1)
+        jobs = [
+            PartitionJob(
+                store.path,
+                rows[own],
+                length,
+                None if weight is None else weight[own],
+                None if video is None else video[own],
+                device,
+                room,
+            )
+            for own in (np.flatnonzero(self._part_of == part) for part in parts)
+        ]
         # Nothing here depends on what one worker holds: Dask would run all of it there.
         self._parts: list[Future] = [
-            client.submit(job.load_partition, one, before, settled, pure=False) for one in every
+            client.submit(job.load_partition, one, before, pure=False) for one in jobs
         ]
-        self._first = np.cumsum([0, *(len(one.rows) for one in every[:-1])]).tolist()
 
     @property
     def dim(self) -> int:
@@ -107,13 +105,19 @@ class DaskPartitions:
         share = share_of(count, len(self._parts))
         return self._ask(on_worker.farthest, share, squared_threshold, closed)
 
-    def collect(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def collect(self, rows: np.ndarray) -> np.ndarray:
+        """(k, dim) int16 lattice of any k ascending units."""
+        owned = self._owned(rows)
         asked = [
-            self._client.submit(on_worker.collect, part, own, pure=False)
-            for part, own in zip(self._parts, self._owned(rows), strict=True)
+            self._client.submit(on_worker.collect, part, rows[own], pure=False)
+            for part, own in zip(self._parts, owned, strict=True)
             if len(own)
         ]
-        return in_order(gather(self._client, asked, "Selecting"))
+        found = np.empty((len(rows), self._dim), np.int16)
+        answers = gather(self._client, asked, "Selecting")
+        for own, some in zip([own for own in owned if len(own)], answers, strict=True):
+            found[own] = some
+        return found
 
     def weight(self, rows: np.ndarray) -> np.ndarray | None:
         return None if self._weight is None else self._weight[np.searchsorted(self._rows, rows)]
@@ -133,18 +137,18 @@ class DaskPartitions:
         self, rows: np.ndarray, vectors: np.ndarray, asked: np.ndarray
     ) -> tuple[Represented, np.ndarray, np.ndarray]:
         """See :func:`tasks.selection.partition.represented`; ``asked`` are any units, ascending."""
-        centers = self._hold((rows, vectors))
+        centers, owned = self._hold((rows, vectors)), self._owned(asked)
         futures = [
-            self._client.submit(job.represented, part, centers, own, pure=False)
-            for part, own in zip(self._parts, self._owned(asked), strict=True)
+            self._client.submit(job.represented, part, centers, asked[own], pure=False)
+            for part, own in zip(self._parts, owned, strict=True)
         ]
         found = Represented.nothing(len(rows))
-        places, squared = [], []
-        for some, place, distance in gather(self._client, futures, "Reporting"):
+        place, squared = np.empty(len(asked), np.int64), np.empty(len(asked), np.int32)
+        answers = gather(self._client, futures, "Reporting")
+        for own, (some, places, distance) in zip(owned, answers, strict=True):
             found = found.merge(some)
-            places.append(place)
-            squared.append(distance)
-        return found, np.concatenate(places), np.concatenate(squared)
+            place[own], squared[own] = places, distance
+        return found, place, squared
 
     def save(self, folder: str, center_rows: np.ndarray) -> None:
         """Let every partition write where its units stand; see `tasks.store.selections`."""
@@ -156,9 +160,9 @@ class DaskPartitions:
         gather(self._client, written, "Selecting")
 
     def _owned(self, rows: np.ndarray) -> list[np.ndarray]:
-        """Split ascending units by the partition that has them."""
-        ends = [int(self._rows[first]) for first in self._first[1:]]
-        return np.split(rows, np.searchsorted(rows, ends))
+        """For each partition, the places among ascending units of those that it has."""
+        part_of = self._part_of[np.searchsorted(self._rows, rows)]
+        return [np.flatnonzero(part_of == part) for part in range(len(self._parts))]
 
     def _hold(self, value: Any) -> Future:
         """Give all partitions a value by way of the workers, not once each by the scheduler."""

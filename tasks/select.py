@@ -22,6 +22,7 @@ from tasks.stage import stage
 from tasks.store.selections import NamedSelection, SavedSelection
 from tasks.store.store import RowReader, Store
 
+FRAME_COLUMNS = ["row", "video", "frame_index", "pts", "time_s", "digest"]
 CENTER_COLUMNS = ["row", "preselected", "distance", "radius", "lower_bound"]
 
 
@@ -239,7 +240,7 @@ class _Kept:
         order = np.argsort(picked)
         vectors = np.empty((len(picked), self._vectors.shape[1]), np.int16)
         if len(picked):
-            vectors[order] = parts.collect(picked[order])[1]
+            vectors[order] = parts.collect(picked[order])
         every = np.concatenate([self._vectors, vectors])
         self.place.commit(folder, centers, every, self._units.length)
 
@@ -306,7 +307,7 @@ def _baseline_picks(store: Store, choice: Choice, units: Units, n: int) -> Picks
 def _frames_of(centers: pd.DataFrame, units: Units, store: Store) -> pd.DataFrame:
     """The frames of all centers; see :attr:`Selection.frames`."""
     of = np.repeat(np.arange(len(centers)), units.length)
-    frames = store.frames_at(units.frames_of(centers["row"].to_numpy()))
+    frames = store.frames_at(units.frames_of(centers["row"].to_numpy()), FRAME_COLUMNS)
     for name in CENTER_COLUMNS[1:]:
         frames[name] = centers[name].to_numpy()[of]
     frames["preselected"] = frames["preselected"].astype(bool)

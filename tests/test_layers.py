@@ -76,8 +76,7 @@ def test_workers_select_without_pandas(tmp_path: Path) -> None:
         np.save(folder / "centers.npy", centers[1])
         np.save(folder / "center-rows.npy", centers[0])
         before = Before(folder, np.empty(0, np.int64), np.array([2]))
-        settled = select.settle(job(4, 5), before)
-        part = select.load_partition(job(0, 1, 2, 3, 4, 5), before, [settled])
+        part = select.load_partition(job(0, 1, 2, 3, 4, 5), before)
         assert part.distance.count_nonzero() == 4
         sys.exit("pandas" in sys.modules)
     """

@@ -1,15 +1,14 @@
 """Hold a part of the corpus for selecting and measuring."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 
 from tasks.embedding.embedder import resolve_device
 from tasks.selection import partition
-from tasks.selection.partition import Partition, Represented, restored
+from tasks.selection.partition import Partition, Represented, center_sketch, restored
 from tasks.selection.vectors import Vectors, mean_vectors
 from tasks.store.selections import read_centers, read_distances, write_distances
 from tasks.store.store import RowReader, Store
@@ -71,31 +70,7 @@ class Before:
     added: np.ndarray
 
 
-class Settled(NamedTuple):
-    """Units that an earlier run did not know, brought up to its centers."""
-
-    rows: np.ndarray
-    """(n,) int64, ascending."""
-    distance: np.ndarray
-    """(n,) int32 squared distance to the nearest of these centers."""
-    number: np.ndarray
-    """(n,) int64, which of them that is."""
-    curve: np.ndarray
-    """(c,) int32, the largest distance after each center."""
-
-
-def settle(job: PartitionJob, before: Before) -> Settled:
-    """Find what an earlier run would have found of a job's units."""
-    assert before.saved is not None
-    part = Partition.of(job.rows, _vectors(job, job.rows))
-    part = partition.assign(part, *read_centers(before.saved, before.gone), curve=True)
-    assert part.curve is not None
-    return Settled(job.rows, part.distance.cpu().numpy(), part.center, part.curve)
-
-
-def load_partition(
-    job: PartitionJob, before: Before | None = None, settled: Sequence[Settled] = ()
-) -> Partition:
+def load_partition(job: PartitionJob, before: Before | None = None) -> Partition:
     """Make a partition without centers, or with those that exist before the selection starts.
 
     The partition's curve is over the latter: with saved ones, of the units alone that the earlier
@@ -104,14 +79,13 @@ def load_partition(
     Args:
         job: what it is to hold.
         before: the centers that exist.
-        settled: with saved centers, all units of the corpus that the earlier run did not know.
     """
     part = Partition.of(job.rows, _vectors(job, job.rows), weight=job.weight, video=job.video)
     if before is None:
         return part
     curves = []
     if before.saved is not None:
-        part = _resumed(part, job, before.saved, before.gone, settled)
+        part = _resumed(part, job, before.saved, before.gone)
         curves.append(part.curve)
     if len(before.added):
         vectors = StoredUnits(job.store, before.added, job.length).read(0, len(before.added))
@@ -120,30 +94,27 @@ def load_partition(
     return replace(part, curve=np.concatenate([curve for curve in curves if curve is not None]))
 
 
-def _resumed(
-    part: Partition, job: PartitionJob, saved: str, gone: np.ndarray, settled: Sequence[Settled]
-) -> Partition:
-    """Take over what an earlier run found, and what was found since of other units."""
-    center_rows, center_vectors = read_centers(saved, gone)
+def _resumed(part: Partition, job: PartitionJob, saved: str, gone: np.ndarray) -> Partition:
+    """Take over what an earlier run found, and find what it would have found of other units."""
+    center_rows, vectors = read_centers(saved, gone)
     distance = np.zeros(len(part), np.int32)
     number = np.full(len(part), -1, np.int64)
-    curve = np.zeros(len(center_rows), np.int32)
-    if len(part):
-        first, last = int(job.rows[0]), int(job.rows[-1])
-        known = read_distances(saved, first, last)
-        order = np.argsort(center_rows)
+    order = np.argsort(center_rows)
+    for at, known in read_distances(saved, job.rows):
         place = np.searchsorted(center_rows, known["center"], sorter=order)
         owner = order[np.minimum(place, len(order) - 1)]
-        at = np.minimum(np.searchsorted(job.rows, known["row"]), len(job.rows) - 1)
-        valid = (center_rows[owner] == known["center"]) & (job.rows[at] == known["row"])
+        valid = center_rows[owner] == known["center"]
         distance[at[valid]] = known["distance"][valid]
         number[at[valid]] = owner[valid]
-        for some in settled:
-            own = slice(*np.searchsorted(some.rows, [first, last + 1]))
-            at = np.searchsorted(job.rows, some.rows[own])
-            distance[at], number[at] = some.distance[own], some.number[own]
-            curve = np.maximum(curve, some.curve)
-    return replace(restored(part, distance, number, center_rows, center_vectors), curve=curve)
+    sketch = center_sketch(part, vectors)
+    found: dict[str, Any] = {"curve": np.zeros(len(center_rows), np.int32)}
+    new = np.flatnonzero(number < 0)
+    if len(new):
+        fresh = Partition.of(job.rows[new], _vectors(job, job.rows[new]))
+        fresh = partition.assign(replace(fresh, sketch=sketch), center_rows, vectors, curve=True)
+        distance[new], number[new] = fresh.distance.cpu().numpy(), fresh.center
+        found = {name: getattr(fresh, name) for name in ("curve", "pairs", "screened")}
+    return replace(restored(part, sketch, distance, number, center_rows, vectors), **found)
 
 
 def _vectors(job: PartitionJob, rows: np.ndarray) -> Vectors:

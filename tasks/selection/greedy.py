@@ -119,8 +119,8 @@ class Partitions(Protocol):
         """Every partition's answer to :func:`tasks.selection.partition.farthest`."""
         ...
 
-    def collect(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The squared distances and vectors of ascending rows of any partitions."""
+    def collect(self, rows: np.ndarray) -> np.ndarray:
+        """(k, dim) int16 lattice of ascending rows of any partitions."""
         ...
 
     def weight(self, rows: np.ndarray) -> np.ndarray | None:
@@ -167,7 +167,7 @@ def greedy_k_center(
         first = corpus.central()
         assert first is not None  # a row that is far from everything exists
         progress.passes += 2  # finding the mean and its nearest row read the corpus once each
-        vectors = corpus.collect(np.array([first]))[1]
+        vectors = corpus.collect(np.array([first]))
         progress.take(np.array([first]), [])
         reports = _assign(corpus, progress, np.array([first]), vectors, advance)
     while len(progress.rows) < goal.n:
@@ -180,6 +180,7 @@ def greedy_k_center(
         places, squared = pick(
             pool, goal.n - len(progress.rows), progress.threshold, progress.room()
         )
+        assert places, "the best row of all is a candidate, and above the bar"
         progress.take(pool.rows[places], squared)
         reports = _assign(corpus, progress, pool.rows[places], pool.vectors[places], advance)
     return progress.picks(reports, before)
@@ -214,12 +215,12 @@ def _pool(corpus: Partitions, reports: Sequence[Farthest], progress: "_Progress"
     for report in reports:
         if report.pickable > len(report.rows):  # what it did not name is below what it named last
             bars.append((int(report.keys[-1]), -int(report.rows[-1])))
-    kept = np.sort(rows[order[:size]])
-    distance, vectors = corpus.collect(kept)
+    best = order[:size][np.argsort(rows[order[:size]])]
+    kept = rows[best]
     return Candidates(
         rows=kept,
-        distance=distance,
-        vectors=vectors,
+        distance=np.concatenate([report.distance for report in reports])[best],
+        vectors=corpus.collect(kept),
         weight=corpus.weight(kept),
         video=None if quota is None else quota.video_of(kept),
         bar=max(bars, default=None),
@@ -368,9 +369,9 @@ class LocalPartitions:
         share = share_of(count, len(self._parts))
         return [farthest(part, share, squared_threshold, closed) for part in self._parts]
 
-    def collect(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def collect(self, rows: np.ndarray) -> np.ndarray:
         found = [collect(part, own) for part, own in self._owners(rows) if len(own)]
-        return in_order(found)
+        return np.concatenate(found)
 
     def weight(self, rows: np.ndarray) -> np.ndarray | None:
         if not self._parts or self._parts[0].weight is None:
@@ -392,14 +393,6 @@ class LocalPartitions:
 def share_of(count: int, partitions: int) -> int:
     """Rows that each partition names so that the best ``count`` of all are probably among them."""
     return min(count + 1, max(256, 4 * count // max(1, partitions)))
-
-
-def in_order(found: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-    """Join what partitions collected; partitions are in the order of their rows."""
-    return (
-        np.concatenate([distance for distance, _ in found]),
-        np.concatenate([vectors for _, vectors in found]),
-    )
 
 
 def central_row(

@@ -58,7 +58,7 @@ class Partition:
         video: (n,) int32, or None when videos do not matter.
         distance: (n,) int32 squared distance to the nearest center; FAR before the first.
         owner: (n,) int32, that center's place in ``centers``; of equally near ones the earliest.
-        sketch: what rules out distances; None before the first center.
+        sketch: what rules out distances; made with the first center if it is None.
         centers: the centers so far.
         pairs: (row, center) distances formed so far.
         screened: distances between sketches, or in bfloat16, formed so far.
@@ -122,6 +122,7 @@ class Farthest:
 
     Attributes:
         rows: (s,) int64, first those with the largest key, ties by ascending row.
+        distance: (s,) int64 squared.
         keys: (s,) int64, squared distance times weight.
         pickable: how many there are in all.
         unpicked: how many rows are not picked, though their video may be full or they too near.
@@ -132,6 +133,7 @@ class Farthest:
     """
 
     rows: np.ndarray
+    distance: np.ndarray
     keys: np.ndarray
     pickable: int
     unpicked: int
@@ -211,11 +213,17 @@ def assign(
         if prune and not pruned and portion == CENTERS_AT_ONCE:
             try_at = 4 * stop
         start, portion = stop, min(CENTERS_AT_ONCE, 4 * portion)
-    picked = torch.searchsorted(part.rows, on_device(rows, part.rows.device))
-    own = part.rows[picked.clamp(max=len(part) - 1)] == on_device(rows, part.rows.device)
+    curve_of_all = np.concatenate(curves) if curves else None
+    return replace(part, open=_still_open(part, rows), curve=curve_of_all)
+
+
+def _still_open(part: Partition, picked: np.ndarray) -> torch.Tensor:
+    """(n,) bool: rows that may be picked once some are, in this partition or not."""
+    rows = on_device(picked, part.rows.device)
+    places = torch.searchsorted(part.rows, rows).clamp(max=len(part) - 1)
     still_open = part.open.clone()
-    still_open[picked[own]] = False
-    return replace(part, open=still_open, curve=np.concatenate(curves) if curves else None)
+    still_open[places[part.rows[places] == rows]] = False
+    return still_open
 
 
 def _assign(
@@ -239,7 +247,7 @@ def _assign(
     rows = torch.arange(len(part), device=device)
     cell_of, targets = torch.zeros_like(rows), [torch.arange(len(new), device=device)]
     if sketch is None or centers is None:
-        sketch = _make_sketch(part)
+        sketch = sketch or _make_sketch(part)
         centers = Centers.none(len(part), sketch, part.vectors.dim, device)
     elif prune and device.type in PRUNING_DEVICES:
         short = Targets.of(sketch(new.wide.to(torch.int16)))
@@ -422,15 +430,30 @@ def _peaks(part: Partition, new: Targets, distance: torch.Tensor) -> tuple[torch
             places = here[tile]
             norms = part.vectors.norms.index_select(0, places)
             scores = new.scores(workspace.widen(chunk, index[tile]), workspace)
-            arriving = new.squared(scores, norms).index_select(0, order)
-            nearest = arriving.cummin(dim=0).values
+            nearest = _running_min(new.squared(scores, norms).index_select(0, order))
             held = part.distance.index_select(0, places)
             torch.maximum(peaks, torch.minimum(nearest, held).amax(dim=1), out=peaks)
     return peaks, len(high) * len(new)
 
 
+def _running_min(values: torch.Tensor) -> torch.Tensor:
+    """(m, n) least value of each column down to each row; of int32 on the CPU in place."""
+    if values.device.type != "cpu":
+        return values.cummin(dim=0).values
+    array = values.numpy()  # torch goes column by column, and keeps the places too: 3 times as long
+    np.minimum.accumulate(array, axis=0, out=array)
+    return values
+
+
+def center_sketch(part: Partition, vectors: np.ndarray) -> Sketch:
+    """A sketch for a partition, from (c, dim) int16 lattice of centers that exist before it."""
+    step = _sketch_step(len(vectors), part.vectors.dim)
+    return Sketch.of(on_device(vectors[::step], part.rows.device))
+
+
 def restored(
     part: Partition,
+    sketch: Sketch,
     distance: np.ndarray,
     number: np.ndarray,
     rows: np.ndarray,
@@ -442,6 +465,7 @@ def restored(
 
     Args:
         part: the partition.
+        sketch: what is to rule out distances.
         distance: (n,) int32 squared distance of each row to its nearest center.
         number: (n,) int64, which of the centers that is.
         rows: (c,) int64 rows of all centers, in the order of their arrival.
@@ -449,16 +473,14 @@ def restored(
     """
     device = part.rows.device
     owning, owner = np.unique(number, return_inverse=True)
-    held = on_device(vectors, device)
-    sketch = Sketch.of(held[:: _sketch_step(len(held), part.vectors.dim)])
     centers = Centers.none(len(part), sketch, part.vectors.dim, device)
     return replace(
         part,
-        open=~torch.isin(part.rows, on_device(rows, device)),
+        open=_still_open(part, rows),
         distance=on_device(distance, device),
         owner=on_device(owner.astype(np.int32), device),
         sketch=sketch,
-        centers=centers.add(sketch, held, on_device(owning, device)),
+        centers=centers.add(sketch, on_device(vectors, device), on_device(owning, device)),
     )
 
 
@@ -488,6 +510,7 @@ def farthest(
         places = torch.cat([above[torch.argsort(keys[above], descending=True, stable=True)], ties])
     return Farthest(
         rows=part.rows[places].cpu().numpy(),
+        distance=part.distance[places].long().cpu().numpy(),
         keys=keys[places].long().cpu().numpy(),
         pickable=available,
         unpicked=int(part.open.sum()),
@@ -498,10 +521,10 @@ def farthest(
     )
 
 
-def collect(part: Partition, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The (k,) int32 squared distances and (k, dim) int16 vectors of ascending rows of its own."""
+def collect(part: Partition, rows: np.ndarray) -> np.ndarray:
+    """(k, dim) int16 lattice of ascending rows of its own."""
     places = torch.searchsorted(part.rows, on_device(rows, part.rows.device))
-    return part.distance[places].cpu().numpy(), part.vectors.at(places).cpu().numpy()
+    return part.vectors.at(places).cpu().numpy()
 
 
 def coverage(part: Partition, subset: np.ndarray) -> tuple[int, float, int]:

@@ -78,7 +78,7 @@ class Rough:
         wide = rounded[:count].float()
         length = wide.square().sum(dim=1).max().sqrt()
         off = wide.sub_(targets.wide).square_().sum(dim=1).max().sqrt()
-        best = torch.empty((groups, len(places)), dtype=torch.bfloat16)
+        best = torch.empty((groups, len(places)), dtype=torch.int16)
         for start in range(0, len(places), ROWS):
             own = places[start : start + ROWS]
             short = self._short[: len(own)]
@@ -88,15 +88,17 @@ class Rough:
                 some = rounded[first : first + TARGETS]
                 scores = self._scores[: len(some) * ROWS].view(len(some), ROWS)
                 torch.mm(some, self._rows.T, out=scores)
-                highest = scores.view(-1, GROUP, ROWS).amax(dim=1)
+                # as whole numbers, five times as fast; negative ones are in the wrong order
+                highest = scores.view(torch.int16).view(-1, GROUP, ROWS).amax(dim=1)
                 at = slice(first // GROUP, first // GROUP + len(highest))
                 best[at, start : start + ROWS] = highest[:, : len(own)]
-        around = best.float()
+        around = best.view(torch.bfloat16).float()
         # 1.02 covers powers of u; 2 the rounding of these lines, in which offsets are large where
         # vectors are far from unit length
         error = norms.float().sqrt() * (1.02 * (UNIT * length + off)) + 2
         error = error + around.abs() * (1.02 * UNIT)
-        highest = around + error + targets.offset.max()
+        # where all of a group are negative, around is one of them, and zero is above them
+        highest = around.clamp(min=0) + error + targets.offset.max()
         lowest = around - error + targets.offset.min()
         least = torch.maximum(lowest.amax(dim=0), Targets.least_score(norms, squared))
         for group, rows in enumerate(highest > least):

@@ -9,6 +9,7 @@ to its nearest center and that center. A generation is written beside the last o
 import io
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -168,23 +169,25 @@ def read_centers(folder: str, gone: np.ndarray) -> tuple[np.ndarray, np.ndarray]
 
 def settled_rows(folder: str, gone: np.ndarray) -> np.ndarray:
     """(n,) int64: the units whose nearest center is known and not one of some rows."""
-    states = [np.empty(0, STATE), *_states(folder)]
-    return np.concatenate([state["row"][~np.isin(state["center"], gone)] for state in states])
+    rows = [state["row"][~np.isin(state["center"], gone)] for state in _states(folder)]
+    return np.concatenate([np.empty(0, np.int64), *rows])
 
 
-def read_distances(folder: str, first: int, last: int) -> np.ndarray:
-    """(n,) STATE of the units from row ``first`` to row ``last``, in row order."""
-    own = [np.empty(0, STATE)]
+def read_distances(folder: str, rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(n,) places among ascending rows, and (n,) STATE of the units there; for each partition."""
     for state in _states(folder):
-        if len(state) and state["row"][0] <= last and state["row"][-1] >= first:
-            own.append(state[slice(*np.searchsorted(state["row"], [first, last + 1]))])
-    return np.concatenate(own)
+        at = np.searchsorted(rows, state["row"])
+        at[at == len(rows)] = 0
+        known = rows[at] == state["row"] if len(rows) else np.zeros(len(at), bool)
+        yield at[known], state[known]
 
 
-def _states(folder: str) -> list[np.ndarray]:
-    """What partitions wrote, in row order."""
+def _states(folder: str) -> Iterator[np.ndarray]:
+    """What partitions wrote, one after the other: together they may be more than fits."""
     place = open_folder(folder)
-    return [_load(place, name) for name in place.names() if name.startswith("rows-")]
+    for name in place.names():
+        if name.startswith("rows-"):
+            yield _load(place, name)
 
 
 def _load(folder: Folder, name: str) -> np.ndarray:
