@@ -11,10 +11,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.lattice import squared_threshold
+from tasks.lattice import Targets, squared_distances, squared_norms, squared_threshold
 from tasks.selection import centers, greedy, partition, pool, rough, vectors
 from tasks.selection.greedy import LocalPartitions, Picks, greedy_k_center
 from tasks.selection.partition import Partition, assign, coverage
+from tasks.selection.rough import GROUP, Rough
 from tasks.selection.vectors import Held, Vectors
 from tests.selection.textbook import Asked, textbook
 from tests.stores import walks
@@ -256,3 +257,30 @@ def test_same_picks_on_a_gpu() -> None:
     on_gpu = run(lattice, Asked(500), [1700], blocks=512, device=torch.device("cuda"))
     assert on_cpu.rows.tolist() == on_gpu.rows.tolist()
     assert np.array_equal(on_cpu.radius, on_gpu.radius)
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_rough_products_leave_every_row_that_a_target_is_nearer_to(side: int) -> None:
+    """Products of all signs, and all negative ones; each row is nearer by the least there is."""
+    rng = np.random.default_rng(0)
+
+    def around(direction: np.ndarray, count: int) -> torch.Tensor:
+        spread = direction + 0.3 * rng.normal(size=(count, 64)) / 8
+        unit = spread / np.linalg.norm(spread, axis=1, keepdims=True)
+        return torch.from_numpy(np.rint(4000 * unit).astype(np.int16))
+
+    direction = rng.normal(size=64)
+    direction /= np.linalg.norm(direction)
+    rows, targets = around(direction, 700), Targets.of(around(side * direction, 200))
+    norms = squared_norms(rows)
+    exact = squared_distances(rows.float(), norms, targets.wide, targets.norms)
+    nearest = exact.min(dim=1)
+    left = {
+        (group, row)
+        for places, found in Rough(64, 200).left(
+            targets, rows, torch.arange(700), norms, nearest.values + 1
+        )
+        for group in [int(places[0]) // GROUP]
+        for row in found.tolist()
+    }
+    assert {(int(at) // GROUP, row) for row, at in enumerate(nearest.indices)} <= left
