@@ -139,6 +139,12 @@ class Targets:
             odd=int((chosen < self.odd).sum()),
         )
 
+    def run(self, chosen: slice) -> "Targets":
+        """Those side by side at a slice of positions; otherwise as :meth:`some`."""
+        start, stop, _ = chosen.indices(len(self))
+        odd = min(max(self.odd - start, 0), stop - start)
+        return replace(self, wide=self.wide[chosen], offset=self.offset[chosen], odd=odd)
+
     def scores(self, wide: torch.Tensor, workspace: Workspace | None = None) -> torch.Tensor:
         """(m, n) float32 scores of (n, dim) float32 vectors that hold lattice integers.
 

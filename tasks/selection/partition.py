@@ -392,7 +392,7 @@ def _nearest(
             for few, at_few in zip(own.split(ROUGH_ROWS), at.split(ROUGH_ROWS), strict=True):
                 norms, before = norms_of.index_select(0, few), distance.index_select(0, few)
                 for group, left in rough.left(some, chunk, at_few, norms, before):
-                    compare(some.some(group), number[group], few[left], chunk, at_few[left])
+                    compare(some.run(group), number[group], few[left], chunk, at_few[left])
     return distance, owner, formed, roughly
 
 

@@ -57,8 +57,10 @@ class Rough:
         places: torch.Tensor,
         norms: torch.Tensor,
         squared: torch.Tensor,
-    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Positions (int64, ascending) of targets, GROUP at most, and of rows that may be nearer.
+    ) -> Iterator[tuple[slice, torch.Tensor]]:
+        """Give some targets side by side, GROUP at most, and the rows that may be nearer to them.
+
+        The rows are named by their positions (int64, ascending) among those given.
 
         With u the unit of rounding, x' and c' rounded, x.c - x'.c' is at most |x - x'| |c| +
         |x'| |c - c'| <= |x| (u |c'| + (1 + 2u) |c - c'|), by Cauchy and Schwarz. The sum x'.c' is
@@ -78,6 +80,7 @@ class Rough:
         wide = rounded[:count].float()
         length = wide.square().sum(dim=1).max().sqrt()
         off = wide.sub_(targets.wide).square_().sum(dim=1).max().sqrt()
+        # of each group, as the bits of bfloat16 numbers: see _highest
         best = torch.empty((groups, len(places)), dtype=torch.int16)
         for start in range(0, len(places), ROWS):
             own = places[start : start + ROWS]
@@ -88,21 +91,37 @@ class Rough:
                 some = rounded[first : first + TARGETS]
                 scores = self._scores[: len(some) * ROWS].view(len(some), ROWS)
                 torch.mm(some, self._rows.T, out=scores)
-                # as whole numbers, five times as fast; negative ones are in the wrong order
-                highest = scores.view(torch.int16).view(-1, GROUP, ROWS).amax(dim=1)
+                highest = _highest(scores.view(-1, GROUP, ROWS), dim=1)
                 at = slice(first // GROUP, first // GROUP + len(highest))
                 best[at, start : start + ROWS] = highest[:, : len(own)]
-        around = best.view(torch.bfloat16).float()
-        # 1.02 covers powers of u; 2 the rounding of these lines, in which offsets are large where
+        # 1.02 covers powers of u; 3 the rounding of these lines, in which offsets are large where
         # vectors are far from unit length
-        error = norms.float().sqrt() * (1.02 * (UNIT * length + off)) + 2
-        error = error + around.abs() * (1.02 * UNIT)
-        # where all of a group are negative, around is one of them, and zero is above them
-        highest = around.clamp(min=0) + error + targets.offset.max()
-        lowest = around - error + targets.offset.min()
-        least = torch.maximum(lowest.amax(dim=0), Targets.least_score(norms, squared))
-        for group, rows in enumerate(highest > least):
+        error = norms.float().sqrt() * (1.02 * (UNIT * length + off)) + 3
+        top = _highest(best, dim=0).view(torch.bfloat16).float()
+        reached = top - top.abs() * (1.02 * UNIT) - error + targets.offset.min()
+        least = torch.maximum(reached, Targets.least_score(norms, squared))
+        least = (least - error - targets.offset.max()) / (1 + 1.02 * UNIT)
+        for group, rows in enumerate(best >= _at_least(least)):
             found = torch.nonzero(rows).flatten()
             if len(found):
                 start = group * GROUP
-                yield torch.arange(start, min(start + GROUP, count)), found
+                yield slice(start, min(start + GROUP, count)), found
+
+
+def _highest(scores: torch.Tensor, dim: int) -> torch.Tensor:
+    """The bits (int16) of the highest bfloat16 along ``dim``, or of any where all are negative.
+
+    Those of positive numbers are in order, and above those of negative ones, which are in reverse;
+    whole numbers are compared five times as fast.
+    """
+    return scores.view(torch.int16).amax(dim=dim)
+
+
+def _at_least(bounds: torch.Tensor) -> torch.Tensor:
+    """Bits (int16) that :func:`_highest` gives no less than, where a number reaches a bound.
+
+    Args:
+        bounds: (n,) float32; where one is negative, or just above 0, all reach it.
+    """
+    bits = (bounds.view(torch.int32) >> 16).to(torch.int16)  # bfloat16, rounded towards 0
+    return torch.where(bounds > 0, bits, -(2**15)).to(torch.int16)

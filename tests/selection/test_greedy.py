@@ -280,7 +280,7 @@ def test_rough_products_leave_every_row_that_a_target_is_nearer_to(side: int) ->
         for places, found in Rough(64, 200).left(
             targets, rows, torch.arange(700), norms, nearest.values + 1
         )
-        for group in [int(places[0]) // GROUP]
+        for group in [places.start // GROUP]
         for row in found.tolist()
     }
     assert {(int(at) // GROUP, row) for row, at in enumerate(nearest.indices)} <= left
