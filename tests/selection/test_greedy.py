@@ -260,13 +260,16 @@ def test_same_picks_on_a_gpu() -> None:
 
 
 @pytest.mark.parametrize("side", [1, -1])
-def test_rough_products_leave_every_row_that_a_target_is_nearer_to(side: int) -> None:
+@pytest.mark.parametrize("spread", [0.3, 0.001])
+def test_rough_products_leave_every_row_that_a_target_is_nearer_to(
+    side: int, spread: float
+) -> None:
     """Products of all signs, and all negative ones; each row is nearer by the least there is."""
     rng = np.random.default_rng(0)
 
     def around(direction: np.ndarray, count: int) -> torch.Tensor:
-        spread = direction + 0.3 * rng.normal(size=(count, 64)) / 8
-        unit = spread / np.linalg.norm(spread, axis=1, keepdims=True)
+        some = direction + spread * rng.normal(size=(count, 64)) / 8
+        unit = some / np.linalg.norm(some, axis=1, keepdims=True)
         return torch.from_numpy(np.rint(4000 * unit).astype(np.int16))
 
     direction = rng.normal(size=64)
