@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -112,18 +113,22 @@ def choose_frames(store: Store, choice: Choice, device: str, cluster: str) -> Se
                     corpus_parts, goal, lambda count: advance(count * units.length)
                 )
                 centers = kept.followed_by(picks)
-                if kept.place is not None and len(centers):
-                    kept.save(corpus_parts, centers)
+                with ThreadPoolExecutor(1) as beside:  # workers write meanwhile
+                    reading = beside.submit(_frames_of, centers, units, store)
+                    if kept.place is not None and len(centers):
+                        kept.save(corpus_parts, centers)
+                frames = reading.result()
         else:
             picks = _baseline_picks(store, choice, units, n)
             centers = kept.followed_by(picks)
+            frames = _frames_of(centers, units, store)
             advance(n * units.length)
 
     stopped_by = picks.stopped_by
     if stopped_by == "n" and (asked is None or wanted > available):
         stopped_by = "exhausted"
     return Selection(
-        frames=_frames_of(centers, units, store),
+        frames=frames,
         chosen=centers["row"].to_numpy(),
         units=units,
         decodable=decodable,
