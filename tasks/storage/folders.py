@@ -29,6 +29,9 @@ class Folder(Protocol):
     name: str
     """An absolute path or a URL."""
 
+    at_once: int
+    """Files that are best read at once: each takes memory, and a wait where it is far away."""
+
     def read(self, name: str) -> bytes:
         """Read a whole file.
 
@@ -106,6 +109,8 @@ def save_array(folder: Folder, name: str, values: np.ndarray) -> None:
 class LocalFolder:
     """:class:`Folder` on a file system of this machine."""
 
+    at_once = 2
+
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path).absolute()  # workers may run in another folder
         self.name = str(self.path)
@@ -177,6 +182,8 @@ class BucketFolder:
     Credentials and endpoints come from the environment variables that each service's own tools
     read, such as ``AWS_ACCESS_KEY_ID`` and ``AWS_ENDPOINT_URL``.
     """
+
+    at_once = 8
 
     def __init__(self, url: str) -> None:
         self.name = url.rstrip("/")

@@ -48,14 +48,11 @@ FRAMES = "frames"
 CODECS = ("numcodecs.fixedscaleoffset", "bytes", "zstd")
 """Of the array: float32 to and from the lattice's int16, these to bytes, and the compressor."""
 
-READ_THREADS, READ_VALUES = 8, 2**22
-"""Blocks that are read at once, and numbers at most in them if they are more than one."""
+READ_VALUES = 2**22
+"""Numbers at most in blocks that are read at once, if they are more than one."""
 
 SCAN_TABLES = 16
 """Tables of blocks of which the wanted rows are sought together."""
-
-SCAN_THREADS = 2
-"""That read frames tables at once: they are many and small, and each thread keeps some memory."""
 
 
 @dataclass(frozen=True)
@@ -319,7 +316,7 @@ class Store:
             names = [_frames_name(block) for block in self.committed_blocks()]
         schema = pa.schema([frames_schema.SCHEMA.field(name) for name in columns])
         groups = [names[start : start + SCAN_TABLES] for start in range(0, len(names), SCAN_TABLES)]
-        with ThreadPoolExecutor(SCAN_THREADS) as threads:
+        with ThreadPoolExecutor(self.folder.at_once) as threads:
             found = pa.concat_tables([schema.empty_table(), *threads.map(read_some, groups)])
         frames = found.to_pandas(split_blocks=True, self_destruct=True)
         del found
@@ -377,8 +374,9 @@ class RowReader:
             array = json.loads(store.folder.read(name))
             chunk = array["chunk_grid"]["configuration"]["chunk_shape"]
             codecs = tuple(codec["name"] for codec in array["codecs"])
-            if (*chunk, *codecs) != (store.block_rows, store.settings.dim, *CODECS):
-                raise ValueError(f"{chunk} numbers a chunk, {', '.join(codecs)}: not ingest's work")
+            ours = [store.block_rows, store.settings.dim], CODECS
+            if (chunk, codecs) != ours:
+                raise ValueError(f"chunks of {chunk} by {codecs}, where ingest makes {ours}")
             self._planned = int(array["shape"][0])
 
     def block(self, block: int) -> np.ndarray:
@@ -406,7 +404,7 @@ class RowReader:
             else:
                 vectors[places] = self.block(block)[own]
 
-        threads = max(1, min(READ_THREADS, READ_VALUES // (size * dim)))
+        threads = max(1, min(self._store.folder.at_once, READ_VALUES // (size * dim)))
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(read, blocks.tolist(), np.split(order, starts[1:])))
         return vectors

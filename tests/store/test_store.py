@@ -42,6 +42,35 @@ def test_plain_zarr_reads_float32_and_integers_come_back_exactly(tmp_path: Path)
     assert np.array_equal(store.read_rows([5, 0, 3]), np.stack([last[1], first[0], first[3]]))
 
 
+def test_rows_are_read_in_any_order_and_as_often_as_asked(tmp_path: Path) -> None:
+    store = store_of(tmp_path, 14)  # the third block holds only zeros: Zarr writes no chunk of it
+    parts = [commit(store, block, range(block * 4, block * 4 + 4), 4) for block in (0, 1)]
+    store.commit_block(2, np.zeros((4, 5), np.int16), frames_table([]))
+    parts += [np.zeros((4, 5), np.int16), commit(store, 3, range(12, 14), 2)]
+    assert not (tmp_path / "store" / "embeddings.zarr" / "embedding" / "c" / "2").exists()
+    every, rng = np.concatenate(parts), np.random.default_rng(0)
+    asked = [np.arange(14), np.arange(14)[::-1], np.arange(4), np.array([0, 2, 1, 3])]
+    asked += [np.empty(0, np.int64), np.arange(3, 9), *(rng.integers(14, size=20) for _ in "abcde")]
+    for rows in asked:
+        assert np.array_equal(store.read_rows(rows), every[rows])
+    assert np.array_equal(store.read_block(3), parts[3])
+
+
+def test_an_array_that_was_written_anew_in_another_way_is_refused_by_name(tmp_path: Path) -> None:
+    store = store_of(tmp_path, 4)
+    commit(store, 0, range(4), 4)
+    array = zarr.open_array(tmp_path / "store" / "embeddings.zarr" / "embedding", mode="r")
+    values = array[:]
+    zarr.create_array(
+        tmp_path / "store" / "embeddings.zarr" / "embedding",
+        data=values,
+        chunks=(2, 5),
+        overwrite=True,
+    )
+    with pytest.raises(CoreframeError, match=r"embedding/zarr.json cannot be read .*\[2, 5\]"):
+        store.read_rows([0])
+
+
 @pytest.mark.parametrize("value", [-4000, -3999, -1, 0, 1, 2047, 3999, 4000])
 def test_every_lattice_value_survives(value: int, tmp_path: Path) -> None:
     store = store_of(tmp_path, 4)
