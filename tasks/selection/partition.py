@@ -38,8 +38,8 @@ TRIED = 0.1
 CENTERS_AT_ONCE = 512
 """New centers taken into account together. More prune worse, fewer take more passes."""
 
-UNPRUNED_AT_ONCE = 2048
-"""As many of them where nothing can be pruned."""
+UNPRUNED_AT_ONCE, UNPRUNED_VALUES = 2048, 2**21
+"""As many of them where nothing can be pruned, but of long vectors no more numbers than this."""
 
 ROUGH_ROWS = 8192
 """Rows that are compared roughly before any of them exactly: what is noted of them takes memory."""
@@ -203,9 +203,10 @@ def assign(
     # Arrivals in large numbers are taken up in growing portions: the first prune for the rest.
     # Where nothing could be pruned, it is tried again when there are four times as many.
     start, portion, try_at = 0, CENTERS_AT_ONCE if part.centers is not None else 64, 0
+    many = min(UNPRUNED_AT_ONCE, max(CENTERS_AT_ONCE, UNPRUNED_VALUES // part.vectors.dim))
     while start < len(vectors):
         prune = start >= try_at
-        stop = start + (portion if prune else UNPRUNED_AT_ONCE)
+        stop = start + (portion if prune else many)
         some = on_device(vectors[start:stop], part.rows.device)
         part, pruned = _assign(part, some, curve, prune)
         if part.curve is not None:
