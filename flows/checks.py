@@ -140,11 +140,10 @@ def check_written(store: Store, out: str, others: Sequence[str] = ()) -> Written
             f"{store.path} of {store.settings.embedder}: name the store {theirs}."
         )
     try:
-        rows = written.selection["row"].to_numpy()
-        frames = store.frames_at(rows, ["row", "frame_index", "pts"])
+        keys = ["frame_index", "pts"]
+        frames = store.frames_at(written.selection["row"].to_numpy(), keys)
         same = all(
-            (frames[key].to_numpy() == written.selection[key].to_numpy()).all()
-            for key in ("frame_index", "pts")
+            (frames[key].to_numpy() == written.selection[key].to_numpy()).all() for key in keys
         )
     except CoreframeError:
         same = False

@@ -86,7 +86,7 @@ def gather_evidence(
         mapped=mapped,
         variance=variance,
         spans=spans,
-        fixed_rate=store.frames_at(fixed_rate, ["row", "video", "time_s"]),
+        fixed_rate=store.frames_at(fixed_rate, ["video", "time_s"]),
         images=images,
         room=room,
         frames=frames,

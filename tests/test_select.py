@@ -306,6 +306,31 @@ def test_kept_state_is_true(lattice: np.ndarray, cluster: str, tmp_path: Path) -
         assert np.array_equal(squared[np.arange(700), place], squared.min(axis=1))
 
 
+def test_kept_state_is_true_however_often_the_store_has_grown(
+    lattice: np.ndarray, cluster: str, tmp_path: Path
+) -> None:
+    for rows, n in ((300, 20), (550, 30), (800, 40)):  # new rows go to all workers
+        store = grown(lattice, tmp_path, rows)
+        picks = select(store, cluster, n, name="mine").frames["row"].to_numpy()
+        files = list((Path(store.path) / "selections" / "mine").glob("*/rows-*.npy"))
+        state = np.sort(np.concatenate([np.load(file) for file in files]), order="row")
+        squared = ((lattice[:rows, None].astype(np.int64) - lattice[None, picks]) ** 2).sum(axis=2)
+        assert len(files) > 1
+        assert state["row"].tolist() == list(range(rows))
+        assert np.array_equal(state["distance"], squared.min(axis=1))
+        assert np.array_equal(state["center"], picks[squared.argmin(axis=1)])
+
+
+def test_extending_where_nothing_may_be_chosen_keeps_what_was(
+    lattice: np.ndarray, cluster: str, tmp_path: Path
+) -> None:
+    store = grown(lattice, tmp_path, 400)
+    first = select(store, cluster, 50, name="nightly")
+    again = select(store, cluster, 60, name="nightly", minimum={"luminance": 2.0})
+    assert again.frames["row"].tolist() == first.frames["row"].tolist()
+    assert again.stopped_by == "exhausted"
+
+
 def test_centers_whose_video_is_gone_stay_chosen(
     lattice: np.ndarray, cluster: str, tmp_path: Path
 ) -> None:

@@ -220,6 +220,8 @@ def assign(
 
 def _still_open(part: Partition, picked: np.ndarray) -> torch.Tensor:
     """(n,) bool: rows that may be picked once some are, in this partition or not."""
+    if len(part) == 0:
+        return part.open
     rows = on_device(picked, part.rows.device)
     places = torch.searchsorted(part.rows, rows).clamp(max=len(part) - 1)
     still_open = part.open.clone()

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
+from numcodecs.zstd import compress
 
 from tasks.errors import CoreframeError, UsageError
-from tasks.store.frames import frames_table
+from tasks.store.frames import SCHEMA, frames_table
 from tasks.store.store import Store, StoreSettings
 from tasks.video.index import index_video, take_census
 
@@ -69,6 +70,26 @@ def test_an_array_that_was_written_anew_in_another_way_is_refused_by_name(tmp_pa
     )
     with pytest.raises(CoreframeError, match=r"embedding/zarr.json cannot be read .*\[2, 5\]"):
         store.read_rows([0])
+
+
+@pytest.mark.parametrize("values", [19, 21])
+def test_a_chunk_of_another_size_is_refused_by_name(values: int, tmp_path: Path) -> None:
+    store = store_of(tmp_path, 4)
+    commit(store, 0, range(4), 4)
+    chunk = tmp_path / "store" / "embeddings.zarr" / "embedding" / "c" / "0" / "0"
+    chunk.write_bytes(compress(np.ones(values, np.int16)))
+    for read in (store.read_rows, lambda rows: store.read_block(rows[0])):
+        with pytest.raises(CoreframeError, match=r"embedding/c/0/0 cannot be read"):
+            read([0, 1, 2, 3])
+
+
+def test_frames_have_the_columns_asked_for(tmp_path: Path) -> None:
+    store = store_of(tmp_path, 6)
+    commit(store, 0, range(4), 4)
+    commit(store, 1, range(4, 6), 2)
+    found = store.frames_at(np.array([5, 0, 5]), ["pts", "video"])
+    assert found.to_dict("list") == {"pts": [5 * 512, 0, 5 * 512], "video": [0, 0, 0]}
+    assert store.frames_at(np.array([1])).columns.tolist() == SCHEMA.names
 
 
 @pytest.mark.parametrize("value", [-4000, -3999, -1, 0, 1, 2047, 3999, 4000])
