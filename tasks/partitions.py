@@ -67,7 +67,6 @@ class DaskPartitions:
             cuts = block_cuts(rows[some], store.block_rows, processes(client))
             for part, own in enumerate(np.split(some, cuts)):
                 self._part_of[own] = part
-        parts = range(int(self._part_of.max(initial=0)) + 1)
         jobs = [
             PartitionJob(
                 store.path,
@@ -78,7 +77,7 @@ class DaskPartitions:
                 device,
                 room,
             )
-            for own in (np.flatnonzero(self._part_of == part) for part in parts)
+            for own in _places(self._part_of, int(self._part_of.max(initial=0)) + 1)
         ]
         # Nothing here depends on what one worker holds: Dask would run all of it there.
         self._parts: list[Future] = [
@@ -107,15 +106,14 @@ class DaskPartitions:
 
     def collect(self, rows: np.ndarray) -> np.ndarray:
         """(k, dim) int16 lattice of any k ascending units."""
-        owned = self._owned(rows)
+        owned = [pair for pair in zip(self._parts, self._owned(rows), strict=True) if len(pair[1])]
         asked = [
             self._client.submit(on_worker.collect, part, rows[own], pure=False)
-            for part, own in zip(self._parts, owned, strict=True)
-            if len(own)
+            for part, own in owned
         ]
         found = np.empty((len(rows), self._dim), np.int16)
         answers = gather(self._client, asked, "Selecting")
-        for own, some in zip([own for own in owned if len(own)], answers, strict=True):
+        for (_, own), some in zip(owned, answers, strict=True):
             found[own] = some
         return found
 
@@ -161,8 +159,7 @@ class DaskPartitions:
 
     def _owned(self, rows: np.ndarray) -> list[np.ndarray]:
         """For each partition, the places among ascending units of those that it has."""
-        part_of = self._part_of[np.searchsorted(self._rows, rows)]
-        return [np.flatnonzero(part_of == part) for part in range(len(self._parts))]
+        return _places(self._part_of[np.searchsorted(self._rows, rows)], len(self._parts))
 
     def _hold(self, value: Any) -> Future:
         """Give all partitions a value by way of the workers, not once each by the scheduler."""
@@ -173,6 +170,11 @@ class DaskPartitions:
 
     def _ask(self, function: Callable[..., Any], *arguments: Any) -> list[Any]:
         return gather(self._client, self._submit(function, *arguments), "Selecting")
+
+
+def _places(part_of: np.ndarray, parts: int) -> list[np.ndarray]:
+    """For each of so many partitions, the places at which its number stands."""
+    return [np.flatnonzero(part_of == part) for part in range(parts)]
 
 
 def block_cuts(rows: np.ndarray, block_rows: int, count: int) -> list[int]:

@@ -106,15 +106,12 @@ def _resumed(part: Partition, job: PartitionJob, saved: str, gone: np.ndarray) -
         valid = center_rows[owner] == known["center"]
         distance[at[valid]] = known["distance"][valid]
         number[at[valid]] = owner[valid]
-    sketch = center_sketch(part, vectors)
-    found: dict[str, Any] = {"curve": np.zeros(len(center_rows), np.int32)}
-    new = np.flatnonzero(number < 0)
-    if len(new):
-        fresh = Partition.of(job.rows[new], _vectors(job, job.rows[new]))
-        fresh = partition.assign(replace(fresh, sketch=sketch), center_rows, vectors, curve=True)
-        distance[new], number[new] = fresh.distance.cpu().numpy(), fresh.center
-        found = {name: getattr(fresh, name) for name in ("curve", "pairs", "screened")}
-    return replace(restored(part, sketch, distance, number, center_rows, vectors), **found)
+    sketch, new = center_sketch(part, vectors), np.flatnonzero(number < 0)
+    fresh = Partition.of(job.rows[new], _vectors(job, job.rows[new]))
+    fresh = partition.assign(replace(fresh, sketch=sketch), center_rows, vectors, curve=True)
+    distance[new], number[new] = fresh.distance.cpu().numpy(), fresh.center
+    part = restored(part, sketch, distance, number, center_rows, vectors)
+    return replace(part, curve=fresh.curve, pairs=fresh.pairs, screened=fresh.screened)
 
 
 def _vectors(job: PartitionJob, rows: np.ndarray) -> Vectors:

@@ -176,10 +176,8 @@ def settled_rows(folder: str, gone: np.ndarray) -> np.ndarray:
 def read_distances(folder: str, rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """(n,) places among ascending rows, and (n,) STATE of the units there; for each partition."""
     for state in _states(folder):
-        at = np.searchsorted(rows, state["row"])
-        at[at == len(rows)] = 0
-        known = rows[at] == state["row"] if len(rows) else np.zeros(len(at), bool)
-        yield at[known], state[known]
+        asked = state[np.isin(state["row"], rows, assume_unique=True)]
+        yield np.searchsorted(rows, asked["row"]), asked
 
 
 def _states(folder: str) -> Iterator[np.ndarray]:
