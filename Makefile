@@ -3,18 +3,32 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test clean
+# The folders under the names that they are installed with, for mypy.
+TYPED := $(VENV)/typed/coreframe
+TYPED_LINKS := $(TYPED)/flows $(TYPED)/tasks $(patsubst flows/interactive/%,$(TYPED)/%,$(wildcard flows/interactive/*.py))
+
+.PHONY: demo test quick lint clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python data/make_demo.py data/demo
 	$(BIN)/coreframe curate data/demo --store data/demo-store --out data/demo-out \
 		--n-samples 40 --corrupt-threshold 0.2
 
-test: $(VENV)/.installed-dev
+test: lint
+	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+
+lint: $(VENV)/.installed-dev $(TYPED_LINKS)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+	MYPYPATH=$(VENV)/typed $(BIN)/mypy
+
+$(TYPED)/flows $(TYPED)/tasks:
+	mkdir -p $(TYPED)
+	ln -sfn $(CURDIR)/$(@F) $@
+
+$(TYPED)/%.py: flows/interactive/%.py
+	mkdir -p $(TYPED)
+	ln -sfn $(CURDIR)/$< $@
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Coreframe needs Python 3.11 or newer: make PYTHON=python3.11 ...")'

@@ -47,7 +47,14 @@ def make_clip(path: Path, seed: int) -> None:
 def run(videos: list[Path], folder: Path, list_file: Path) -> dict[str, Any]:
     """One run of the command: seconds by stage, and the driver's largest memory."""
     list_file.write_text("\n".join(map(str, videos)))
-    command = [sys.executable, "-m", "flows.cli", "ingest", "--files-from", str(list_file)]
+    command = [
+        sys.executable,
+        "-m",
+        "coreframe.flows.cli",
+        "ingest",
+        "--files-from",
+        str(list_file),
+    ]
     command += ["--store", str(folder / "store")]
     environment = os.environ | {"PREFECT_HOME": str(folder / "prefect")}
     started = time.perf_counter()

@@ -35,10 +35,11 @@ from typing import Any
 import numpy as np
 import torch
 
+import coreframe.tasks  # noqa: F401 - before cuBLAS is used, which it tells to be deterministic
+
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks"), str(ROOT / "data")]
 
-import tasks  # noqa: E402, F401 - before cuBLAS is used, which it tells to be deterministic
 
 CPU = torch.device("cpu")
 
@@ -119,9 +120,10 @@ def walks(rows: int, dim: int, device: torch.device, seed: int = 0) -> np.ndarra
 
 def pick(lattice: np.ndarray, picks: int, device: torch.device, parts: int = 1) -> Any:
     """Seconds of reading the vectors onto the device and of selecting, and what was picked."""
-    from tasks.selection.greedy import Goal, LocalPartitions, greedy_k_center
-    from tasks.selection.partition import Partition
-    from tasks.selection.vectors import Held, Vectors
+    from coreframe.tasks.kcenter.greedy import Goal, greedy_k_center
+    from coreframe.tasks.kcenter.local import LocalPartitions
+    from coreframe.tasks.kcenter.partition import Partition
+    from coreframe.tasks.kcenter.vectors import Held, Vectors
 
     start = time.perf_counter()
     partitions = []
@@ -177,8 +179,8 @@ def frames(count: int, side_px: int) -> list[np.ndarray]:
 
 
 def descriptor(check: Check) -> dict[str, Any]:
-    from tasks.embedding.descriptor import DescriptorEmbedder
-    from tasks.embedding.embedder import embed_images
+    from coreframe.tasks.embedders.descriptor import DescriptorEmbedder
+    from coreframe.tasks.embedders.embedder import embed_images
 
     embedder = DescriptorEmbedder()
     images = frames(256, embedder.framing.side_px)
@@ -192,8 +194,8 @@ def models(check: Check) -> dict[str, Any]:
     import transformers
     from torch.utils.flop_counter import FlopCounterMode
 
-    from tasks.embedding.embedder import embed_images
-    from tasks.embedding.huggingface import HuggingFaceEmbedder
+    from coreframe.tasks.embedders.embedder import embed_images
+    from coreframe.tasks.embedders.huggingface import HuggingFaceEmbedder
 
     small = {"num_hidden_layers": 2} if check.scale < 0.1 else {}
     makers = {
@@ -249,9 +251,9 @@ def models(check: Check) -> dict[str, Any]:
 
 
 def simclr(check: Check) -> dict[str, Any]:
-    from tasks.jobs.train import begin, epoch, finish
-    from tasks.training.frames import TrainingFrames
-    from tasks.training.settings import TrainingSettings
+    from coreframe.tasks.train.frames import TrainingFrames
+    from coreframe.tasks.train.job import begin, epoch, finish
+    from coreframe.tasks.train.settings import TrainingSettings
 
     count = check.many(20_000, 64)
     settings = TrainingSettings(max_epochs=2, batch_size=check.many(512, 16))
@@ -277,7 +279,7 @@ def decoding(check: Check) -> dict[str, Any]:
     import av
     from av.codec.hwaccel import HWAccel
 
-    from tasks.video.pixels import frame_digest
+    from coreframe.tasks.video.pixels import frame_digest
 
     count = check.many(600, 30)
     with tempfile.TemporaryDirectory() as folder:
@@ -330,7 +332,13 @@ def whole(check: Check) -> dict[str, Any]:
         run(make)
         for device in ("cpu", check.device.type):
             out = folder / f"out-{device}-{len(tables)}"
-            command = [sys.executable, "-m", "flows.cli", "curate", str(folder / "videos")]
+            command = [
+                sys.executable,
+                "-m",
+                "coreframe.flows.cli",
+                "curate",
+                str(folder / "videos"),
+            ]
             command += ["--store", str(folder / f"store-{len(tables)}"), "--out", str(out)]
             command += ["--device", device, "--n-samples", "40", "--corrupt-threshold", "0.2"]
             environment = os.environ | {

@@ -35,13 +35,13 @@ import numpy as np
 import torch
 from PIL import Image
 
+from coreframe.tasks.embedders.descriptor import DEFAULT_INPUT_PX as INPUT_PX
+from coreframe.tasks.embedders.descriptor import DescriptorEmbedder
+
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks"), str(ROOT / "data")]
 
 from selection import machine, measure, naive  # noqa: E402
-
-from tasks.embedding.descriptor import DEFAULT_INPUT_PX as INPUT_PX  # noqa: E402
-from tasks.embedding.descriptor import DescriptorEmbedder  # noqa: E402
 
 WIDTH, HEIGHT, RATE = 1920, 1080, 25
 SCENE_S, CLIP_S = 5, 60
@@ -123,8 +123,8 @@ def ours(
     """The index and embed stages; with the embedder off, everything but its arithmetic."""
     from dask.distributed import Client
 
-    from flows.cluster import open_cluster
-    from flows.parameters import Compute
+    from coreframe.flows.cluster import open_cluster
+    from coreframe.flows.parameters import Compute
     from tests.runs import ingest
 
     available = sorted(os.sched_getaffinity(0))
@@ -133,8 +133,8 @@ def ours(
     def without_embedder() -> None:  # runs in the workers, where this module is not
         import torch
 
-        from tasks.embedding.descriptor import DIM, DescriptorEmbedder
-        from tasks.jobs import embed
+        from coreframe.tasks.embed import job as embed
+        from coreframe.tasks.embedders.descriptor import DIM, DescriptorEmbedder
 
         nothing = DescriptorEmbedder()
         nothing.embed = lambda images: torch.zeros(len(images), DIM)
@@ -185,12 +185,12 @@ CONTENDERS: dict[str, Contender] = {
 
 def whole(files: Sequence[Path], _: int | None) -> dict[str, Any]:
     """All stages up to the chosen images."""
-    from flows.cluster import open_cluster
-    from flows.parameters import Compute
-    from tasks.export import export_frames
-    from tasks.select import select_frames
-    from tasks.selection.choice import Budget, Choice
-    from tasks.video.pictures import PictureSettings
+    from coreframe.flows.cluster import open_cluster
+    from coreframe.flows.parameters import Compute
+    from coreframe.tasks.export.task import export_frames
+    from coreframe.tasks.output.images import PictureSettings
+    from coreframe.tasks.select.choice import Budget, Choice
+    from coreframe.tasks.select.task import select_frames
     from tests.runs import ingest
 
     with (

@@ -49,11 +49,11 @@ def extend(folder: Path, picks: int) -> dict[str, Any]:
 
 def _extend(folder: Path, vectors: np.ndarray, picks: int) -> dict[str, Any]:
     """Seconds of the stage: the first time, extended, and afresh."""
-    from flows.cluster import open_cluster
-    from flows.parameters import Compute
-    from tasks.select import select_frames
-    from tasks.selection.choice import Budget, Choice
-    from tasks.store.store import Store
+    from coreframe.flows.cluster import open_cluster
+    from coreframe.flows.parameters import Compute
+    from coreframe.tasks.select.choice import Budget, Choice
+    from coreframe.tasks.select.task import select_frames
+    from coreframe.tasks.store.store import Store
 
     before = len(vectors) * 10 // 11
     write_store(folder, vectors[:before])
@@ -95,13 +95,13 @@ def _extend(folder: Path, vectors: np.ndarray, picks: int) -> dict[str, Any]:
 
 def metrics(folder: Path, picks: int) -> dict[str, Any]:
     """Seconds of the metrics stage, and what it found of the corpus."""
-    from flows.cluster import open_cluster
-    from flows.parameters import Compute
-    from tasks.jobs.export import Exported
-    from tasks.measure import measure_selection
-    from tasks.select import select_frames
-    from tasks.selection.choice import Budget, Choice
-    from tasks.store.store import Store
+    from coreframe.flows.cluster import open_cluster
+    from coreframe.flows.parameters import Compute
+    from coreframe.tasks.measure.task import measure_selection
+    from coreframe.tasks.output.exported import Exported
+    from coreframe.tasks.select.choice import Budget, Choice
+    from coreframe.tasks.select.task import select_frames
+    from coreframe.tasks.store.store import Store
 
     store = Store.open(folder / "store")
     with open_cluster(Compute(workers=2, device="cpu")) as cluster:
@@ -117,12 +117,12 @@ def page(folder: Path, picks: int) -> dict[str, Any]:
     """Seconds and bytes of the report's page, with a 720p PNG for each chosen frame."""
     from PIL import Image
 
-    from flows.cluster import open_cluster
-    from flows.parameters import Compute
-    from tasks.pictures import THUMBNAILS, keep_pictures, side_px
-    from tasks.selection.choice import Budget, Choice
-    from tasks.store.store import Store
-    from tests.reporting.pages import look, page_of, selected
+    from coreframe.flows.cluster import open_cluster
+    from coreframe.flows.parameters import Compute
+    from coreframe.tasks.output.thumbnails import THUMBNAILS, keep_pictures, side_px
+    from coreframe.tasks.select.choice import Budget, Choice
+    from coreframe.tasks.store.store import Store
+    from tests.report.pages import look, page_of, selected
 
     store = Store.open(folder / "store")
     rng = np.random.default_rng(0)
@@ -162,7 +162,7 @@ def page(folder: Path, picks: int) -> dict[str, Any]:
 
 def pairs(folder: Path, _: int) -> dict[str, Any]:
     """Largest difference from NumPy of a statistic over all pairs, and seconds of both."""
-    from tasks.metrics.pairwise import pairs_within
+    from coreframe.tasks.measure.pairwise import pairs_within
 
     lattice = np.rint(np.load(folder / "vectors.npy").astype(np.float64) * 4000).astype(np.int16)
     rows = len(lattice)

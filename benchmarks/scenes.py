@@ -20,17 +20,20 @@ import pandas as pd
 from dask.distributed import LocalCluster
 from prefect.logging import disable_run_logger
 
+from coreframe.flows.cluster import SETTINGS
+from coreframe.tasks.embedders.simclr import DEFAULT_INPUT_PX
+from coreframe.tasks.select.baselines import baseline_rows
+from coreframe.tasks.select.choice import Budget, Choice
+from coreframe.tasks.select.result import Selection
+from coreframe.tasks.select.task import select_frames
+from coreframe.tasks.store.store import Store
+from coreframe.tasks.train.settings import TrainingSettings
+from coreframe.tasks.train.task import gather_frames, train_network
+
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "data")]
 
 import make_demo  # noqa: E402
-from flows.cluster import SETTINGS  # noqa: E402
-from tasks.embedding.simclr import DEFAULT_INPUT_PX  # noqa: E402
-from tasks.select import Selection, baseline_rows, select_frames  # noqa: E402
-from tasks.selection.choice import Budget, Choice  # noqa: E402
-from tasks.store.store import Store  # noqa: E402
-from tasks.train import gather_frames, train_network  # noqa: E402
-from tasks.training.settings import TrainingSettings  # noqa: E402
 from tests import shots  # noqa: E402
 from tests.runs import ingest, scenes_hit  # noqa: E402
 

@@ -148,12 +148,12 @@ def ours(folder: Path, picks: int, workers: int, memory_limit: int | None = None
     torch.set_num_threads(workers)  # it counted the cores when it was imported
     from dask.distributed import Client
 
-    from flows.cluster import open_cluster
-    from flows.parameters import Compute
-    from tasks.select import select_frames
-    from tasks.selection import greedy
-    from tasks.selection.choice import Budget, Choice
-    from tasks.store.store import Store
+    from coreframe.flows.cluster import open_cluster
+    from coreframe.flows.parameters import Compute
+    from coreframe.tasks.kcenter import greedy
+    from coreframe.tasks.select.choice import Budget, Choice
+    from coreframe.tasks.select.task import select_frames
+    from coreframe.tasks.store.store import Store
 
     arrived: list[tuple[int, float]] = []
 
@@ -165,7 +165,10 @@ def ours(folder: Path, picks: int, workers: int, memory_limit: int | None = None
         return greedy.greedy_k_center(corpus, goal, advanced)
 
     compute = Compute(workers=workers, device="cpu", memory_limit=memory_limit)
-    with open_cluster(compute) as cluster, mock.patch("tasks.select.greedy_k_center", noted):
+    with (
+        open_cluster(compute) as cluster,
+        mock.patch("coreframe.tasks.select.task.greedy_k_center", noted),
+    ):
 
         def select(store: str, n: int) -> Any:
             choice = Choice(budget=Budget(n_samples=n))

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from tasks.errors import CoreframeError, UsageError
+from coreframe.tasks.errors import CoreframeError, UsageError
 
 SETTINGS = {
     # A run's log goes to Prefect's server; the terminal gets bars, a table, or one sentence.
@@ -161,7 +161,7 @@ def options(
 ) -> None:
     """Turn a corpus of videos into its most diverse frames, and prove it."""
     if log_json:
-        from flows.logs import log_json as begin
+        from coreframe.flows.logs import log_json as begin
 
         begin()
 
@@ -214,8 +214,8 @@ def curate(
     given = dict(locals())
     parameters = _parameters(given, "Corpus", "Ingestion", "Selecting", "Picture", "Compute")
     _check(store, out, parameters)
-    from flows.curate import curate as flow
-    from flows.terminal import show_result
+    from coreframe.flows.curate import curate as flow
+    from coreframe.flows.terminal import show_result
 
     show_result(flow(store=store, out=out, wait=wait, **parameters), out)
 
@@ -247,8 +247,8 @@ def ingest(
     given = dict(locals())
     parameters = _parameters(given, "Corpus", "Ingestion", "Compute")
     _check(store, None, parameters)
-    from flows.ingest import ingest as flow
-    from flows.terminal import show_ingested
+    from coreframe.flows.ingest import ingest as flow
+    from coreframe.flows.terminal import show_ingested
 
     show_ingested(flow(store=store, wait=wait, **parameters), store)
 
@@ -287,8 +287,8 @@ def select(
     given = dict(locals())
     parameters = _parameters(given, "Selecting", "Picture", "Compute")
     _check(store, out, parameters)
-    from flows.selection import select as flow
-    from flows.terminal import show_result
+    from coreframe.flows.selection import select as flow
+    from coreframe.flows.terminal import show_result
 
     show_result(flow(store=store, out=out, wait=wait, **parameters), out)
 
@@ -312,8 +312,8 @@ def train(
     given = dict(locals())
     parameters = _parameters(given, "Training", "Compute")
     _check(store, out, parameters)
-    from flows.terminal import show_trained
-    from flows.train import train as flow
+    from coreframe.flows.terminal import show_trained
+    from coreframe.flows.train import train as flow
 
     show_trained(flow(store=store, out=out, **parameters), out)
 
@@ -334,8 +334,8 @@ def check(
     given = dict(locals())
     parameters = _parameters(given, "Compute")
     _check(store, None, parameters)
-    from flows.terminal import show_checked
-    from flows.verification import check as flow
+    from coreframe.flows.check import check as flow
+    from coreframe.flows.terminal import show_checked
 
     show_checked(flow(store=store, repair=repair, wait=wait, **parameters), store)
 
@@ -356,12 +356,12 @@ def report(
     """Make the page of a selection again, alone or beside others; nothing is selected."""
     given = dict(locals())
     parameters = _parameters(given, "Compute")
-    from flows.checks import check_written
-    from tasks.store.store import Store
+    from coreframe.flows.preflight import check_written
+    from coreframe.tasks.store.store import Store
 
     check_written(Store.open(store), out, others or [])
-    from flows.reporting import report as flow
-    from flows.terminal import show_reported
+    from coreframe.flows.report import report as flow
+    from coreframe.flows.terminal import show_reported
 
     flow(store=store, out=out, others=others, **parameters)
     show_reported(out)
@@ -370,8 +370,8 @@ def report(
 @app.command()
 def info(store: StorePath) -> None:
     """Say what a store holds."""
-    from flows.terminal import show_store
-    from tasks.store.store import Store
+    from coreframe.flows.terminal import show_store
+    from coreframe.tasks.store.store import Store
 
     show_store(Store.open(store))
 
@@ -384,8 +384,8 @@ def export(out: SelectedPath, to: To, dest: Destination = None, store: Embedding
     webdataset holds copies, csv none. A second export replaces the first as a whole, unless files
     were added or changed there.
     """
-    from flows.terminal import show_exported
-    from tasks.datasets.export import export_dataset
+    from coreframe.flows.terminal import show_exported
+    from coreframe.tasks.datasets.formats import export_dataset
 
     show_exported(export_dataset(out, to, dest, store), to)
 
@@ -422,8 +422,9 @@ def _parameters(given: dict[str, Any], *models: str) -> dict[str, Any]:
     Raises:
         UsageError: the first value that a model refuses, in one sentence.
     """
-    from flows import parameters
-    from tasks.embedding.embedder import embedder_facts, resolve_device
+    from coreframe.flows import parameters
+    from coreframe.tasks.device import resolve_device
+    from coreframe.tasks.embedders.embedder import embedder_facts
 
     made: dict[str, Any] = {}
     for name in models:
@@ -441,14 +442,14 @@ def _parameters(given: dict[str, Any], *models: str) -> dict[str, Any]:
 
 def _check(store: str, out: str | None, parameters: dict[str, Any]) -> None:
     """Make the flow's own checks before a Prefect server is started for it."""
-    from flows.checks import (
+    from coreframe.flows.preflight import (
         check_corpus,
         check_selecting,
         check_training,
         open_store,
         output_folder,
     )
-    from tasks.store.store import Store
+    from coreframe.tasks.store.store import Store
 
     if "corpus" in parameters:
         check_corpus(parameters["corpus"], store, out)

@@ -16,9 +16,9 @@ import torch
 import yaml
 from dask.distributed import Client, LocalCluster
 
-from flows.logs import LOGGER, logs_of_workers
-from flows.parameters import Compute
-from tasks.errors import CoreframeError, UsageError
+from coreframe.flows.logs import LOGGER, logs_of_workers
+from coreframe.flows.parameters import Compute
+from coreframe.tasks.errors import CoreframeError, UsageError
 
 logger = logging.getLogger(LOGGER)
 

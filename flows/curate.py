@@ -4,20 +4,14 @@ from typing import Any
 
 from prefect import flow
 
-from flows.checks import (
-    check_broken,
-    check_corpus,
-    check_selectable,
-    check_selecting,
-    open_store,
-    output_folder,
-)
-from flows.cluster import open_cluster
-from flows.ingest import ingest_stages
-from flows.parameters import Compute, Corpus, Ingestion, Picture, Selecting, Wait
-from flows.record import recorded
-from flows.selection import selection_stages
-from tasks.report import standing_result
+from coreframe.flows.cluster import open_cluster
+from coreframe.flows.ingest import ingest_stages
+from coreframe.flows.outcome import check_broken, check_selectable
+from coreframe.flows.parameters import Compute, Corpus, Ingestion, Picture, Selecting, Wait
+from coreframe.flows.preflight import check_corpus, check_selecting, open_store, output_folder
+from coreframe.flows.record import recorded
+from coreframe.flows.selection import selection_stages
+from coreframe.tasks.output.standing import standing_result
 
 
 @flow(name="curate", flow_run_name="curate-into-{out}")

@@ -6,16 +6,17 @@ from typing import Any
 
 from prefect import flow
 
-from flows.checks import check_broken, check_corpus, open_store
-from flows.cluster import open_cluster
-from flows.parameters import Compute, Corpus, Ingestion, Wait
-from flows.record import recorded, timed, told_changes
-from tasks.embed import EmbedCounts, embed_frames
-from tasks.index import index_files
-from tasks.report import show_quarantined
-from tasks.store.catalogue import Video, changes
-from tasks.store.store import Store
-from tasks.video.discover import SourceFile
+from coreframe.flows.artifacts import show_quarantined
+from coreframe.flows.cluster import open_cluster
+from coreframe.flows.outcome import check_broken
+from coreframe.flows.parameters import Compute, Corpus, Ingestion, Wait
+from coreframe.flows.preflight import check_corpus, open_store
+from coreframe.flows.record import recorded, timed, told_changes
+from coreframe.tasks.embed.task import EmbedCounts, embed_frames
+from coreframe.tasks.index.task import index_files
+from coreframe.tasks.store.catalogue import Video, changes
+from coreframe.tasks.store.store import Store
+from coreframe.tasks.video.discover import SourceFile
 
 
 @dataclass
@@ -26,7 +27,7 @@ class Ingested:
     """The entries of this run's files."""
     embedded: EmbedCounts = field(default_factory=EmbedCounts)
     changes: dict[str, Any] = field(default_factory=dict)
-    """Since the last run, by kind; see :func:`flows.record.told_changes`."""
+    """Since the last run, by kind; see :func:`coreframe.flows.record.told_changes`."""
 
     def counts(self) -> dict[str, Any]:
         return {

@@ -8,16 +8,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ByteSize, ConfigDict, Field, model_validator
 
-from tasks.embedding.embedder import EmbedderSpec, absolute_name
-from tasks.selection.choice import MEASURES, Budget, Choice
-from tasks.training.settings import TrainingSettings
-from tasks.video.pictures import PictureSettings, Resize
-from tasks.video.pixels import Crop
-from tasks.video.sampling import Sampling
+from coreframe.tasks.embedders.embedder import EmbedderSpec, absolute_name
+from coreframe.tasks.output.images import PictureSettings, Resize
+from coreframe.tasks.select.choice import MEASURES, Budget, Choice
+from coreframe.tasks.train.settings import TrainingSettings
+from coreframe.tasks.video.pixels import Crop
+from coreframe.tasks.video.sampling import Sampling
 
 DEFAULT_SAMPLES = 100
 """Frames selected when no budget is given: enough to look through in a minute."""
-
 
 LEAST_MEMORY_BYTES = 600 * 10**6
 """A worker takes some 400 MB before it holds anything."""
@@ -205,7 +204,7 @@ class Selecting(Parameters):
         return self
 
     def choice(self) -> Choice:
-        """Put it in the terms of `tasks.selection`.
+        """Put it in the terms of `coreframe.tasks.kcenter`.
 
         Raises:
             UsageError: what is asked for contradicts itself.

@@ -15,12 +15,12 @@ from av import library_versions
 from prefect.events import emit_event
 from prefect.runtime import flow_run
 
-from flows.logs import LOGGER, logs_of_run
-from tasks.errors import CoreframeError
-from tasks.report import show_run
-from tasks.reporting.facts import LISTED
-from tasks.store.lock import writing
-from tasks.store.store import Store
+from coreframe.flows.artifacts import show_run
+from coreframe.flows.logs import LOGGER, logs_of_run
+from coreframe.tasks.errors import CoreframeError
+from coreframe.tasks.report.facts import LISTED
+from coreframe.tasks.store.lock import writing
+from coreframe.tasks.store.store import Store
 
 PACKAGES = ("coreframe", "torch", "av", "zarr", "numpy", "pandas", "prefect", "dask")
 OPTIONAL_PACKAGES = ("transformers",)

@@ -11,20 +11,20 @@ from typing import Any
 
 from prefect import flow
 
-from flows.checks import check_selecting, output_folder
-from flows.cluster import open_cluster
-from flows.ingest import Ingested
-from flows.parameters import Compute, Picture, Selecting, Wait, command
-from flows.record import recorded, timed, versions
-from tasks.export import export_frames, raise_on_failures
-from tasks.measure import measure_selection
-from tasks.metrics.pairwise import L2_BIN
-from tasks.report import write_outputs, write_page
-from tasks.reporting.curve import curve_of, knee_of
-from tasks.reporting.facts import more_troubles, troubles_table
-from tasks.select import select_frames
-from tasks.store.store import Store
-from tasks.video.pixels import Crop
+from coreframe.flows.cluster import open_cluster
+from coreframe.flows.ingest import Ingested
+from coreframe.flows.parameters import Compute, Picture, Selecting, Wait, command
+from coreframe.flows.preflight import check_selecting, output_folder
+from coreframe.flows.record import recorded, timed, versions
+from coreframe.tasks.export.task import export_frames, raise_on_failures
+from coreframe.tasks.measure.pairwise import L2_BIN
+from coreframe.tasks.measure.task import measure_selection
+from coreframe.tasks.report.curve import curve_of, knee_of
+from coreframe.tasks.report.facts import more_troubles, troubles_table
+from coreframe.tasks.report.task import write_outputs, write_page
+from coreframe.tasks.select.task import select_frames
+from coreframe.tasks.store.store import Store
+from coreframe.tasks.video.pixels import Crop
 
 
 @flow(name="select", flow_run_name="select-from-{store}")

@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tasks.datasets.export import Dataset
-from tasks.reporting.facts import PAGE
-from tasks.reporting.tables import SELECTED_MARK, comparison, size
-from tasks.store.store import Store
+from coreframe.tasks.datasets.formats import Dataset
+from coreframe.tasks.output.files import PAGE
+from coreframe.tasks.report.tables import SELECTED_MARK, comparison, size
+from coreframe.tasks.store.store import Store
 
 
 def show_result(result: Mapping[str, Any], out: str) -> None:

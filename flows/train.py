@@ -6,13 +6,12 @@ from typing import Any
 
 from prefect import flow
 
-from flows.checks import check_training, output_folder
-from flows.cluster import open_cluster
-from flows.parameters import Compute, Training
-from flows.record import timed, versions
-from tasks.report import write_training
-from tasks.store.store import Store
-from tasks.train import gather_frames, train_network
+from coreframe.flows.cluster import open_cluster
+from coreframe.flows.parameters import Compute, Training
+from coreframe.flows.preflight import check_training, output_folder
+from coreframe.flows.record import timed, versions
+from coreframe.tasks.store.store import Store
+from coreframe.tasks.train.task import gather_frames, train_network, write_training
 
 
 @flow(name="train", flow_run_name="train-on-{store}")

@@ -60,10 +60,9 @@ def coreframe_each(
 
 def main() -> None:
     """Answer the request on standard input with files in the folder that it names."""
-    from flows import cli
+    from coreframe.flows import cli
 
     os.environ |= {name: os.environ.get(name, value) for name, value in cli.SETTINGS.items()}
-    import flows.checks  # noqa: F401 - for the forks
 
     request = json.load(sys.stdin)
     for number, arguments in enumerate(request["every"]):

@@ -11,8 +11,8 @@ import torch
 from dask.distributed import LocalCluster
 from moto.server import ThreadedMotoServer
 
-from flows.cluster import SETTINGS
-from tasks.reporting.facts import PAGE
+from coreframe.flows.cluster import SETTINGS
+from coreframe.tasks.output.files import PAGE
 from tests.videos import RECIPES, make
 
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
@@ -58,7 +58,7 @@ def without_page(monkeypatch: pytest.MonkeyPatch) -> None:
     def empty(_store: object, _choice: object, out: Path, *_: object) -> None:
         (out / PAGE).touch()
 
-    monkeypatch.setattr("flows.selection.write_page", empty)
+    monkeypatch.setattr("coreframe.flows.selection.write_page", empty)
 
 
 @pytest.fixture(scope="session")

@@ -14,10 +14,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import tasks.jobs.embed
-import tasks.jobs.index
+import coreframe.tasks.embed.job
+import coreframe.tasks.index.job
 
-index_video, decode_frames = tasks.jobs.index.index_video, tasks.jobs.embed.decode_frames
+index_video, decode_frames = (
+    coreframe.tasks.index.job.index_video,
+    coreframe.tasks.embed.job.decode_frames,
+)
 
 
 def crash() -> None:
@@ -53,5 +56,5 @@ def first_time(path: str | Path) -> bool:
 
 
 # not in dask_setup(), which comes after the first jobs
-tasks.jobs.index.index_video = deadly_index  # type: ignore[assignment]
-tasks.jobs.embed.decode_frames = deadly_decode  # type: ignore[assignment]
+coreframe.tasks.index.job.index_video = deadly_index  # type: ignore[assignment]
+coreframe.tasks.embed.job.decode_frames = deadly_decode  # type: ignore[assignment]

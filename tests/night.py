@@ -6,11 +6,11 @@ python -m tests.night VIDEOS STORE N_SAMPLES
 import sys
 from pathlib import Path
 
-from flows.checks import open_store
-from flows.cluster import open_cluster
-from flows.parameters import Compute, Ingestion, Selecting
-from tasks.select import select_frames
-from tasks.store.lock import writing
+from coreframe.flows.cluster import open_cluster
+from coreframe.flows.parameters import Compute, Ingestion, Selecting
+from coreframe.flows.preflight import open_store
+from coreframe.tasks.select.task import select_frames
+from coreframe.tasks.store.lock import writing
 from tests.runs import run
 
 BLOCK_ROWS = 32

@@ -11,13 +11,13 @@ import pandas as pd
 import psutil
 import zarr
 
-from flows.checks import open_store
-from flows.parameters import Compute, Ingestion
-from tasks.embed import EmbedCounts, embed_frames
-from tasks.index import index_files
-from tasks.store.catalogue import Video
-from tasks.store.store import Store
-from tasks.video.discover import discover
+from coreframe.flows.parameters import Compute, Ingestion
+from coreframe.flows.preflight import open_store
+from coreframe.tasks.embed.task import EmbedCounts, embed_frames
+from coreframe.tasks.index.task import index_files
+from coreframe.tasks.store.catalogue import Video
+from coreframe.tasks.store.store import Store
+from coreframe.tasks.video.discover import discover
 
 
 def ingest(

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from tasks.store.catalogue import Catalogue, Video
-from tasks.store.frames import SCHEMA
-from tasks.store.store import Store, StoreSettings
+from coreframe.tasks.store.catalogue import Catalogue, Video
+from coreframe.tasks.store.frames import SCHEMA
+from coreframe.tasks.store.settings import StoreSettings
+from coreframe.tasks.store.store import Store
 
 
 def make_store(

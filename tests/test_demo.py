@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import make_demo
-from tasks.select import baseline_rows, select_frames
-from tasks.selection.choice import Budget, Choice
+from coreframe.tasks.select.baselines import baseline_rows
+from coreframe.tasks.select.choice import Budget, Choice
+from coreframe.tasks.select.task import select_frames
 from tests.runs import ingest, scenes_hit
 
 

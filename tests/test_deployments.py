@@ -16,8 +16,8 @@ import httpx
 import pytest
 import yaml
 
-from tasks.store.lock import writing
-from tasks.store.store import Store
+from coreframe.tasks.store.lock import writing
+from coreframe.tasks.store.store import Store
 from tests.videos import clips
 
 ROOT = Path(__file__).parents[1]

@@ -1,8 +1,10 @@
-"""Layers: flows use tasks, stages use jobs, and the rest knows neither Prefect nor Dask."""
+"""Layers: every package imports only what is below it, and the engines only where they belong."""
 
 import ast
 import subprocess
 import sys
+import tomllib
+from importlib.util import find_spec
 from pathlib import Path
 from textwrap import dedent
 
@@ -13,45 +15,136 @@ from tests.stores import make_store
 
 ROOT = Path(__file__).parents[1]
 ENGINES = {"prefect", "dask", "distributed", "dask_cuda"}
+BASE = {"errors", "lattice", "device"}
 BELOW = {
-    "storage": {"tasks.errors"},
-    "video": {"tasks.errors", "tasks.storage"},
-    "store": {"tasks.errors", "tasks.lattice", "tasks.storage", "tasks.video"},
-    "embedding": {"tasks.errors", "tasks.lattice", "tasks.video"},
-    "selection": {"tasks.errors", "tasks.lattice"},
-    "metrics": {"tasks.lattice"},
-    "datasets": {"tasks.errors", "tasks.lattice", "tasks.storage", "tasks.store"},
-    "reporting": {"tasks.errors", "tasks.store"},
-    "training": {"tasks.embedding"},
-    "jobs": {f"tasks.{name}" for name in ("errors", "storage", "video", "store", "embedding")}
-    | {"tasks.selection", "tasks.metrics", "tasks.training"},
+    "storage": BASE,
+    "video": BASE | {"storage"},
+    "store": BASE | {"storage", "video"},
+    "embedders": BASE | {"video"},
+    "kcenter": BASE | {"store", "engine"},
+    "engine": BASE,
+    "output": BASE | {"storage", "store", "video"},
+    "datasets": BASE | {"storage", "store", "output"},
+    "index": BASE | {"storage", "store", "video", "engine"},
+    "embed": BASE | {"storage", "store", "video", "embedders", "engine"},
+    "select": BASE | {"store", "kcenter", "engine"},
+    "export": BASE | {"store", "video", "engine", "output", "select"},
+    "measure": BASE | {"store", "kcenter", "engine", "output", "select"},
+    "report": BASE | {"store", "video", "kcenter", "engine", "output", "select"},
+    "train": BASE
+    | {"storage", "store", "video", "embedders", "engine", "output", "select", "report"},
+    "check": BASE | {"store", "video", "engine"},
 }
+"""What each package of `tasks` may import of the others: a stage uses nouns, never a stage's
+`task` or `job`; `select`, read by the stages after it, says what may be chosen and what was."""
+
+WITH_ENGINES = {"report/gather.py", "kcenter/on_dask.py"}
+"""Modules of `tasks` that import Prefect or Dask, beside every ``task.py`` and `engine`."""
 
 
 def imports(path: Path) -> set[str]:
+    """Full names of the modules that a file imports, or of what may be one."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path} imports relatively"
-            names.add(node.module or "")
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
     return names
 
 
-@pytest.mark.parametrize("package", sorted(BELOW))
-def test_package_imports_only_what_is_below_it(package: str) -> None:
-    allowed = BELOW[package] | {f"tasks.{package}"}
-    files = list((ROOT / "tasks" / package).glob("*.py"))
-    assert files
-    for path in files:
-        for name in imports(path):
-            assert name.split(".")[0] not in ENGINES, f"{path} imports {name}"
-            assert not name.startswith("flows"), f"{path} imports {name}"
-            if name.startswith("tasks"):
-                assert any(name == ok or name.startswith(f"{ok}.") for ok in allowed), (
-                    f"{path} imports {name}"
-                )
+def modules(top: str) -> list[Path]:
+    found = sorted((ROOT / top).rglob("*.py"))
+    assert len(found) > 10, "the folders have moved: this test looks at nothing"
+    return found
+
+
+def place(path: Path) -> str:
+    """Of a module of `tasks`: its folder there, or its own name at the top."""
+    parts = path.relative_to(ROOT / "tasks").with_suffix("").parts
+    return parts[0]
+
+
+@pytest.mark.parametrize("path", modules("tasks"), ids=lambda p: str(p.relative_to(ROOT)))
+def test_module_of_tasks_imports_only_what_is_below_it(path: Path) -> None:
+    own = place(path)
+    allowed = BELOW.get(own, BASE) | {own}
+    stage_parts = ("task", "job")
+    for name in imports(path):
+        first, *rest = name.split(".")
+        if first != "coreframe":
+            assert first not in {"flows", "tasks", "tests"}, f"{path} imports {name}"
+            continue
+        assert rest[0] == "tasks", f"{path} imports {name}"
+        if len(rest) == 1:
+            continue
+        assert rest[1] in allowed, f"{path} imports {name}"
+        if rest[1] != own and len(rest) > 2 and rest[1] not in {"kcenter"}:
+            assert rest[2] not in stage_parts, f"{path} imports another stage's {name}"
+
+
+@pytest.mark.parametrize("path", modules("tasks"), ids=lambda p: str(p.relative_to(ROOT)))
+def test_engines_are_imported_at_the_edge_only(path: Path) -> None:
+    inside = str(path.relative_to(ROOT / "tasks"))
+    used = {name.split(".")[0] for name in imports(path)} & ENGINES
+    edge = path.name == "task.py" or place(path) == "engine" or inside in WITH_ENGINES
+    assert edge or not used, f"{path} imports {used}"
+
+
+def test_every_package_of_tasks_has_its_place() -> None:
+    packages = {path.parent.name for path in (ROOT / "tasks").glob("*/__init__.py")}
+    assert packages == set(BELOW)
+
+
+def test_no_circle_among_packages() -> None:
+    left = {name: set(below) & set(BELOW) for name, below in BELOW.items()}
+    while left:
+        free = {name for name, below in left.items() if not below & left.keys()}
+        assert free, f"in a circle: {sorted(left)}"
+        left = {name: below for name, below in left.items() if name not in free}
+
+
+@pytest.mark.parametrize("path", modules("flows"), ids=lambda p: str(p.relative_to(ROOT)))
+def test_flows_do_no_array_work(path: Path) -> None:
+    notebook = path.parent.name == "interactive"  # whose answers are arrays
+    heavy = {"zarr", "pyarrow"} | (set() if notebook else {"numpy"})
+    used = {name.split(".")[0] for name in imports(path)}
+    assert not used & heavy, path
+    assert not used & {"flows", "tasks"}, f"{path} imports under an old name"
+
+
+def test_nothing_is_importable_under_a_second_name() -> None:
+    """A second copy of a class is not the class: `isinstance` and pickles would fail."""
+    for name in ("flows", "tasks", "coreframe.flows.interactive"):
+        code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import {name}"
+        ended = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=False
+        )
+        assert ended.returncode == 1, name
+        assert "ImportError: this folder is" in ended.stderr
+
+
+def test_the_folder_that_is_tested_is_the_one_installed() -> None:
+    spec = find_spec("coreframe.tasks.errors")
+    assert spec is not None
+    assert Path(str(spec.origin)) == ROOT / "tasks" / "errors.py"
+
+
+def test_every_package_is_installed() -> None:
+    listed = set(
+        tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    )
+    there = {"coreframe"}
+    for top in ("flows", "tasks"):
+        for init in (ROOT / top).rglob("__init__.py"):
+            there.add(".".join(("coreframe", *init.parent.relative_to(ROOT).parts)))
+    assert listed == there - {"coreframe.flows.interactive"}  # which is coreframe itself
+
+
+def test_no_flow_module_hides_a_library() -> None:
+    names = {path.stem for path in (ROOT / "flows").glob("*.py")} - {"__init__"}
+    assert not names & set(sys.stdlib_module_names)
 
 
 def test_workers_select_without_pandas(tmp_path: Path) -> None:
@@ -61,9 +154,9 @@ def test_workers_select_without_pandas(tmp_path: Path) -> None:
         import sys
         from pathlib import Path
         import numpy as np
-        import tasks.metrics.pairwise
-        from tasks.jobs import select
-        from tasks.jobs.select import Before, PartitionJob
+        import coreframe.tasks.measure.pairwise
+        from coreframe.tasks.kcenter import job as select
+        from coreframe.tasks.kcenter.job import Before, PartitionJob
 
         def job(*rows):
             rows = np.array(rows)
@@ -71,7 +164,7 @@ def test_workers_select_without_pandas(tmp_path: Path) -> None:
 
         folder = Path({str(tmp_path)!r})
         centers = np.array([1]), np.eye(8, dtype=np.int16)[1:2] * 4000
-        part = select.assign(select.load_partition(job(0, 1, 2, 3)), centers, False)
+        part = select.assign_centers(select.load_partition(job(0, 1, 2, 3)), centers, False)
         assert select.save_partition(part, folder, 0, centers[0]) == 4
         np.save(folder / "centers.npy", centers[1])
         np.save(folder / "center-rows.npy", centers[0])
@@ -81,27 +174,4 @@ def test_workers_select_without_pandas(tmp_path: Path) -> None:
         sys.exit("pandas" in sys.modules)
     """
     command = [sys.executable, "-c", dedent(work)]
-    assert subprocess.run(command, cwd=ROOT, check=False).returncode == 0
-
-
-def test_stages_do_not_import_flows() -> None:
-    for path in (ROOT / "tasks").glob("*.py"):
-        assert not any(name.startswith("flows") for name in imports(path)), path
-
-
-def test_flows_do_no_array_work() -> None:
-    for path in (ROOT / "flows").glob("*.py"):
-        assert not imports(path) & {"numpy", "zarr", "pyarrow"}, path
-
-
-def test_every_package_is_installed() -> None:
-    listed = (ROOT / "pyproject.toml").read_text()
-    for init in ROOT.glob("tasks/**/__init__.py"):
-        package = ".".join(init.parent.relative_to(ROOT).parts)
-        assert f'"{package}"' in listed, f"{package} is not among the packages of pyproject.toml"
-
-
-def test_no_flow_module_hides_a_library() -> None:
-
-    names = {path.stem for path in (ROOT / "flows").glob("*.py")} - {"__init__"}
-    assert not names & set(sys.stdlib_module_names)
+    assert subprocess.run(command, check=False).returncode == 0

@@ -12,24 +12,24 @@ import numpy as np
 import pytest
 from moto.server import ThreadedMotoServer
 
-from flows.cluster import open_cluster
-from flows.parameters import Compute, Selecting
-from tasks.check import check_store
-from tasks.errors import CoreframeError, UsageError
-from tasks.export import export_frames
-from tasks.report import write_selection
-from tasks.select import select_frames
-from tasks.selection.choice import Budget, Choice
-from tasks.storage.files import RangeFile, size_bytes
-from tasks.storage.folders import open_folder
-from tasks.store.fingerprint import fingerprint
-from tasks.store.store import Store
-from tasks.video.decode import decode_frames
-from tasks.video.discover import discover
-from tasks.video.index import index_video
-from tasks.video.mp4 import LOOKED_AT_BYTES
-from tasks.video.pictures import PictureSettings
-from tasks.video.pixels import frame_digest
+from coreframe.flows.cluster import open_cluster
+from coreframe.flows.parameters import Compute, Selecting
+from coreframe.tasks.check.task import check_store
+from coreframe.tasks.errors import CoreframeError, UsageError
+from coreframe.tasks.export.task import export_frames
+from coreframe.tasks.output.images import PictureSettings
+from coreframe.tasks.output.selection_table import write_selection
+from coreframe.tasks.select.choice import Budget, Choice
+from coreframe.tasks.select.task import select_frames
+from coreframe.tasks.storage.files import RangeFile, size_bytes
+from coreframe.tasks.storage.fingerprint import fingerprint
+from coreframe.tasks.storage.folders import open_folder
+from coreframe.tasks.store.store import Store
+from coreframe.tasks.video.decode import decode_frames
+from coreframe.tasks.video.discover import discover
+from coreframe.tasks.video.index import index_video
+from coreframe.tasks.video.mp4 import LOOKED_AT_BYTES
+from coreframe.tasks.video.pixels import frame_digest
 from tests.runs import by_name, bytes_of, content, run
 from tests.videos import RECIPES, clips, make
 
@@ -142,7 +142,7 @@ def test_what_packets_hold_is_not_read_for_an_index(real_videos: Path, bucket: s
     assert large
     for path in large:
         open_folder(bucket).write(path.name, path.read_bytes())
-        with mock.patch("tasks.video.container.media_data", return_value=[]):
+        with mock.patch("coreframe.tasks.video.container.media_data", return_value=[]):
             facts, index = index_video(path)
         for place in (path, f"{bucket}/{path.name}"):
             same_facts, same = index_video(place)
@@ -155,7 +155,7 @@ def test_keyframes_are_known_where_packets_are_not_read(tmp_path: Path) -> None:
     recipe = replace(RECIPES[0], file="long.mp4", frames=200, width=320, height=240, paint=noise)
     path = make(recipe, tmp_path)
     assert path.stat().st_size > 3 * LOOKED_AT_BYTES
-    with mock.patch("tasks.video.container.media_data", return_value=[]):
+    with mock.patch("coreframe.tasks.video.container.media_data", return_value=[]):
         _, index = index_video(path)
     assert index.key.sum() > 10
     _, same = index_video(path)

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tasks.errors import CoreframeError, UsageError
+from coreframe.tasks.errors import CoreframeError, UsageError
 
 SELECTION, RUN = "selection.parquet", "run.json"
 NEEDED = ("rank", "row", "video", "frame_index", "pts", "file")

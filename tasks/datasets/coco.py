@@ -4,8 +4,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from tasks.datasets.chosen import Frame, place_images, write_json
-from tasks.errors import CoreframeError
+from coreframe.tasks.datasets.chosen import Frame, place_images, write_json
+from coreframe.tasks.errors import CoreframeError
 
 
 def write_coco(frames: list[Frame], folder: Path) -> None:

@@ -7,10 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.datasets.chosen import Frame
-from tasks.errors import UsageError
-from tasks.lattice import SCALE
-from tasks.store.store import Store
+from coreframe.tasks.datasets.chosen import Frame
+from coreframe.tasks.errors import UsageError
+from coreframe.tasks.lattice import SCALE
+from coreframe.tasks.store.store import Store
 
 LINES = 256
 """That are turned into text at a time: as Python's numbers, vectors take ten times the memory."""

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tasks.datasets.chosen import Frame, place_images, write_json
+from coreframe.tasks.datasets.chosen import Frame, place_images, write_json
 
 
 def write_fiftyone(frames: list[Frame], folder: Path) -> None:

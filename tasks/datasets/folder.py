@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from tasks.errors import UsageError
-from tasks.storage.buckets import is_url
-from tasks.storage.folders import room
+from coreframe.tasks.errors import UsageError
+from coreframe.tasks.storage.buckets import is_url
+from coreframe.tasks.storage.folders import room
 
 MARKER = ".coreframe-export.json"
 """Lists the files of a dataset with their sizes in bytes. The readers pass over hidden files."""

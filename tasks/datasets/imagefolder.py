@@ -3,7 +3,7 @@
 import csv
 from pathlib import Path
 
-from tasks.datasets.chosen import Frame, place_images
+from coreframe.tasks.datasets.chosen import Frame, place_images
 
 
 def write_imagefolder(frames: list[Frame], folder: Path) -> None:

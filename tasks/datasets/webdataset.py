@@ -5,7 +5,7 @@ import json
 import tarfile
 from pathlib import Path
 
-from tasks.datasets.chosen import Frame
+from coreframe.tasks.datasets.chosen import Frame
 
 SHARD_FRAMES, SHARD_BYTES = 10_000, 10**9
 """Of one shard at most; a frame that is larger alone has one of its own."""

@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from tasks.errors import CoreframeError, UsageError
+from coreframe.tasks.errors import CoreframeError, UsageError
 
 SCHEMES = ("s3://", "gs://", "az://")
 

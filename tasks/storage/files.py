@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from tasks.storage.buckets import answering, has, in_bucket, is_url, open_bucket
+from coreframe.tasks.storage.buckets import answering, has, in_bucket, is_url, open_bucket
 
 LEAST_RANGE_BYTES, MOST_RANGE_BYTES = 64 * 1024, 4 * 1024 * 1024
 """Of one request for a part of an object."""

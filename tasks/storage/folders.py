@@ -16,8 +16,8 @@ from uuid import uuid4
 
 import numpy as np
 
-from tasks.errors import CoreframeError
-from tasks.storage.buckets import answering, has, is_url, open_bucket
+from coreframe.tasks.errors import CoreframeError
+from coreframe.tasks.storage.buckets import answering, has, is_url, open_bucket
 
 GUARD = ".guard"
 """What processes of one machine lock for a moment, empty."""

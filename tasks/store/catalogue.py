@@ -31,7 +31,7 @@ class Video:
     source: str
     """Where it was last found: an absolute path or a URL."""
     fingerprint: str
-    """Of its content; see :func:`tasks.store.fingerprint.fingerprint`."""
+    """Of its content; see :func:`coreframe.tasks.storage.fingerprint.fingerprint`."""
     size_bytes: int
     state: str
     reason: str = ""

@@ -20,8 +20,8 @@ from uuid import uuid4
 
 import psutil
 
-from tasks.errors import CoreframeError
-from tasks.store.store import Store
+from coreframe.tasks.errors import CoreframeError
+from coreframe.tasks.store.store import Store
 
 LOCK = "lock.json"
 

@@ -7,7 +7,7 @@ out; then the catalogue says so.
 import json
 from dataclasses import asdict, dataclass
 
-from tasks.store.store import Store
+from coreframe.tasks.store.store import Store
 
 MOST_STALLS = 2
 """A slow disk may stall a sound video once."""

@@ -6,8 +6,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
-from fractions import Fraction
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,19 +14,29 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import xxhash
 import zarr
-from numcodecs.zstd import decompress
 from zarr.codecs import ZstdCodec
 from zarr.codecs.numcodecs import FixedScaleOffset
 from zarr.core.sync import cleanup_resources
 
-from tasks.errors import CoreframeError, UsageError
-from tasks.lattice import SCALE
-from tasks.storage.folders import GUARD, LocalFolder, open_folder, room
-from tasks.store import frames as frames_schema
-from tasks.store.catalogue import Catalogue
-from tasks.video.index import VideoFacts, VideoIndex
+from coreframe.tasks.errors import CoreframeError, UsageError
+from coreframe.tasks.lattice import SCALE
+from coreframe.tasks.storage.folders import GUARD, LocalFolder, open_folder, room
+from coreframe.tasks.store import frames as frames_schema
+from coreframe.tasks.store.catalogue import Catalogue
+from coreframe.tasks.store.indexes import index_from_table, index_name, index_to_table
+from coreframe.tasks.store.reading import understandably
+from coreframe.tasks.store.row_reader import RowReader, vectors_hash
+from coreframe.tasks.store.settings import (
+    ARRAY,
+    CATALOGUE,
+    EARLIER_CATALOGUE,
+    EMBEDDINGS,
+    FORMAT_VERSION,
+    MADE,
+    StoreSettings,
+)
+from coreframe.tasks.video.index import VideoFacts, VideoIndex
 
 if TYPE_CHECKING:  # workers never need pandas, which takes 35 MB of each
     import pandas as pd
@@ -36,43 +45,15 @@ if TYPE_CHECKING:  # workers never need pandas, which takes 35 MB of each
 # The thread is a daemon: it ends with the process.
 atexit.unregister(cleanup_resources)
 
-FORMAT_VERSION = 1
-EMBEDDINGS, CATALOGUE = "embeddings.zarr", "catalogue.parquet"
-EARLIER_CATALOGUE = "catalogue-earlier.parquet"
-ARRAY = f"{EMBEDDINGS}/embedding"
-MADE = f"{EMBEDDINGS}/zarr.json"
-"""The group's metadata, with what made the store: with it there is a store."""
 
 FRAMES = "frames"
-
-CODECS = ("numcodecs.fixedscaleoffset", "bytes", "zstd")
-"""Of the array: float32 to and from the lattice's int16, these to bytes, and the compressor."""
-
-READ_VALUES = 2**22
-"""Numbers at most in blocks that are read at once, if they are more than one."""
 
 SCAN_TABLES = 16
 """Tables of blocks of which the wanted rows are sought together."""
 
 
-@dataclass(frozen=True)
-class StoreSettings:
-    """What made a store. A store never mixes two of these."""
-
-    embedder: str
-    fingerprint: str
-    """Of the embedder's function and weights."""
-    dim: int
-    input_px: int
-    sampling: str
-    crop: str
-    """``W:H:X:Y`` or empty."""
-    block_rows: int = 1024
-    format_version: int = FORMAT_VERSION
-
-
 class Store:
-    """A block store. All arrays in and out are lattice integers; see `tasks.lattice`.
+    """A block store. All arrays in and out are lattice integers; see `coreframe.tasks.lattice`.
 
     Blocks are `block_rows` consecutive rows. A block's Parquet file lists the rows that are
     committed; it is written after their embeddings, to a temporary name and then renamed, so
@@ -85,7 +66,7 @@ class Store:
         self.path = self.folder.name
         self.settings = settings
         self.guard: Callable[[], None] = lambda: None
-        """Raises when this process may no longer write; see `tasks.store.lock`."""
+        """Raises when this process may no longer write; see `coreframe.tasks.store.lock`."""
 
     @classmethod
     def open(cls, path: str | Path) -> "Store":
@@ -95,7 +76,7 @@ class Store:
             UsageError: there is none, or it is of a newer format.
         """
         folder = open_folder(path)
-        with _understandably(f"{folder.name}/{MADE}"):
+        with understandably(f"{folder.name}/{MADE}"):
             try:
                 made = json.loads(folder.read(MADE))
             except (FileNotFoundError, NotADirectoryError):
@@ -172,22 +153,22 @@ class Store:
 
     def write_index(self, fingerprint: str, facts: VideoFacts, index: VideoIndex) -> None:
         """Keep what is known of a video under its content's fingerprint: copies share it."""
-        self._write_parquet(_index_to_table(facts, index), _index_name(fingerprint))
+        self._write_parquet(index_to_table(facts, index), index_name(fingerprint))
 
     def has_index(self, fingerprint: str) -> bool:
-        return self.folder.exists(_index_name(fingerprint))
+        return self.folder.exists(index_name(fingerprint))
 
     def delete_index(self, fingerprint: str) -> None:
         """Forget what is known of a content; the next run that finds it indexes it again."""
-        self.folder.delete(_index_name(fingerprint))
+        self.folder.delete(index_name(fingerprint))
 
     def read_index(self, fingerprint: str) -> VideoIndex:
         return self.read_facts_and_index(fingerprint)[1]
 
     def read_facts_and_index(self, fingerprint: str) -> tuple[VideoFacts, VideoIndex]:
-        name = _index_name(fingerprint)
-        with _understandably(f"{self.path}/{name}"):
-            return _index_from_table(_read(self.folder.read(name)))
+        name = index_name(fingerprint)
+        with understandably(f"{self.path}/{name}"):
+            return index_from_table(_read(self.folder.read(name)))
 
     # --- rows ------------------------------------------------------------------------------
 
@@ -217,7 +198,7 @@ class Store:
             block: the block's number.
             vectors: (rows of the block that are planned, dim) int16 lattice; zeros where a row
                 has no frame.
-            table: the committed rows, see :data:`tasks.store.frames.SCHEMA`.
+            table: the committed rows, see :data:`coreframe.tasks.store.frames.SCHEMA`.
         """
         start = block * self.block_rows
         with room(self.path):
@@ -236,19 +217,23 @@ class Store:
         """Undo a block's commit: its rows are missing again."""
         self.folder.delete(_frames_name(block))
 
+    def row_reader(self) -> RowReader:
+        """What reads vectors of the store as it is now."""
+        return RowReader(self.folder, self.settings)
+
     def read_block(self, block: int) -> np.ndarray:
         """(rows, dim) int16 lattice of one block."""
-        return RowReader(self).block(block)
+        return self.row_reader().block(block)
 
     def read_rows(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
         """(len(rows), dim) int16 lattice of any rows, in the order asked, a block at a time."""
-        return RowReader(self)(np.asarray(rows, np.int64))
+        return self.row_reader()(np.asarray(rows, np.int64))
 
     def frames(self, columns: Sequence[str] | None = None) -> "pd.DataFrame":
         """All committed rows in row order. Reads every block's table.
 
         Args:
-            columns: of :data:`tasks.store.frames.SCHEMA`; all of them by default.
+            columns: of :data:`coreframe.tasks.store.frames.SCHEMA`; all of them by default.
         """
         return self._scan(columns or frames_schema.SCHEMA.names)
 
@@ -268,7 +253,7 @@ class Store:
 
         Args:
             rows: which.
-            columns: of :data:`tasks.store.frames.SCHEMA`; all by default.
+            columns: of :data:`coreframe.tasks.store.frames.SCHEMA`; all by default.
 
         Raises:
             CoreframeError: one of them is not in the store.
@@ -306,7 +291,7 @@ class Store:
         needed = [*dict.fromkeys([*columns, *by])]
 
         def read(name: str) -> pa.Table:
-            with _understandably(f"{self.path}/{name}"):
+            with understandably(f"{self.path}/{name}"):
                 return pq.ParquetFile(self._parquet(name)).read(columns=needed, use_threads=False)
 
         def read_some(some: Sequence[str]) -> pa.Table:
@@ -345,7 +330,7 @@ class Store:
             content = self.folder.read(name)
         except FileNotFoundError:
             return None
-        with _understandably(f"{self.path}/{name}"):
+        with understandably(f"{self.path}/{name}"):
             return _read(content, schema)
 
     def _write_parquet(self, table: pa.Table, name: str, use_dictionary: bool = True) -> None:
@@ -353,79 +338,6 @@ class Store:
         sink = pa.BufferOutputStream()
         pq.write_table(table, sink, compression="zstd", use_dictionary=use_dictionary)
         self.folder.write(name, sink.getvalue().to_pybytes())
-
-
-class RowReader:
-    """Reads lattice vectors of a store as it is now.
-
-    A block is one chunk of the array, and its integers are what lies there compressed. Taking them
-    from there costs half of what Zarr's own way does, even without the detour to float32 and back
-    that the array's filter makes.
-    """
-
-    def __init__(self, store: Store) -> None:
-        """Look at how the store's array is laid out.
-
-        Raises:
-            CoreframeError: it cannot be read, or is not as Coreframe writes it.
-        """
-        self._store = store
-        name = f"{ARRAY}/zarr.json"
-        with _understandably(f"{store.path}/{name}"):
-            array = json.loads(store.folder.read(name))
-            chunk = array["chunk_grid"]["configuration"]["chunk_shape"]
-            codecs = tuple(codec["name"] for codec in array["codecs"])
-            ours = [store.block_rows, store.settings.dim], CODECS
-            if (chunk, codecs) != ours:
-                raise ValueError(f"chunks of {chunk} by {codecs}, where ingest makes {ours}")
-            self._planned = int(array["shape"][0])
-
-    def block(self, block: int) -> np.ndarray:
-        """(rows, dim) int16 lattice of one block."""
-        vectors = np.empty((self._store.block_rows, self._store.settings.dim), np.int16)
-        self._decode(block, vectors)
-        return vectors[: max(0, self._planned - block * self._store.block_rows)]
-
-    def __call__(self, rows: np.ndarray, into: np.ndarray | None = None) -> np.ndarray:
-        """(len(rows), dim) int16 lattice of any rows, in the order asked, some blocks at a time.
-
-        Args:
-            rows: which.
-            into: the array that is filled and returned, of just that shape; a new one by default.
-        """
-        size, dim = self._store.block_rows, self._store.settings.dim
-        vectors = np.empty((len(rows), dim), np.int16) if into is None else into
-        order = np.argsort(rows // size, kind="stable")
-        blocks, starts = np.unique((rows // size)[order], return_index=True)
-
-        def read(block: int, places: np.ndarray) -> None:
-            first, last, own = places[0], places[-1], rows[places] - block * size
-            if len(own) == size == last - first + 1 and (np.diff(own) == 1).all():
-                self._decode(block, vectors[first : last + 1])  # where they belong
-            else:
-                vectors[places] = self.block(block)[own]
-
-        threads = max(1, min(self._store.folder.at_once, READ_VALUES // (size * dim)))
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(read, blocks.tolist(), np.split(order, starts[1:])))
-        return vectors
-
-    def _decode(self, block: int, vectors: np.ndarray) -> None:
-        """Fill (block_rows, dim) int16 with a block."""
-        name = f"{ARRAY}/c/{block}/0"
-        with _understandably(f"{self._store.path}/{name}"):
-            try:
-                compressed = self._store.folder.read(name)
-            except FileNotFoundError:  # Zarr writes no chunk of zeros
-                vectors[:] = 0
-            else:  # a copy costs a tenth; decompressing into the array, too few bytes would pass
-                values = np.frombuffer(decompress(compressed), np.int16)
-                vectors[:] = values.reshape(vectors.shape)
-
-
-def vectors_hash(vectors: np.ndarray) -> str:
-    """By which a commit knows its embeddings: XXH3 of (rows, dim) int16 lattice."""
-    return xxhash.xxh3_128(np.ascontiguousarray(vectors, np.int16).data).hexdigest()
 
 
 def _read(content: bytes, schema: pa.Schema | None = None) -> pa.Table:
@@ -436,10 +348,6 @@ def _read(content: bytes, schema: pa.Schema | None = None) -> pa.Table:
 
 def _frames_name(block: int) -> str:
     return f"{FRAMES}/block-{block:08d}.parquet"
-
-
-def _index_name(fingerprint: str) -> str:
-    return f"index/{fingerprint}.parquet"
 
 
 def _metadata(settings: StoreSettings) -> tuple[bytes, bytes]:
@@ -458,50 +366,6 @@ def _metadata(settings: StoreSettings) -> tuple[bytes, bytes]:
         )
     group.attrs["coreframe"] = asdict(settings)
     return memory[MADE].to_bytes(), memory[f"{ARRAY}/zarr.json"].to_bytes()
-
-
-def _index_to_table(facts: VideoFacts, index: VideoIndex) -> pa.Table:
-    columns = {
-        "pts": pa.array(index.pts),
-        "dts": pa.array(index.dts),
-        "key": pa.array(index.key),
-        "frame_index": pa.array(index.frame_index),
-    }
-    if index.digest is not None:
-        columns["digest"] = pa.array(index.digest)
-    meta = {
-        "facts": asdict(facts),
-        "time_base": str(index.time_base),
-        "end_pts": index.end_pts,
-        "origin_pts": index.origin_pts,
-        "seekable": index.seekable,
-    }
-    return pa.table(columns).replace_schema_metadata({"coreframe": json.dumps(meta)})
-
-
-def _index_from_table(table: pa.Table) -> tuple[VideoFacts, VideoIndex]:
-    meta = json.loads(table.schema.metadata[b"coreframe"])
-    return VideoFacts(**meta["facts"]), VideoIndex(
-        **{name: table[name].to_numpy() for name in ("pts", "dts", "key", "frame_index")},
-        digest=table["digest"].to_numpy() if "digest" in table.column_names else None,
-        time_base=Fraction(meta["time_base"]),
-        end_pts=meta["end_pts"],
-        origin_pts=meta["origin_pts"],
-        seekable=meta["seekable"],
-    )
-
-
-@contextmanager
-def _understandably(path: str | Path) -> Iterator[None]:
-    """Name the file in whatever error its unreadable content gives rise to."""
-    try:
-        yield
-    except (UsageError, CoreframeError):
-        raise
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, pa.ArrowException) as error:
-        raise CoreframeError(
-            f"{path} cannot be read ({error}). Restore it, or delete the store and ingest again."
-        ) from error
 
 
 @contextmanager

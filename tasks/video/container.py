@@ -9,10 +9,10 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from tasks.errors import BrokenVideoError, NotAVideoError
-from tasks.storage.buckets import is_url
-from tasks.storage.files import exists, open_file
-from tasks.video.mp4 import PacketsOnly, media_data
+from coreframe.tasks.errors import BrokenVideoError, NotAVideoError
+from coreframe.tasks.storage.buckets import is_url
+from coreframe.tasks.storage.files import exists, open_file
+from coreframe.tasks.video.mp4 import PacketsOnly, media_data
 
 NO_VIDEO_FORMATS = {"image2", "image2pipe", "tty", "ico", "webp", "apng", "hls", "dash", "concat"}
 """Formats in which FFmpeg sees a "video stream" but people see a picture, a text or a playlist."""

@@ -17,12 +17,17 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from tasks.errors import BrokenVideoError, DamagedVideoError, NotAVideoError, SourceChangedError
-from tasks.storage.files import exists
-from tasks.video.container import open_video
-from tasks.video.index import VideoIndex, decode_tolerantly
-from tasks.video.pixels import frame_digest
-from tasks.video.watchdog import beat
+from coreframe.tasks.errors import (
+    BrokenVideoError,
+    DamagedVideoError,
+    NotAVideoError,
+    SourceChangedError,
+)
+from coreframe.tasks.storage.files import exists
+from coreframe.tasks.video.container import open_video
+from coreframe.tasks.video.index import VideoIndex, decode_tolerantly
+from coreframe.tasks.video.pixels import frame_digest
+from coreframe.tasks.video.watchdog import beat
 
 T = TypeVar("T")
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
 
-from tasks.errors import CoreframeError, UsageError
-from tasks.storage.buckets import is_url
-from tasks.storage.files import listed
+from coreframe.tasks.errors import CoreframeError, UsageError
+from coreframe.tasks.storage.buckets import is_url
+from coreframe.tasks.storage.files import listed
 
 
 @dataclass(frozen=True)

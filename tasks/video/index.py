@@ -23,11 +23,11 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from tasks.errors import BrokenVideoError
-from tasks.video.container import open_video
-from tasks.video.mp4 import MP4_FORMATS
-from tasks.video.pixels import frame_digest, upright_size
-from tasks.video.watchdog import beat
+from coreframe.tasks.errors import BrokenVideoError
+from coreframe.tasks.video.container import open_video
+from coreframe.tasks.video.mp4 import MP4_FORMATS
+from coreframe.tasks.video.pixels import frame_digest, upright_size
+from coreframe.tasks.video.watchdog import beat
 
 TIMED_CONTAINERS = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "mpegts", "flv", "ogg", "ivf"}
 """Containers that store presentation times. In others FFmpeg guesses them, and guesses wrong:
@@ -103,7 +103,7 @@ def index_video(path: str | Path) -> tuple[VideoFacts, VideoIndex]:
     """Index a file without decoding it, or by a census where that would be a guess.
 
     Raises:
-        NotAVideoError: see :func:`tasks.video.container.open_video`.
+        NotAVideoError: see :func:`coreframe.tasks.video.container.open_video`.
         BrokenVideoError: it cannot be opened, or not one frame can be decoded.
     """
     with open_video(path, packets_only=True) as (container, stream):

@@ -10,7 +10,7 @@ from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 
-from tasks.errors import UsageError
+from coreframe.tasks.errors import UsageError
 
 SCALING = Interpolation.ACCURATE_RND | Interpolation.BITEXACT | Interpolation.FULL_CHR_H_INT
 """The same integers on every processor, and colour as fine as light, at no measurable cost."""

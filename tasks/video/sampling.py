@@ -5,8 +5,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from tasks.errors import UsageError
-from tasks.video.index import VideoIndex
+from coreframe.tasks.errors import UsageError
+from coreframe.tasks.video.index import VideoIndex
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from tasks.report import SELECTION_SCHEMA
-from tasks.store.catalogue import Catalogue
-from tasks.store.store import Store
-from tasks.video.pictures import encode, file_stems
+from coreframe.tasks.output.images import encode, file_stems
+from coreframe.tasks.output.selection_table import SELECTION_SCHEMA
+from coreframe.tasks.store.catalogue import Catalogue
+from coreframe.tasks.store.store import Store
 from tests.stores import make_store, walks
 
 NAMES = [

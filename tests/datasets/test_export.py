@@ -11,11 +11,11 @@ from unittest import mock
 import pandas as pd
 import pytest
 
-from tasks.datasets import export
-from tasks.datasets.export import FORMATS, export_dataset
-from tasks.errors import CoreframeError, UsageError
-from tasks.jobs.export import ExportJob, export_job
-from tasks.video.pictures import PictureSettings, Resize
+from coreframe.tasks.datasets import formats as export
+from coreframe.tasks.datasets.formats import FORMATS, export_dataset
+from coreframe.tasks.errors import CoreframeError, UsageError
+from coreframe.tasks.export.job import ExportJob, export_job
+from coreframe.tasks.output.images import PictureSettings, Resize
 from tests.datasets.selections import Made, files_of, make_selection
 from tests.runs import ingest
 from tests.videos import clips

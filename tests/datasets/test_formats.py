@@ -16,10 +16,10 @@ import webdataset
 from PIL import Image
 from pycocotools.coco import COCO
 
-from tasks.datasets import embeddings
-from tasks.datasets.chosen import read_chosen
-from tasks.datasets.export import FORMATS, export_dataset
-from tasks.datasets.webdataset import write_webdataset
+from coreframe.tasks.datasets import embeddings
+from coreframe.tasks.datasets.chosen import read_chosen
+from coreframe.tasks.datasets.formats import FORMATS, export_dataset
+from coreframe.tasks.datasets.webdataset import write_webdataset
 from tests.datasets.selections import files_of, make_selection
 
 Read = Callable[[Path], tuple[list[dict[str, Any]], dict[str, bytes]]]

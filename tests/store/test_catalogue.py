@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.store.catalogue import Catalogue, Video, unique_name
-from tasks.store.fingerprint import PIECE_BYTES, PIECES, fingerprint
+from coreframe.tasks.storage.fingerprint import PIECE_BYTES, PIECES, fingerprint
+from coreframe.tasks.store.catalogue import Catalogue, Video, unique_name
 
 
 def video(**changes: object) -> Video:

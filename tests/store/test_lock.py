@@ -10,17 +10,18 @@ from pathlib import Path
 
 import pytest
 
-import tasks.store.lock as lock
-from tasks.errors import CoreframeError
-from tasks.store.lock import LOCK, Holder, writing
-from tasks.store.store import Store, StoreSettings
+import coreframe.tasks.store.lock as lock
+from coreframe.tasks.errors import CoreframeError
+from coreframe.tasks.store.lock import LOCK, Holder, writing
+from coreframe.tasks.store.settings import StoreSettings
+from coreframe.tasks.store.store import Store
 
 SETTINGS = StoreSettings("descriptor", "descriptor-1", 5, 64, "all", "", block_rows=4)
 
 HOLD = """
 import sys, time
-from tasks.store.lock import writing
-from tasks.store.store import Store
+from coreframe.tasks.store.lock import writing
+from coreframe.tasks.store.store import Store
 with writing(Store.open(sys.argv[1]), "the nightly run blue-whale"):
     print("held", flush=True)
     time.sleep(600)

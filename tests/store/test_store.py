@@ -8,10 +8,11 @@ import pytest
 import zarr
 from numcodecs.zstd import compress
 
-from tasks.errors import CoreframeError, UsageError
-from tasks.store.frames import SCHEMA, frames_table
-from tasks.store.store import Store, StoreSettings
-from tasks.video.index import index_video, take_census
+from coreframe.tasks.errors import CoreframeError, UsageError
+from coreframe.tasks.store.frames import SCHEMA, frames_table
+from coreframe.tasks.store.settings import StoreSettings
+from coreframe.tasks.store.store import Store
+from coreframe.tasks.video.index import index_video, take_census
 
 SETTINGS = StoreSettings("descriptor", "descriptor-1", 5, 64, "all", "", block_rows=4)
 
@@ -194,7 +195,7 @@ def test_store_whose_making_was_interrupted_is_made_to_its_end(tmp_path: Path) -
 
 BUSY_AT_EXIT = """
 import time
-from tasks.store.store import Store
+from coreframe.tasks.store.store import Store
 from zarr.core.sync import _get_loop
 _get_loop().call_soon_threadsafe(time.sleep, 1)
 """

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tasks.errors import DamagedVideoError, SourceChangedError
-from tasks.video import decode
-from tasks.video.decode import ahead, decode_frames
-from tasks.video.index import VideoIndex, index_video, take_census
-from tasks.video.pixels import upright_rgb
+from coreframe.tasks.errors import DamagedVideoError, SourceChangedError
+from coreframe.tasks.video import decode
+from coreframe.tasks.video.decode import ahead, decode_frames
+from coreframe.tasks.video.index import VideoIndex, index_video, take_census
+from coreframe.tasks.video.pixels import upright_rgb
 from tests.videos import RECIPES, Recipe, damage, make, sequential_rgb
 
 REAL = [

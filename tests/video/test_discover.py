@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.errors import UsageError
-from tasks.video.discover import discover
+from coreframe.tasks.errors import UsageError
+from coreframe.tasks.video.discover import discover
 
 
 @pytest.fixture

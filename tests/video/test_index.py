@@ -4,8 +4,8 @@ import av
 import numpy as np
 import pytest
 
-from tasks.errors import BrokenVideoError, NotAVideoError
-from tasks.video.index import index_video
+from coreframe.tasks.errors import BrokenVideoError, NotAVideoError
+from coreframe.tasks.video.index import index_video
 from tests.videos import Recipe, make, make_audio
 
 

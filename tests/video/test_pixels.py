@@ -4,8 +4,8 @@ import av
 import numpy as np
 import pytest
 
-from tasks.errors import UsageError
-from tasks.video.pixels import (
+from coreframe.tasks.errors import UsageError
+from coreframe.tasks.video.pixels import (
     Crop,
     Framing,
     Thumbnailer,

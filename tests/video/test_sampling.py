@@ -10,9 +10,9 @@ from av.filter import Graph
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.errors import UsageError
-from tasks.video.index import VideoIndex, index_video
-from tasks.video.sampling import Sampling
+from coreframe.tasks.errors import UsageError
+from coreframe.tasks.video.index import VideoIndex, index_video
+from coreframe.tasks.video.sampling import Sampling
 
 
 def index_of(pts: list[int], time_base: Fraction, last_span: int) -> VideoIndex:

@@ -1,0 +1,41 @@
+"""The ``check`` flow: verify a store against what was committed, and repair what can be."""
+
+from dataclasses import asdict
+from typing import Any
+
+from prefect import flow
+
+from coreframe.flows.cluster import open_cluster
+from coreframe.flows.parameters import Compute, Wait
+from coreframe.flows.record import recorded, timed
+from coreframe.tasks.check.task import check_store
+from coreframe.tasks.errors import CoreframeError
+from coreframe.tasks.store.store import Store
+
+
+@flow(name="check", flow_run_name="check-{store}")
+def check(
+    store: str,
+    repair: bool = False,
+    compute: Compute = Compute(),  # noqa: B008 - Prefect shows the default in its form
+    wait: Wait = 0.0,
+) -> dict[str, Any]:
+    """Compare every block with its commit. With ``repair``, the next run embeds anew what is bad.
+
+    Raises:
+        CoreframeError: something is wrong, and nothing was repaired.
+    """
+    opened = Store.open(store)
+    timings: dict[str, float] = {}
+    parameters = {"store": store, "repair": repair, "compute": compute.model_dump()}
+    with recorded(opened, "check", parameters, wait) as record:
+        with open_cluster(compute) as cluster, timed(timings, "check"):
+            checked = check_store(opened, cluster, repair=repair)
+        found = asdict(checked) | {"sound": checked.sound}
+        record |= {"counts": found, "timings_s": timings}
+        if not checked.sound and not repair:
+            raise CoreframeError(
+                f"the store {store} is damaged: {'; '.join(checked.described())}. Repair it with "
+                f"`coreframe check --store {store} --repair`, then ingest again."
+            )
+    return found | {"described": checked.described()}

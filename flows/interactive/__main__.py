@@ -1,0 +1,5 @@
+"""The command, as ``python -m coreframe``."""
+
+from coreframe.flows.cli import main
+
+main()

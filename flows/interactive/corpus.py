@@ -1,0 +1,156 @@
+"""A store in this process: its frames and embeddings as tables and arrays, and choosing from it."""
+
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import dask
+import numpy as np
+import pandas as pd
+from dask.distributed import LocalCluster
+from PIL import Image
+from pydantic import ValidationError
+
+from coreframe.flows.cluster import SETTINGS
+from coreframe.flows.parameters import Selecting
+from coreframe.tasks.errors import CoreframeError, UsageError
+from coreframe.tasks.lattice import SCALE
+from coreframe.tasks.output.contact_sheet import contact_sheet
+from coreframe.tasks.report.gather import pictures_of_frames
+from coreframe.tasks.select.task import choose_frames
+from coreframe.tasks.store.corpus import read_corpus
+from coreframe.tasks.store.lock import writing
+from coreframe.tasks.store.store import Store
+
+__all__ = ["CoreframeError", "Corpus", "Picks", "UsageError", "open"]
+
+FRAME_COLUMNS = ("row", "video", "frame_index", "pts", "time_s", "luminance", "sharpness")
+
+
+def open(store: str | Path) -> "Corpus":
+    """Open a store that ``coreframe ingest`` or ``curate`` has made.
+
+    Args:
+        store: its folder, or its URL in an object store.
+
+    Raises:
+        UsageError: there is none.
+    """
+    return Corpus(Store.open(store))
+
+
+class Corpus:
+    """The videos of a store and their embedded frames, as they were when it was first asked."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def __repr__(self) -> str:
+        settings = self._store.settings
+        return f"<Corpus {self._store.path}: {len(self.videos):,} files, {settings.embedder}>"
+
+    @cached_property
+    def videos(self) -> pd.DataFrame:
+        """One row a file: its name ``path``, ``state``, ``reason``, ``duration_s``, and more."""
+        return self._store.read_catalogue().to_table().to_pandas()
+
+    @cached_property
+    def frames(self) -> pd.DataFrame:
+        """The decodable frames of all videos that can be read, in row order.
+
+        ``row`` (in the store), ``video`` (its name), ``frame_index``, ``pts``, ``time_s``,
+        ``luminance`` and ``sharpness``.
+
+        Raises:
+            CoreframeError: there are none.
+        """
+        return self._named(read_corpus(self._store, FRAME_COLUMNS))
+
+    @property
+    def embeddings(self) -> np.ndarray:
+        """(n, dim) float32 unit vectors, to within 0.01 %, of :attr:`frames`."""
+        return self.embeddings_of(self.frames["row"].to_numpy())
+
+    def embeddings_of(self, rows: np.ndarray) -> np.ndarray:
+        """(k, dim) float32 unit vectors of some rows of the store, in the order asked."""
+        return self._store.read_rows(rows).astype(np.float32) / np.float32(SCALE)
+
+    def select(self, device: str = "auto", **wishes: Any) -> "Picks":
+        """Choose frames, as ``coreframe select`` does.
+
+        Args:
+            device: ``auto``, ``cpu`` or ``cuda``.
+            wishes: the command's options of which frames to choose, with underscores:
+                ``n_samples``, ``proportion``, ``min_distance``, ``radius``, ``method``,
+                ``max_per_video``, ... 100 frames when none says how many. With ``name``, the store
+                keeps the selection and extends it the next time.
+
+        Raises:
+            UsageError: a wish is unknown, or the wishes cannot be met.
+            CoreframeError: there is a ``name``, and another run writes to the store.
+        """
+        try:
+            choice = Selecting(**wishes).choice()
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(map(str, first["loc"])) or "the wishes"
+            raise UsageError(f"{name}: {first['msg'].removeprefix('Value error, ')}.") from error
+        with (
+            writing(self._store, "a notebook", 0) if choice.name is not None else nullcontext(),
+            dask.config.set(SETTINGS),
+            LocalCluster(processes=False, n_workers=1, dashboard_address=None) as cluster,
+        ):
+            chosen = choose_frames(self._store, choice, device, cluster.scheduler_address)
+        return Picks(self, self._named(chosen.frames))
+
+    def pictures(self, rows: np.ndarray, side_px: int = 224) -> dict[int, Image.Image]:
+        """Decode some frames, and make them small.
+
+        Args:
+            rows: (k,) rows of the store.
+            side_px: of the longer side.
+
+        Returns:
+            The picture of each row whose video can still be read.
+        """
+        return pictures_of_frames(self._store, np.asarray(rows, np.int64), side_px)
+
+    def _named(self, frames: pd.DataFrame) -> pd.DataFrame:
+        """The frames with their videos' names as of now: the store may have grown meanwhile."""
+        names = {video.video: video.path for video in self._store.read_catalogue().videos}
+        return frames.assign(video=frames["video"].map(names))
+
+
+@dataclass(frozen=True)
+class Picks:
+    """Chosen frames.
+
+    Attributes:
+        corpus: what they were chosen from.
+        frames: in pick order: ``rank``, ``row``, ``video`` (its name), ``frame_index``, ``pts``,
+            ``time_s``, ``distance``, ``radius``, ``lower_bound``, ``preselected``, ``sequence``.
+    """
+
+    corpus: Corpus
+    frames: pd.DataFrame
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    @property
+    def embeddings(self) -> np.ndarray:
+        """(k, dim) float32 unit vectors, in pick order."""
+        return self.corpus.embeddings_of(self.frames["row"].to_numpy())
+
+    def contact_sheet(self, columns: int = 8, side_px: int = 160) -> Image.Image:
+        """All picks in their order as one picture, each with its number and time."""
+        rows = self.frames["row"].to_numpy()
+        pictures = self.corpus.pictures(rows, side_px)
+        captions = [
+            f"{place + 1}  {seconds:.2f} s" for place, seconds in enumerate(self.frames["time_s"])
+        ]
+        return contact_sheet(
+            [pictures.get(row) for row in rows.tolist()], captions, columns, side_px
+        )

@@ -1,0 +1,53 @@
+"""What ends a run in an error after it did all it could.
+
+Nothing here imports Prefect or Dask.
+"""
+
+from collections.abc import Sequence
+
+from coreframe.tasks.errors import CoreframeError
+from coreframe.tasks.select.choice import exact
+from coreframe.tasks.store.catalogue import Video
+from coreframe.tasks.store.store import Store
+
+LOST = ("broken", "pending", "quarantined")
+"""States of videos of which no frame, or not every planned one, is to be had."""
+
+
+def check_broken(videos: Sequence[Video], threshold: float) -> None:
+    """End the run in an error when too many videos are broken, after all that could be done.
+
+    Raises:
+        CoreframeError: naming the share, the limit and the first broken ones.
+    """
+    lost, counted = _lost(videos)
+    if len(lost) > exact(threshold) * counted:
+        raise CoreframeError(
+            f"{len(lost)} of {counted} videos are broken, more than the threshold of {threshold:g} "
+            f"({_reasons(lost)}). The rest is done and written. Mend or exclude them, or raise "
+            "--corrupt-threshold."
+        )
+
+
+def check_selectable(store: Store, videos: Sequence[Video]) -> None:
+    """End the run before selecting when there is nothing to select from.
+
+    Raises:
+        CoreframeError: naming the first of the given videos that are broken.
+    """
+    if not any(video.decoded for video in store.read_catalogue().videos if video.active):
+        lost, counted = _lost(videos)
+        raise CoreframeError(
+            f"there is no frame to select from: {len(lost)} of {counted} videos are broken "
+            f"({_reasons(lost)}). Mend them, or give at least one sound video."
+        )
+
+
+def _lost(videos: Sequence[Video]) -> tuple[list[Video], int]:
+    """The videos of which no frame, or not every planned one, was read; and how many there are."""
+    counted = [video for video in videos if video.state != "skipped"]
+    return [video for video in counted if video.state in LOST], len(counted)
+
+
+def _reasons(videos: Sequence[Video]) -> str:
+    return "; ".join(f"{video.path}: {video.reason}" for video in videos[:3])

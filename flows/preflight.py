@@ -1,0 +1,178 @@
+"""What is refused before any work begins, and what ends a run in an error after it.
+
+Nothing here imports Prefect or Dask, so the command answers wrong use at once.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from coreframe.flows.parameters import Compute, Corpus, Ingestion, Selecting, Training
+from coreframe.tasks.datasets.formats import FORMATS
+from coreframe.tasks.embedders import simclr
+from coreframe.tasks.embedders.embedder import embedder_facts
+from coreframe.tasks.errors import BrokenVideoError, CoreframeError, NotAVideoError, UsageError
+from coreframe.tasks.output.files import PLOTS
+from coreframe.tasks.output.result import Written
+from coreframe.tasks.select.preselected import read_preselected
+from coreframe.tasks.store.named_selections import NamedSelection
+from coreframe.tasks.store.settings import StoreSettings
+from coreframe.tasks.store.store import Store
+from coreframe.tasks.video.container import open_video
+from coreframe.tasks.video.discover import SourceFile, discover, readable
+
+OWN = ("frames", PLOTS, *FORMATS)
+"""Folders inside an output folder that hold images and no videos."""
+
+
+def check_corpus(corpus: Corpus, store: str, out: str | None = None) -> list[SourceFile]:
+    """Find the files, and refuse what can only be a mistake before anything is started.
+
+    Args:
+        corpus: which files.
+        store: the run's store, never searched for videos.
+        out: the run's output folder, of which no folder of ours is searched either.
+
+    Raises:
+        UsageError: nothing to work on, or a file named explicitly that is no video.
+    """
+    if not corpus.videos and corpus.files_from is None:
+        raise UsageError("no videos given: name files, folders or globs, or use --files-from FILE.")
+    for given in corpus.videos:
+        if readable(given) != given:
+            raise UsageError(f"the name {readable(given)} is not valid UTF-8: rename it.")
+    files = discover(
+        corpus.videos,
+        files_from=corpus.files_from,
+        include=corpus.include,
+        exclude=corpus.exclude,
+        ignore=[Path(store).absolute(), *(Path(out).absolute() / own for own in OWN if out)],
+    )
+    refusals = []
+    found = False
+    for file in files:
+        if found and not file.explicit:
+            continue  # one video is enough to begin with; the index stage looks at every file
+        try:
+            with open_video(file.path):
+                found = True
+        except NotAVideoError as error:
+            if file.explicit:
+                raise UsageError(f"{file.path} is not a video: {error}. Leave it out.") from error
+            refusals.append(f"{file.name}: {error}")
+        except (BrokenVideoError, OSError) as error:
+            refusals.append(f"{file.name}: {error}")
+    if not found:
+        given = ", ".join(corpus.videos) or str(corpus.files_from)
+        looked_at = f"{len(files)} file{'s' * (len(files) != 1)} looked at"
+        raise UsageError(
+            "; ".join([f"no videos found in {given} ({looked_at})", *refusals[:2]]) + "."
+        )
+    return files
+
+
+def open_store(store: str, ingestion: Ingestion, compute: Compute) -> Store:
+    """Open or make the store for these parameters.
+
+    Raises:
+        UsageError: it cannot be written, or was made with other parameters.
+    """
+    facts = embedder_facts(compute.embedder(ingestion))
+    settings = StoreSettings(
+        embedder=ingestion.embedder,
+        fingerprint=facts.fingerprint,
+        dim=facts.dim,
+        input_px=facts.input_px,
+        sampling=str(ingestion.sampling()),
+        crop=str(ingestion.crop_px() or ""),
+    )
+    return Store.open_or_create(store, settings, ingestion.block_rows)
+
+
+def check_selecting(store: str, selecting: Selecting) -> None:
+    """Refuse what the wishes name and nobody can find or use.
+
+    Raises:
+        UsageError: the list of preselected frames cannot be read, or the name cannot be used.
+    """
+    if selecting.preselected is not None:
+        read_preselected(selecting.preselected)
+    if selecting.name is not None:
+        NamedSelection(store, selecting.name)
+
+
+def check_training(training: Training) -> int:
+    """Find the side in pixels of what is trained on.
+
+    Raises:
+        UsageError: the checkpoint to start from cannot be used, or not with this size.
+    """
+    if training.checkpoint is None:
+        return training.input_size or simclr.DEFAULT_INPUT_PX
+    input_px = simclr.Checkpoint.read(training.checkpoint).input_px
+    if training.input_size not in (None, input_px):
+        raise UsageError(
+            f"{training.checkpoint} was trained on pictures of {input_px} px, not "
+            f"{training.input_size}: leave --input-size out, or start without a checkpoint."
+        )
+    return input_px
+
+
+def check_written(store: Store, out: str, others: Sequence[str] = ()) -> Written:
+    """Read an output folder that must be of a store, and look at others that may be of any.
+
+    Raises:
+        UsageError: one holds no selection, or the first one of another store's frames.
+    """
+    for other in others:
+        Written.read(Path(other))
+    written = Written.read(Path(out))
+    theirs = written.run["parameters"]["store"]
+    if written.run["store"]["fingerprint"] != store.settings.fingerprint:
+        raise UsageError(
+            f"the selection in {out} is of embedder {written.run['store']['embedder']}, the store "
+            f"{store.path} of {store.settings.embedder}: name the store {theirs}."
+        )
+    try:
+        keys = ["frame_index", "pts"]
+        frames = store.frames_at(written.selection["row"].to_numpy(), keys)
+        same = all(
+            (frames[key].to_numpy() == written.selection[key].to_numpy()).all() for key in keys
+        )
+    except CoreframeError:
+        same = False
+    if not same:
+        raise UsageError(
+            f"the selection in {out} is of frames that the store {store.path} does not hold: name "
+            f"the store {theirs}, or select again."
+        )
+    try:
+        Selecting(**written.run["parameters"]["selecting"])
+    except ValidationError as error:
+        raise UsageError(
+            f"the selection in {out} was made by another version, which knows other parameters: "
+            "select again."
+        ) from error
+    return written
+
+
+def output_folder(path: str, inner: str | None = "frames") -> Path:
+    """Make the output folder, and one inside it, or say why they cannot be written.
+
+    Raises:
+        UsageError: naming the folder and the reason.
+    """
+    folder = Path(path).absolute()
+    places = [folder, folder / inner] if inner else [folder]
+    try:
+        for place in places:
+            place.mkdir(parents=True, exist_ok=True)
+            probe = place / ".coreframe-writable"
+            probe.touch()
+            probe.unlink()
+    except OSError as error:
+        raise UsageError(
+            f"cannot write the output folder {path}: {error.strerror}. Name another folder."
+        ) from error
+    return folder

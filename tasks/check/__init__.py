@@ -1,0 +1,1 @@
+"""The check stage: every block of a store against its commit."""

@@ -1,0 +1,62 @@
+"""Compare a block of a store with what its commit says."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from coreframe.tasks.errors import CoreframeError
+from coreframe.tasks.store.frames import OK
+from coreframe.tasks.store.row_reader import vectors_hash
+from coreframe.tasks.store.store import Store
+
+
+@dataclass(frozen=True)
+class BlockCheck:
+    """A block to look at, and which rows of which video the catalogue plans for it."""
+
+    store: str
+    block: int
+    planned: tuple[tuple[int, int, int], ...]
+    """(first row, row after the last, video), ascending."""
+
+
+@dataclass(frozen=True)
+class BlockFault:
+    """What is wrong with a block."""
+
+    block: int
+    reason: str
+
+
+def check_block(job: BlockCheck) -> BlockFault | None:
+    """Find what is wrong with a block, None if nothing is: whatever is, it must be done again."""
+    store = Store.open(job.store)
+    try:
+        table = store.committed(job.block)
+        if table is None:
+            return None
+        vectors = store.read_block(job.block)
+    except CoreframeError as error:
+        return BlockFault(job.block, str(error))
+    rows, videos = table["row"].to_numpy(), table["video"].to_numpy()
+    start = job.block * store.block_rows
+    if not np.array_equal(rows, np.unique(rows)) or not _planned(job, rows, videos):
+        return BlockFault(job.block, "it holds rows that the catalogue does not plan")
+    if len(rows) and rows[-1] - start >= len(vectors):
+        return BlockFault(job.block, "its embeddings are shorter than its commit says")
+    own = vectors[rows - start]
+    known = (table.schema.metadata or {}).get(b"vectors")
+    if known is not None and known.decode() != vectors_hash(own):
+        return BlockFault(job.block, "its embeddings are not those that were committed")
+    lengths = np.linalg.norm(own.astype(np.float64), axis=1)
+    sound = np.array(table["state"].to_pylist()) == OK
+    if not (np.all(lengths[sound] > 0) and np.all(lengths[~sound] == 0)):
+        return BlockFault(job.block, "rows with a frame lack an embedding, or the reverse")
+    return None
+
+
+def _planned(job: BlockCheck, rows: np.ndarray, videos: np.ndarray) -> bool:
+    owner = np.full(len(rows), -1)
+    for first, stop, video in job.planned:
+        owner[(rows >= first) & (rows < stop)] = video
+    return bool(np.array_equal(owner, videos))

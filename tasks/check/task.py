@@ -1,0 +1,136 @@
+"""Verify a store, and bring it to a state from which the next run makes it whole."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from dask.distributed import Client
+
+from coreframe.tasks.check.job import BlockCheck, check_block
+from coreframe.tasks.engine.dispatch import run_jobs
+from coreframe.tasks.engine.progress import stage_bar
+from coreframe.tasks.engine.stage import stage
+from coreframe.tasks.errors import CoreframeError
+from coreframe.tasks.store.catalogue import Catalogue
+from coreframe.tasks.store.frames import OK, UNDECODABLE
+from coreframe.tasks.store.settings import CATALOGUE
+from coreframe.tasks.store.store import Store
+
+
+@dataclass
+class Checked:
+    """What was found, and what was done about it."""
+
+    blocks: int = 0
+    """Looked at."""
+    faults: dict[int, str] = field(default_factory=dict)
+    """block -> what is wrong; its commit is taken back."""
+    indexes: list[str] = field(default_factory=list)
+    """Names of videos whose index cannot be read; it is deleted."""
+    catalogue: str = ""
+    """Why the catalogue could not be read, when that of the run before took its place."""
+    recounted: list[str] = field(default_factory=list)
+    """Names of videos of which fewer rows are committed than the catalogue says."""
+
+    @property
+    def sound(self) -> bool:
+        """Nothing is wrong."""
+        return not (self.faults or self.indexes or self.catalogue or self.recounted)
+
+    def described(self) -> list[str]:
+        """What is wrong, a clause each, with the first of a kind by name."""
+        found = []
+        if self.catalogue:
+            found.append(f"{self.catalogue.rstrip('.')}; the one before it can be read")
+        if self.indexes:
+            more = f" and {len(self.indexes) - 1} more" if len(self.indexes) > 1 else ""
+            found.append(f"the index of {self.indexes[0]}{more} cannot be read")
+        for block, reason in list(self.faults.items())[:3]:
+            found.append(f"block {block}: {reason.rstrip('.')}")
+        if len(self.faults) > 3:
+            found.append(f"{len(self.faults) - 3} more blocks")
+        if self.recounted:
+            found.append(f"rows of {len(self.recounted)} videos are not as the catalogue counts")
+        return found
+
+
+@stage("check")
+def check_store(store: Store, cluster: str, *, repair: bool) -> Checked:
+    """Compare every block with its commit, and the catalogue with both.
+
+    Args:
+        store: to look at.
+        cluster: the scheduler's address.
+        repair: take back what cannot be trusted, so that the next run embeds it again.
+
+    Raises:
+        CoreframeError: the catalogue cannot be read, and there is none to take its place.
+    """
+    checked = Checked()
+    catalogue = _catalogue(store, checked, repair)
+    for video in catalogue.videos:
+        if video.rows:
+            try:
+                store.read_index(video.fingerprint)
+            except CoreframeError:
+                checked.indexes.append(video.path)
+                if repair:
+                    store.delete_index(video.fingerprint)
+    blocks = store.committed_blocks()
+    with Client(cluster) as client, stage_bar("check", len(blocks), "blocks") as advance:
+        jobs = _jobs(store, catalogue, blocks)
+        for job, fault in run_jobs(client, check_block, jobs, _describe):
+            checked.blocks += 1
+            if fault is not None:
+                checked.faults[fault.block] = fault.reason
+                if repair:
+                    store.guard()
+                    store.take_back(job.block)
+            advance(1)
+    _recount(store, catalogue, checked)
+    if repair and not checked.sound:
+        store.write_catalogue(catalogue)
+    return checked
+
+
+def _catalogue(store: Store, checked: Checked, repair: bool) -> Catalogue:
+    try:
+        return store.read_catalogue()
+    except CoreframeError as error:
+        earlier = store.read_catalogue(earlier=True)
+        if not len(earlier):
+            raise
+        checked.catalogue = str(error)
+        if repair:
+            store.folder.delete(CATALOGUE)
+        return earlier
+
+
+def _jobs(store: Store, catalogue: Catalogue, blocks: list[int]) -> Iterator[BlockCheck]:
+    near = catalogue.by_rows()
+    for block in blocks:
+        start = block * store.block_rows
+        own = near(start, start + store.block_rows)
+        planned = tuple((v.first_row, v.first_row + v.rows, v.video) for v in own)
+        yield BlockCheck(store.path, block, planned)
+
+
+def _recount(store: Store, catalogue: Catalogue, checked: Checked) -> None:
+    """Bring the catalogue's counts to what is left; what is missing is pending again."""
+    counts: Counter[tuple[int, str]] = Counter()
+    for block in store.committed_blocks():
+        table = None if block in checked.faults else store.committed(block)
+        if table is not None:
+            counts.update(zip(table["video"].to_pylist(), table["state"].to_pylist(), strict=True))
+    for video in list(catalogue.videos):
+        decoded, undecodable = counts[video.video, OK], counts[video.video, UNDECODABLE]
+        if (decoded, undecodable) != (video.decoded, video.undecodable):
+            checked.recounted.append(video.path)
+            before = video.state
+            catalogue.counted(video.video, decoded, undecodable)
+            if before in ("missing", "retired", "quarantined"):
+                catalogue.update(video.video, state=before, reason=video.reason)
+
+
+def _describe(job: BlockCheck) -> str:
+    return f"Checking block {job.block}"

@@ -1,0 +1,80 @@
+"""A selection as a dataset: which forms there are, and where they go."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from coreframe.tasks.datasets.chosen import RUN, Frame, read_chosen, store_of
+from coreframe.tasks.datasets.coco import write_coco
+from coreframe.tasks.datasets.embeddings import write_embeddings
+from coreframe.tasks.datasets.fiftyone import write_fiftyone
+from coreframe.tasks.datasets.folder import replacing
+from coreframe.tasks.datasets.imagefolder import write_imagefolder
+from coreframe.tasks.datasets.webdataset import write_webdataset
+from coreframe.tasks.errors import UsageError
+from coreframe.tasks.storage.folders import open_folder
+from coreframe.tasks.store.settings import MADE
+from coreframe.tasks.store.store import Store
+
+Writer = Callable[[list[Frame], Path], None]
+
+CSV = "csv"
+WITHOUT_STORE: dict[str, Writer] = {
+    "imagefolder": write_imagefolder,
+    "webdataset": write_webdataset,
+    "coco": write_coco,
+    "fiftyone": write_fiftyone,
+}
+FORMATS = (*WITHOUT_STORE, CSV)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What was written."""
+
+    place: str
+    frames: int
+    without_image: int
+    """Chosen frames that were left out: their video is gone, and no image is left."""
+
+
+def export_dataset(out: str, to: str, dest: str | None = None, store: str | None = None) -> Dataset:
+    """Write the selection in an output folder as a dataset.
+
+    Args:
+        out: the folder that ``curate`` or ``select`` wrote.
+        to: one of FORMATS.
+        dest: the folder to write or replace; ``out/to`` by default.
+        store: for ``csv``, where the embeddings are read; by default, and for nothing else, the
+            store that the selection was made from.
+
+    Raises:
+        UsageError: there is no such format, no selection, or no store with its frames, or the
+            folder holds something else.
+        CoreframeError: an image is missing.
+    """
+    if to not in FORMATS:
+        raise UsageError(f"unknown format {to!r}: use {', '.join(FORMATS[:-1])} or {CSV}.")
+    if store is not None and to != CSV:
+        raise UsageError(f"{to} needs no store: leave --store {store} out, or use --to {CSV}.")
+    chosen = read_chosen(Path(out))
+    place = dest or str(Path(out, to))
+    if to == CSV:
+        write: Writer = partial(write_embeddings, store=_store(Path(out), store))
+    else:
+        write = WITHOUT_STORE[to]
+    with replacing(place) as folder:
+        write(chosen.frames, folder)
+    return Dataset(place, len(chosen.frames), chosen.without_image)
+
+
+def _store(out: Path, given: str | None) -> Store:
+    """The store that is given, or else that of the selection."""
+    place = given or store_of(out)
+    if given is None and not open_folder(place).exists(MADE):
+        raise UsageError(
+            f"{place}, the store that {out / RUN} names, is not there as seen from {Path.cwd()}: "
+            "name it with --store."
+        )
+    return Store.open(place)

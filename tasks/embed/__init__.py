@@ -1,0 +1,1 @@
+"""The embed stage: decode and embed the frames that the store lacks."""

@@ -1,0 +1,51 @@
+"""A census: a video decoded once from beginning to end, where decoding broke its promise."""
+
+from dataclasses import dataclass, replace
+
+from coreframe.tasks.errors import BrokenVideoError, NotAVideoError
+from coreframe.tasks.store.stalls import note_stall
+from coreframe.tasks.store.store import Store
+from coreframe.tasks.video.index import take_census
+from coreframe.tasks.video.watchdog import watching
+
+
+@dataclass(frozen=True)
+class CensusJob:
+    """A video to be decoded from beginning to end, to learn what can be decoded."""
+
+    store: str
+    video: int
+    source: str
+    fingerprint: str
+    stall_limit_s: float
+
+
+def take_and_keep_census(job: CensusJob) -> str:
+    """Take a video's census on its own: why there is none, or "" when it is in the store."""
+    try:
+        survey(Store.open(job.store), job.source, job.fingerprint, job.stall_limit_s)
+    except (BrokenVideoError, NotAVideoError, OSError) as error:
+        return str(error)
+    return ""
+
+
+def survey(store: Store, source: str, content: str, stall_limit_s: float) -> str:
+    """Take a video's census and keep it as its index, with a note of what it met.
+
+    Returns:
+        The note.
+
+    Raises:
+        BrokenVideoError, NotAVideoError, OSError: nothing can be decoded any more.
+    """
+    facts, demuxed = store.read_facts_and_index(content)
+
+    def stalled() -> None:
+        reason = f"its decoder gave nothing for {stall_limit_s:g} s in a decode from its beginning"
+        note_stall(store, content, reason)
+
+    with watching(stall_limit_s, stalled):
+        index, trouble = take_census(source, demuxed)
+    note = trouble or "it does not decode as its packets promise"
+    store.write_index(content, replace(facts, note=note), index)
+    return note

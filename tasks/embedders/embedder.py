@@ -1,0 +1,160 @@
+"""What an embedder is, and how one is found by name."""
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from threading import Lock
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from coreframe.tasks.device import resolve_device
+from coreframe.tasks.embedders import huggingface, simclr
+from coreframe.tasks.embedders.descriptor import DescriptorEmbedder
+from coreframe.tasks.errors import CoreframeError, UsageError
+from coreframe.tasks.lattice import quantise
+from coreframe.tasks.video.pixels import Framing
+
+
+@dataclass(frozen=True)
+class EmbedderSpec:
+    """All that a worker needs to make the embedder. Small, and equal specs make equal embedders."""
+
+    name: str = "descriptor"
+    input_px: int | None = None
+    """Side of the square picture it is given; None for the embedder's own choice."""
+    device: str = "auto"
+    """``auto`` (a GPU when there is one), ``cpu`` or ``cuda``."""
+    batch_size: int = 64
+
+
+class Embedder(Protocol):
+    """Turns pictures into unit vectors. One instance serves all threads of a process."""
+
+    @property
+    def dim(self) -> int: ...
+
+    @property
+    def framing(self) -> Framing:
+        """How frames become the square pictures it is given."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Another whenever a picture could give another vector: version, weights, pooling."""
+        ...
+
+    def embed(self, images: torch.Tensor) -> torch.Tensor:
+        """(n, side, side, 3) uint8 RGB on its device to (n, dim) unit vectors."""
+        ...
+
+
+@dataclass(frozen=True)
+class EmbedderFacts:
+    """What is to be known of an embedder where nothing is embedded."""
+
+    dim: int
+    input_px: int
+    fingerprint: str
+
+
+def absolute_name(name: str) -> str:
+    """An embedder's name with the file or folder in it, if any, made absolute."""
+    prefix, _, place = name.partition(":")
+    if name.startswith(simclr.PREFIX) or (
+        name.startswith(huggingface.PREFIX) and huggingface.is_local(place)
+    ):
+        return f"{prefix}:{Path(place).expanduser().absolute()}"
+    return name
+
+
+def load_embedder(spec: EmbedderSpec) -> Embedder:
+    """Make the embedder that a spec names, once for all threads of a process.
+
+    Raises:
+        UsageError: no such embedder, or it cannot take that input size.
+    """
+    with _loading:
+        return _kept_embedder(spec)
+
+
+def forget_embedder() -> None:
+    """Let the next one be made anew: its files may have changed."""
+    with _loading:
+        _kept_embedder.cache_clear()
+
+
+_loading = Lock()
+
+
+@lru_cache(maxsize=1)
+def _kept_embedder(spec: EmbedderSpec) -> Embedder:
+    return _make_embedder(spec)
+
+
+def _make_embedder(spec: EmbedderSpec) -> Embedder:
+    if spec.name == "descriptor":
+        return DescriptorEmbedder(spec.input_px)
+    device = resolve_device(spec.device)
+    if spec.name.startswith(huggingface.PREFIX):
+        return huggingface.HuggingFaceEmbedder(spec.name, spec.input_px, device, spec.batch_size)
+    if spec.name.startswith(simclr.PREFIX):
+        return simclr.SimclrEmbedder(spec.name, spec.input_px, device, spec.batch_size)
+    if spec.name == simclr.PREFIX.removesuffix(":"):
+        raise UsageError(
+            "embedder simclr needs a checkpoint: make one with `coreframe train --store STORE "
+            "--out FOLDER`, and use --embedder simclr:FOLDER."
+        )
+    raise UsageError(
+        f"unknown embedder {spec.name!r}: use descriptor, {huggingface.PREFIX}ID or "
+        f"{huggingface.PREFIX}FOLDER of a Hugging Face model, or {simclr.PREFIX}FOLDER of a "
+        "checkpoint."
+    )
+
+
+def embedder_facts(spec: EmbedderSpec) -> EmbedderFacts:
+    """Make an embedder on the CPU, see that it works, and let go of its weights.
+
+    Raises:
+        UsageError: as :func:`load_embedder`.
+    """
+    place = Path(spec.name.partition(":")[2])
+    files = sorted(place.glob("*")) if place.is_dir() else [place]
+    return _facts(spec, tuple(file.stat().st_mtime_ns for file in files if file.is_file()))
+
+
+@lru_cache
+def _facts(spec: EmbedderSpec, changed_ns: tuple[int, ...]) -> EmbedderFacts:
+    """They are asked for twice a run, and hold for as long as the files are not written anew."""
+    embedder = _make_embedder(replace(spec, device="cpu"))
+    return EmbedderFacts(embedder.dim, embedder.framing.side_px, embedder.fingerprint)
+
+
+def embed_images(embedder: Embedder, images: list[np.ndarray], device: torch.device) -> np.ndarray:
+    """Embed pictures of equal size.
+
+    Args:
+        embedder: see above.
+        images: (side, side, 3) uint8 RGB each, as its framing makes them.
+        device: where to compute.
+
+    Returns:
+        (len(images), dim) int16 lattice.
+
+    Raises:
+        CoreframeError: a vector is not finite.
+    """
+    shape = (len(images), *images[0].shape)
+    # from pinned memory a GPU fetches by itself, without a copy of the driver's in between
+    batch = torch.empty(shape, dtype=torch.uint8, pin_memory=device.type == "cuda")
+    np.stack(images, out=batch.numpy())
+    with torch.inference_mode():
+        vectors = embedder.embed(batch.to(device, non_blocking=True))
+        if not bool(torch.isfinite(vectors).all()):
+            raise CoreframeError(
+                f"the embedder {embedder.fingerprint} gives vectors that are not finite: its "
+                "weights are broken, or its numbers too large for a GPU without bfloat16. Use "
+                "--device cpu, or another model."
+            )
+        return quantise(vectors)

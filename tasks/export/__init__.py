@@ -1,0 +1,1 @@
+"""The export stage: decode the chosen frames again, and write them."""

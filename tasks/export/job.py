@@ -1,0 +1,73 @@
+"""Decode chosen frames of one video again, check them, and write them as images."""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from coreframe.tasks.errors import DamagedVideoError, SourceChangedError, UsageError
+from coreframe.tasks.output.exported import Exported
+from coreframe.tasks.output.images import PictureSettings, encode
+from coreframe.tasks.output.thumbnails import small_picture
+from coreframe.tasks.store.decoding import recorded_frames
+from coreframe.tasks.video.pixels import upright_rgb
+
+
+@dataclass(frozen=True)
+class ExportJob:
+    """Some frames of one video."""
+
+    store: str
+    source: str
+    fingerprint: str
+    frame_index: tuple[int, ...]
+    """Ascending."""
+    digest: tuple[int, ...]
+    """What each frame's pixels must hash to."""
+    targets: tuple[str, ...]
+    """Where each goes, an absolute path; empty for a frame that is only measured."""
+    measure: tuple[bool, ...]
+    """Whether to find the frame's size as full-resolution PNG and JPEG."""
+    picture: PictureSettings
+    small_px: int = 0
+    """The longer side of the small pictures for the report; 0 for none."""
+
+
+def export_job(job: ExportJob) -> Exported:
+    """Decode one job's frames, check their digests, write and measure them."""
+    frames = recorded_frames(job.store, job.source, job.fingerprint, job.frame_index, job.digest)
+    due = set(range(len(job.frame_index)))
+    result = Exported()
+    trouble = "it cannot be decoded"
+    try:
+        for which, frame in frames:
+            if job.targets[which]:
+                image = job.picture.sized(upright_rgb(frame, job.picture.crop))
+                data = job.picture.encode(image)
+                target = Path(job.targets[which])
+                target.unlink(missing_ok=True)  # or its hard links in datasets would change, too
+                target.write_bytes(data)
+                result.files += 1
+                result.kept_bytes += len(data)
+                if job.small_px:
+                    result.small[job.targets[which]] = _small(job, image, data)
+            if job.measure[which]:
+                whole = Image.fromarray(np.ascontiguousarray(upright_rgb(frame)))
+                result.sample.append((len(encode(whole, "png")), len(encode(whole, "jpg"))))
+            due.remove(which)
+    except (DamagedVideoError, SourceChangedError, UsageError, OSError) as error:
+        trouble = str(error)
+    result.failures = [
+        f"frame {job.frame_index[which]} of {job.source} was not written: {trouble}"
+        for which in sorted(due)
+        if job.targets[which]
+    ]
+    return result
+
+
+def _small(job: ExportJob, image: Image.Image, data: bytes) -> bytes:
+    """The picture that the report would make of the file: PNG loses nothing, the others do."""
+    seen = image if job.picture.format == "png" else Image.open(io.BytesIO(data))
+    return small_picture(seen, job.small_px)

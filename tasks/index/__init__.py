@@ -1,0 +1,1 @@
+"""The index stage: which videos there are, and which frames they hold."""

@@ -1,0 +1,106 @@
+"""Look at some files: fingerprint them, and write the index of those whose content is new."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from coreframe.tasks.errors import BrokenVideoError, NotAVideoError
+from coreframe.tasks.storage.files import size_bytes
+from coreframe.tasks.storage.fingerprint import fingerprint
+from coreframe.tasks.store.catalogue import Video
+from coreframe.tasks.store.stalls import Stall, hung, note_stall
+from coreframe.tasks.store.store import Store
+from coreframe.tasks.video.discover import SourceFile, readable
+from coreframe.tasks.video.index import VideoFacts, VideoIndex, index_video
+from coreframe.tasks.video.pixels import Crop
+from coreframe.tasks.video.sampling import Sampling
+from coreframe.tasks.video.watchdog import watching
+
+logger = logging.getLogger("coreframe")
+
+
+@dataclass(frozen=True)
+class IndexJob:
+    """Some files to look at."""
+
+    store: str
+    first: int
+    """Place of the first among all files of the run."""
+    files: tuple[SourceFile, ...]
+    sampling: Sampling
+    crop: Crop | None
+    quarantined: frozenset[str]
+    """Fingerprints of contents that are not to be opened."""
+    stall_limit_s: float
+
+
+def look_at_files(job: IndexJob) -> list[Video]:
+    """Fingerprint some files, and write the index of those whose content is new.
+
+    Returns:
+        One catalogue entry a file, not yet numbered.
+    """
+    store = Store.open(job.store)
+    hanging = hung(store)
+    found = [_look_at(file, job, store, hanging) for file in job.files]
+    for entry in found:
+        if entry.state == "broken":
+            logger.warning("%s: %s", entry.source, entry.reason)
+    return found
+
+
+def _look_at(file: SourceFile, job: IndexJob, store: Store, hanging: Mapping[str, Stall]) -> Video:
+    entry = Video(-1, file.name, readable(file.path), "", 0, "broken", version=file.version)
+    if entry.source != file.path:
+        return replace(entry, reason="its name is not valid UTF-8: rename it")
+    try:
+        entry = replace(entry, fingerprint=fingerprint(file.path), size_bytes=size_bytes(file.path))
+    except OSError as error:
+        return replace(entry, reason=f"cannot be read: {error.strerror or error}")
+    if entry.fingerprint in job.quarantined:
+        return replace(entry, state="quarantined")
+    if entry.fingerprint in hanging:
+        stall = hanging[entry.fingerprint]
+        return replace(entry, state="quarantined", reason=stall.reason, attempts=stall.times)
+
+    def stalled() -> None:
+        reason = f"its packets or its first frame did not come for {job.stall_limit_s:g} s"
+        note_stall(store, entry.fingerprint, reason)
+
+    try:
+        with watching(job.stall_limit_s, stalled):
+            facts, index = _facts_and_index(file, entry.fingerprint, store)
+    except NotAVideoError as error:
+        return replace(entry, state="skipped", reason=str(error))
+    except (BrokenVideoError, OSError) as error:
+        return replace(entry, reason=str(error))
+    except Exception as error:  # whatever one file does, the others go on
+        return replace(entry, reason=f"{type(error).__name__}: {error}")
+    if job.crop is not None and not job.crop.fits(facts.width, facts.height):
+        reason = f"its {facts.width}x{facts.height} pixels do not hold the crop {job.crop}"
+        return replace(entry, reason=reason)
+    return replace(
+        entry,
+        state="pending",
+        note=facts.note,
+        container=facts.container,
+        codec=facts.codec,
+        width=facts.width,
+        height=facts.height,
+        pixel_format=facts.pixel_format,
+        rotation=facts.rotation,
+        time_base_num=index.time_base.numerator,
+        time_base_den=index.time_base.denominator,
+        duration_s=facts.duration_s,
+        frame_count=len(index),
+        rows=len(job.sampling.positions(index)),
+    )
+
+
+def _facts_and_index(file: SourceFile, content: str, store: Store) -> tuple[VideoFacts, VideoIndex]:
+    """What the store knows of the content, or what the file says, which the store keeps."""
+    if store.has_index(content):
+        return store.read_facts_and_index(content)
+    facts, index = index_video(file.path)
+    store.write_index(content, facts, index)
+    return facts, index

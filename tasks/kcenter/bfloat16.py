@@ -1,0 +1,127 @@
+"""Products in bfloat16, which rule out most rows before the exact ones.
+
+Processors with matrix units multiply bfloat16 numbers several times as fast as float32 ones, and
+add the products up in float32. The scores that come out are not exact, but how far they are off is
+known, so a row that they show to be farther from all targets than it is from its own center needs
+no exact product. What is left gets one, so results do not depend on where this is done.
+"""
+
+from collections.abc import Iterator
+
+import torch
+
+from coreframe.tasks.lattice import Targets
+
+UNIT = 2.0**-8
+"""Share of a number by which rounding it to the 8 significant bits of bfloat16 may change it."""
+
+ROWS = 512
+"""Rows that are multiplied together, always as many: each new shape costs milliseconds once."""
+
+TARGETS = 512
+"""Targets at most that are multiplied together."""
+
+GROUP = 64
+"""Targets of which the nearest is found together. They are filled up to a multiple of this, for the
+same reason."""
+
+LEAST_ROWS, LEAST_TARGETS = 256, 48
+"""Products smaller than this are formed exactly at once."""
+
+
+def has_matrix_unit(device: torch.device) -> bool:
+    """Whether bfloat16 products are so much faster on a device that this pays."""
+    if device.type != "cpu":
+        return False
+    if not hasattr(torch.cpu, "get_capabilities"):  # an older torch
+        return False
+    return bool(torch.cpu.get_capabilities().get("amx_bf16", False))
+
+
+class Rough:
+    """Finds the rows that may be nearer to some targets than to their centers."""
+
+    def __init__(self, dim: int, targets: int) -> None:
+        """Make room for vectors of ``dim`` and their scores with at most so many targets."""
+        most = -(-targets // GROUP) * GROUP
+        at_once = min(most, TARGETS)
+        self._targets = torch.zeros((most, dim), dtype=torch.bfloat16)
+        self._short = torch.empty((ROWS, dim), dtype=torch.int16)
+        self._rows = torch.zeros((ROWS, dim), dtype=torch.bfloat16)
+        self._scores = torch.empty(at_once * ROWS, dtype=torch.bfloat16)
+
+    def left(
+        self,
+        targets: Targets,
+        vectors: torch.Tensor,
+        places: torch.Tensor,
+        norms: torch.Tensor,
+        squared: torch.Tensor,
+    ) -> Iterator[tuple[slice, torch.Tensor]]:
+        """Give some targets side by side, GROUP at most, and the rows that may be nearer to them.
+
+        The rows are named by their positions (int64, ascending) among those given.
+
+        With u the unit of rounding, x' and c' rounded, x.c - x'.c' is at most |x - x'| |c| +
+        |x'| |c - c'| <= |x| (u |c'| + (1 + 2u) |c - c'|), by Cauchy and Schwarz. The sum x'.c' is
+        exact as those of `tasks.lattice` are, for (1 + u)^2 4064^2 < 2^24, and rounded once.
+
+        Args:
+            targets: the targets.
+            vectors: (anything, dim) int16 lattice.
+            places: (n,) int64, where the rows' vectors lie among these.
+            norms: (n,) int32 squared lengths of the rows.
+            squared: (n,) int32 squared distances of the rows to their centers.
+        """
+        count, groups = len(targets), -(-len(targets) // GROUP)
+        rounded = self._targets[: groups * GROUP]
+        rounded[:count] = targets.wide
+        rounded[count:] = targets.wide[-1]  # the last once more, and once more
+        wide = rounded[:count].float()
+        length = wide.square().sum(dim=1).max().sqrt()
+        off = wide.sub_(targets.wide).square_().sum(dim=1).max().sqrt()
+        # of each group, as the bits of bfloat16 numbers: see _highest
+        best = torch.empty((groups, len(places)), dtype=torch.int16)
+        for start in range(0, len(places), ROWS):
+            own = places[start : start + ROWS]
+            short = self._short[: len(own)]
+            torch.index_select(vectors, 0, own, out=short)
+            self._rows[: len(own)].copy_(short)
+            for first in range(0, groups * GROUP, TARGETS):
+                some = rounded[first : first + TARGETS]
+                scores = self._scores[: len(some) * ROWS].view(len(some), ROWS)
+                torch.mm(some, self._rows.T, out=scores)
+                highest = _highest(scores.view(-1, GROUP, ROWS), dim=1)
+                at = slice(first // GROUP, first // GROUP + len(highest))
+                best[at, start : start + ROWS] = highest[:, : len(own)]
+        # 1.02 covers powers of u; 3 the rounding of these lines, in which offsets are large where
+        # vectors are far from unit length
+        error = norms.float().sqrt() * (1.02 * (UNIT * length + off)) + 3
+        top = _highest(best, dim=0).view(torch.bfloat16).float()
+        reached = top - top.abs() * (1.02 * UNIT) - error + targets.offset.min()
+        least = torch.maximum(reached, Targets.least_score(norms, squared))
+        least = (least - error - targets.offset.max()) / (1 + 1.02 * UNIT)
+        for group, rows in enumerate(best >= _at_least(least)):
+            found = torch.nonzero(rows).flatten()
+            if len(found):
+                start = group * GROUP
+                yield slice(start, min(start + GROUP, count)), found
+
+
+def _highest(scores: torch.Tensor, dim: int) -> torch.Tensor:
+    """The bits (int16) of the highest bfloat16 along ``dim``, or of any where all are negative.
+
+    Those of positive numbers are in order, and above those of negative ones, which are in reverse;
+    whole numbers are compared five times as fast.
+    """
+    return scores.view(torch.int16).amax(dim=dim)
+
+
+def _at_least(bounds: torch.Tensor) -> torch.Tensor:
+    """Bits (int16) that :func:`_highest` gives no less than, where a number reaches a bound.
+
+    Args:
+        bounds: (n,) float32; where one is negative, or just above 0, all reach it.
+    """
+    bits = (bounds.view(torch.int32) >> 16).to(torch.int16)  # bfloat16, rounded towards 0
+    return torch.where(bounds > 0, bits, -(2**15)).to(torch.int16)

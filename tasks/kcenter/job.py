@@ -1,0 +1,161 @@
+"""Hold a part of the corpus for selecting and measuring."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from coreframe.tasks.device import resolve_device
+from coreframe.tasks.kcenter import coverage
+from coreframe.tasks.kcenter.assign import assign, center_sketch, restored
+from coreframe.tasks.kcenter.coverage import Represented
+from coreframe.tasks.kcenter.partition import Partition
+from coreframe.tasks.kcenter.vectors import Vectors, mean_vectors
+from coreframe.tasks.store.named_selections import read_centers, read_distances, write_distances
+from coreframe.tasks.store.store import Store
+
+STATE_BYTES = 256
+"""Taken by a row beside its vector: its state twice over while it is brought up to date, its
+sketch, and what selecting among the rows needs in passing."""
+
+GPU_SHARE = 0.6
+"""Of the free memory of a GPU that vectors may fill."""
+
+
+@dataclass(frozen=True)
+class PartitionJob:
+    """Which units a worker is to hold; see :class:`coreframe.tasks.select.units.Units`."""
+
+    store: str
+    rows: np.ndarray
+    length: int
+    weight: np.ndarray | None
+    video: np.ndarray | None
+    device: str
+    room_bytes: int | None
+    """Memory that it may fill, None for as much as it takes."""
+
+
+class StoredUnits:
+    """Units of a store, read when asked for: :class:`coreframe.tasks.kcenter.vectors.Source`."""
+
+    def __init__(self, store: str, rows: np.ndarray, length: int) -> None:
+        self._store, self._rows, self._length = store, rows, length
+        self._read: Any = None
+
+    def __reduce__(self) -> tuple:
+        return StoredUnits, (self._store, self._rows, self._length)
+
+    def read(self, start: int, stop: int, into: np.ndarray | None = None) -> np.ndarray:
+        if self._read is None:
+            self._read = mean_vectors(Store.open(self._store).row_reader(), self._length)
+        return self._read(self._rows[start:stop], into)
+
+
+Centers = tuple[np.ndarray, np.ndarray]
+"""(c,) int64 rows and (c, dim) int16 lattice."""
+
+
+@dataclass(frozen=True)
+class Before:
+    """The centers that exist before a selection starts; workers read their vectors themselves.
+
+    Attributes:
+        saved: what an earlier run left, None when there was none.
+        gone: (g,) int64 of its centers, those that left the corpus.
+        added: (a,) int64 others.
+    """
+
+    saved: str | None
+    gone: np.ndarray
+    added: np.ndarray
+
+
+def load_partition(job: PartitionJob, before: Before | None = None) -> Partition:
+    """Make a partition without centers, or with those that exist before the selection starts.
+
+    The partition's curve is over the latter: with saved ones, of the units alone that the earlier
+    run did not know.
+
+    Args:
+        job: what it is to hold.
+        before: the centers that exist.
+    """
+    part = Partition.of(job.rows, _vectors(job, job.rows), weight=job.weight, video=job.video)
+    if before is None:
+        return part
+    curves = []
+    if before.saved is not None:
+        part = _resumed(part, job, before.saved, before.gone)
+        curves.append(part.curve)
+    if len(before.added):
+        vectors = StoredUnits(job.store, before.added, job.length).read(0, len(before.added))
+        part = assign(part, before.added, vectors, curve=True)
+        curves.append(part.curve)
+    return replace(part, curve=np.concatenate([curve for curve in curves if curve is not None]))
+
+
+def _resumed(part: Partition, job: PartitionJob, saved: str, gone: np.ndarray) -> Partition:
+    """Take over what an earlier run found, and find what it would have found of other units."""
+    center_rows, vectors = read_centers(saved, gone)
+    distance = np.zeros(len(part), np.int32)
+    number = np.full(len(part), -1, np.int64)
+    order = np.argsort(center_rows)
+    for at, known in read_distances(saved, job.rows):
+        place = np.searchsorted(center_rows, known["center"], sorter=order)
+        owner = order[np.minimum(place, len(order) - 1)]
+        valid = center_rows[owner] == known["center"]
+        distance[at[valid]] = known["distance"][valid]
+        number[at[valid]] = owner[valid]
+    sketch, new = center_sketch(part, vectors), np.flatnonzero(number < 0)
+    fresh = Partition.of(job.rows[new], _vectors(job, job.rows[new]))
+    fresh = assign(replace(fresh, sketch=sketch), center_rows, vectors, curve=True)
+    distance[new], number[new] = fresh.distance.cpu().numpy(), fresh.center
+    part = restored(part, sketch, distance, number, center_rows, vectors)
+    return replace(part, curve=fresh.curve, pairs=fresh.pairs, screened=fresh.screened)
+
+
+def _vectors(job: PartitionJob, rows: np.ndarray) -> Vectors:
+    store = Store.open(job.store)
+    device = resolve_device(job.device)
+    dim = store.settings.dim
+    room = job.room_bytes
+    if device.type == "cuda":
+        room = int(GPU_SHARE * torch.cuda.mem_get_info(device)[0])
+    kept_rows = None
+    if room is not None:
+        kept_rows = max(0, (room - STATE_BYTES * len(rows)) // (2 * dim))
+    cuts = np.flatnonzero(np.diff(rows // store.block_rows)) + 1
+    edges = np.unique([0, *cuts.tolist(), len(rows)])
+    return Vectors(StoredUnits(job.store, rows, job.length), edges, dim, device, kept_rows)
+
+
+def assign_centers(part: Partition, centers: Centers, curve: bool) -> Partition:
+    """See :func:`coreframe.tasks.kcenter.assign.assign`."""
+    return assign(part, *centers, curve=curve)
+
+
+def represented_units(
+    part: Partition, centers: Centers, asked: np.ndarray
+) -> tuple[Represented, np.ndarray, np.ndarray]:
+    """See :func:`coreframe.tasks.kcenter.coverage.represented`."""
+    return coverage.represented(part, *centers, asked)
+
+
+def save_partition(part: Partition, folder: str, number: int, center_rows: np.ndarray) -> int:
+    """Write where a partition's units stand; see `coreframe.tasks.store.named_selections`.
+
+    Args:
+        part: the partition.
+        folder: of the generation.
+        number: of the partition.
+        center_rows: (c,) int64 of all centers that it was told of.
+
+    Returns:
+        How many units it has.
+    """
+    if len(part):
+        rows, distance = part.rows.cpu().numpy(), part.distance.cpu().numpy()
+        write_distances(folder, number, rows, distance, center_rows[part.center])
+    return len(part)

@@ -1,0 +1,202 @@
+"""The part of the corpus that one worker holds, and what it does with it.
+
+Everything is a pure function of lattice integers, so any split of the corpus into partitions, on
+any device, gives the same answers to the bit.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from coreframe.tasks.kcenter.pruning import Centers
+from coreframe.tasks.kcenter.sketch import Sketch
+from coreframe.tasks.kcenter.vectors import Vectors
+from coreframe.tasks.lattice import TILE_VALUES, Workspace, on_device, tiles
+
+FAR = 2**28
+"""Squared distance of a row before there is any center: farther than any two rows can be."""
+
+
+@dataclass(frozen=True)
+class Partition:
+    """Rows of the corpus, and where each stands in the selection.
+
+    Attributes:
+        rows: (n,) int64, ascending.
+        vectors: their vectors.
+        open: (n,) bool, may still be picked.
+        weight: (n,) int64 by which the squared distance is multiplied to say which row comes
+            next, or None when all rows are alike.
+        video: (n,) int32, or None when videos do not matter.
+        distance: (n,) int32 squared distance to the nearest center; FAR before the first.
+        owner: (n,) int32, that center's place in ``centers``; of equally near ones the earliest.
+        sketch: what rules out distances; made with the first center if it is None.
+        centers: the centers so far.
+        pairs: (row, center) distances formed so far.
+        screened: distances between sketches, or in bfloat16, formed so far.
+        curve: (m,) int32, the largest distance in the partition after each of the last m centers;
+            None unless asked for.
+    """
+
+    rows: torch.Tensor
+    vectors: Vectors
+    open: torch.Tensor
+    weight: torch.Tensor | None
+    video: torch.Tensor | None
+    distance: torch.Tensor
+    owner: torch.Tensor
+    sketch: Sketch | None = None
+    centers: Centers | None = None
+    pairs: int = 0
+    screened: int = 0
+    curve: np.ndarray | None = None
+
+    @classmethod
+    def of(
+        cls,
+        rows: np.ndarray,
+        vectors: Vectors,
+        *,
+        weight: np.ndarray | None = None,
+        video: np.ndarray | None = None,
+    ) -> "Partition":
+        """Begin with no center; the shapes are those of the attributes."""
+        device, count = vectors.device, len(rows)
+        return cls(
+            rows=on_device(rows, device),
+            vectors=vectors,
+            open=torch.ones(count, dtype=torch.bool, device=device),
+            weight=None if weight is None else on_device(weight, device),
+            video=None if video is None else on_device(video, device),
+            distance=torch.full((count,), FAR, dtype=torch.int32, device=device),
+            owner=torch.full((count,), -1, dtype=torch.int32, device=device),
+        )
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __sizeof__(self) -> int:
+        """Bytes, so that Dask knows what moving this would cost."""
+        each = (self.rows, self.open, self.distance, self.owner)
+        return self.vectors.__sizeof__() + sum(tensor.nbytes for tensor in each)
+
+    @property
+    def center(self) -> np.ndarray:
+        """(n,) int64, each row's nearest center in the order of their arrival; -1 for none."""
+        if self.centers is None:
+            return np.full(len(self), -1)
+        return self.centers.number.index_select(0, self.owner).cpu().numpy()
+
+
+@dataclass(frozen=True)
+class Farthest:
+    """The rows of a partition that may be picked next.
+
+    Attributes:
+        rows: (s,) int64, first those with the largest key, ties by ascending row.
+        distance: (s,) int64 squared.
+        keys: (s,) int64, squared distance times weight.
+        pickable: how many there are in all.
+        unpicked: how many rows are not picked, though their video may be full or they too near.
+        largest: squared distance of the farthest row, pickable or not.
+        pairs: see :class:`Partition`.
+        screened: see :class:`Partition`.
+        curve: see :class:`Partition`.
+    """
+
+    rows: np.ndarray
+    distance: np.ndarray
+    keys: np.ndarray
+    pickable: int
+    unpicked: int
+    largest: int
+    pairs: int
+    screened: int
+    curve: np.ndarray | None
+
+
+def vector_sum(part: Partition) -> tuple[int, np.ndarray]:
+    """The number of rows and their (dim,) int64 lattice sum."""
+    dim = part.vectors.dim
+    total = torch.zeros(dim, dtype=torch.float64, device=part.rows.device)
+    workspace = Workspace(dim, 1, part.rows.device)
+    for _, vectors, index in part.vectors.chunks():
+        for tile in tiles(
+            index.device, len(index), max(dim, TILE_VALUES[index.device.type] // 4096)
+        ):
+            # at most 4096 rows: 4096 * 4064 < 2^24, exact in float32
+            total += workspace.widen(vectors, index[tile]).sum(dim=0)
+    return len(part), total.long().cpu().numpy()
+
+
+def most_central(part: Partition, count: int, total: np.ndarray) -> tuple[int, int] | None:
+    """(score, row) of the row nearest to the mean ``total / count``; lower is nearer.
+
+    The score, count * |x|^2 - 2 x.total, is an exact integer: in float64 up to 5 * 10^8 rows.
+    """
+    if len(part) == 0:
+        return None
+    exact = on_device(total.astype(np.float64), part.rows.device)
+    mean = (exact / count).float()
+    best: tuple[int, int] | None = None
+    dim = part.vectors.dim
+    workspace = Workspace(dim, 1, mean.device)
+    for asked, vectors, index in part.vectors.chunks():
+        norms = part.vectors.norms[asked]
+        about = norms.float()
+        for tile in tiles(index.device, len(index), dim):
+            about[tile] -= 2 * (workspace.widen(vectors, index[tile]) @ mean)
+        # float32 errs by less than dim * 2^-23 of |x| |mean| < 2^24, twice: look again, exactly
+        again = torch.nonzero(about <= about.min() + (16 + 8 * dim)).flatten()
+        for tile in tiles(again.device, len(again), dim):
+            places = again[tile]
+            dots = vectors.index_select(0, index.index_select(0, places)).double() @ exact
+            scores = (count * norms.index_select(0, places).double() - 2 * dots).long()
+            place = int(torch.nonzero(scores == scores.min())[0, 0])
+            found = int(scores[place]), int(part.rows[asked][places[place]])
+            best = found if best is None else min(best, found)
+    return best
+
+
+def farthest(
+    part: Partition, count: int, squared_threshold: int, closed: np.ndarray | None = None
+) -> Farthest:
+    """The ``count`` rows to be picked next; see :class:`Farthest`.
+
+    Args:
+        part: the partition.
+        count: how many to name at most.
+        squared_threshold: rows nearer than this to a center are not picked.
+        closed: videos of which no row is picked now.
+    """
+    pickable = part.open & (part.distance >= squared_threshold)
+    if closed is not None and part.video is not None:
+        pickable &= ~torch.isin(part.video, on_device(closed, part.video.device))
+    keys = part.distance if part.weight is None else part.distance * part.weight
+    keys = torch.where(pickable, keys, -1)
+    available = int(pickable.sum())
+    count = min(count, available)
+    places = torch.empty(0, dtype=torch.int64, device=part.rows.device)
+    if count:
+        least = torch.topk(keys, count).values[-1]
+        above = torch.nonzero(keys > least).flatten()
+        ties = torch.nonzero(keys == least).flatten()[: count - len(above)]
+        places = torch.cat([above[torch.argsort(keys[above], descending=True, stable=True)], ties])
+    return Farthest(
+        rows=part.rows[places].cpu().numpy(),
+        distance=part.distance[places].long().cpu().numpy(),
+        keys=keys[places].long().cpu().numpy(),
+        pickable=available,
+        unpicked=int(part.open.sum()),
+        largest=int(part.distance.max()) if len(part) else 0,
+        pairs=part.pairs,
+        screened=part.screened,
+        curve=part.curve,
+    )
+
+
+def collect(part: Partition, rows: np.ndarray) -> np.ndarray:
+    """(k, dim) int16 lattice of ascending rows of its own."""
+    places = torch.searchsorted(part.rows, on_device(rows, part.rows.device))
+    return part.vectors.at(places).cpu().numpy()

@@ -1,0 +1,168 @@
+"""Which rows new centers can concern at all: the triangle inequality, in two steps.
+
+A row x with nearest center c cannot come nearer to a new center j when D(j, c) >= 2 d(x, c), for
+then d(x, j) >= D(j, c) - d(x, c) >= d(x, c). Elkan (2003), "Using the triangle inequality to
+accelerate k-means", uses it row by row. To ask it of all centers and all new centers would itself
+cost a product of the two, so centers are grouped into cells around anchors, and a cell that no new
+center comes near is passed over as a whole.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+
+from coreframe.tasks.kcenter.sketch import Sketch
+from coreframe.tasks.lattice import SCALE, Targets, squared_distances, squared_norms
+
+MAX_CELLS = 256
+"""More cells prune better and cost a few small products each, in every pass."""
+
+CELL_ROWS = 1024
+"""Rows a cell on average, in partitions too small for that many cells."""
+
+WORTHWHILE = 0.25
+"""Distances between centers per distance of a row that they might save: above, rows cost less."""
+
+SLACK = 1e-3
+"""Lattice units by which bounds are loosened, against rounding in their float64 arithmetic."""
+
+
+@dataclass(frozen=True)
+class Concerned:
+    """What new centers may concern.
+
+    Attributes:
+        rows: (r,) int64 places, ascending.
+        cell: (r,) int64 of each of them.
+        targets: for each cell, the positions (int64, ascending) of the new centers that matter.
+        screened: distances between sketches that were formed to find out.
+    """
+
+    rows: torch.Tensor
+    cell: torch.Tensor
+    targets: list[torch.Tensor]
+    screened: int
+
+
+@dataclass(frozen=True)
+class Centers:
+    """The centers that own a row of one partition, in cells around the first centers of all.
+
+    Attributes:
+        received: centers that the partition was told of, owners of rows or not.
+        number: (c,) int64, their places in the order in which the partition was told.
+        sketches: (c, q) int16.
+        norms: (c,) int32 squared lengths of the sketches.
+        cell: (c,) int64, the nearest anchor of each.
+        to_anchor: (c,) float64 lattice distance to it.
+        anchors: (a, dim) int16 lattice, the first centers that the partition was told of.
+        max_anchors: where the number of anchors ends.
+    """
+
+    received: int
+    number: torch.Tensor
+    sketches: torch.Tensor
+    norms: torch.Tensor
+    cell: torch.Tensor
+    to_anchor: torch.Tensor
+    anchors: torch.Tensor
+    max_anchors: int
+
+    @classmethod
+    def none(cls, rows: int, sketch: Sketch, dim: int, device: torch.device) -> "Centers":
+        """Before the first center of a partition of so many rows."""
+        whole = torch.empty(0, dtype=torch.int64, device=device)
+        return cls(
+            received=0,
+            number=whole,
+            sketches=torch.empty((0, sketch.length(dim)), dtype=torch.int16, device=device),
+            norms=whole.int(),
+            cell=whole,
+            to_anchor=whole.double(),
+            anchors=torch.empty((0, dim), dtype=torch.int16, device=device),
+            max_anchors=min(MAX_CELLS, max(8, rows // CELL_ROWS)),
+        )
+
+    def __len__(self) -> int:
+        return len(self.number)
+
+    def concerned(
+        self, sketch: Sketch, owner: torch.Tensor, distance: torch.Tensor, new: Targets
+    ) -> Concerned:
+        """Find the rows that may be nearer to a new center than to their own.
+
+        Args:
+            sketch: how sketches were made.
+            owner: (n,) int32, each row's center among these.
+            distance: (n,) int32 squared distance to it.
+            new: the sketches of the new centers.
+        """
+        device = distance.device
+        squared = torch.zeros(len(self), dtype=torch.int32, device=device)
+        squared.scatter_reduce_(0, owner.long(), distance, "amax")
+        reach = 2 * squared.double().sqrt()
+        cells = torch.full((len(self.anchors),), -1.0, dtype=torch.float64, device=device)
+        cells.scatter_reduce_(0, self.cell, self.to_anchor + reach + SLACK, "amax")
+        anchors = sketch(self.anchors)
+        norms = squared_norms(anchors)
+        apart = new.squared(new.scores(anchors.float()), norms)
+        close = ((apart < sketch.limit(cells)) & (cells >= 0)).T.contiguous()
+        screened = apart.numel()
+
+        owner_cell = self.cell.index_select(0, owner)
+        names = len(self.anchors)
+        owners = torch.bincount(self.cell, minlength=names)
+        owned = torch.bincount(owner_cell, minlength=names)
+        near = close.sum(dim=1)
+        if int((owners * near).sum()) > WORTHWHILE * int((owned * near).sum()):
+            rows = torch.nonzero(close.any(dim=1).index_select(0, owner_cell)).flatten()
+            targets = [torch.nonzero(some).flatten() for some in close]
+            return Concerned(rows, owner_cell.index_select(0, rows), targets, screened)
+
+        order = torch.argsort(self.cell, stable=True)
+        members_of = torch.split(order, owners.tolist())
+        nothing = torch.empty(0, dtype=torch.int64, device=device)
+        targets = [nothing] * names
+        nearest = torch.full((len(self),), 2**30, dtype=torch.int32, device=device)
+        # squared < limit, said of scores: 2 s > |c|^2 + SCALE^2 - p - limit; 64 covers p, rounding
+        least = ((self.norms + SCALE**2 - sketch.limit(reach) - 64) / 2).float()
+        for cell in torch.nonzero(near).flatten().tolist():
+            members, close_by = members_of[cell], torch.nonzero(close[cell]).flatten()
+            some = new.some(close_by)
+            scores = some.scores(self.sketches.index_select(0, members).float())
+            screened += scores.numel()
+            matters = (scores > least.index_select(0, members)).any(dim=1)
+            targets[cell] = close_by[matters]
+            nearest[members] = some.nearest(scores, self.norms.index_select(0, members))
+        limit = sketch.limit(2 * distance.double().sqrt())
+        rows = torch.nonzero(nearest.index_select(0, owner) < limit).flatten()
+        return Concerned(rows, owner_cell.index_select(0, rows), targets, screened)
+
+    def add(self, sketch: Sketch, vectors: torch.Tensor, owning: torch.Tensor) -> "Centers":
+        """Be told of new centers, and keep those that own rows.
+
+        Args:
+            sketch: how sketches are made.
+            vectors: (m, dim) int16 lattice of all of the new ones.
+            owning: (o,) int64 ascending positions of those that own rows.
+        """
+        room = max(0, self.max_anchors - len(self.anchors))
+        anchors = torch.cat([self.anchors, vectors[:room]])
+        kept = vectors.index_select(0, owning)
+        cell, to_anchor = owning, owning.double()
+        if len(kept):
+            squared, cell = squared_distances(
+                kept.float(), squared_norms(kept), anchors.float(), squared_norms(anchors)
+            ).min(dim=1)
+            to_anchor = squared.double().sqrt()
+        short = sketch(kept)
+        return replace(
+            self,
+            received=self.received + len(vectors),
+            number=torch.cat([self.number, self.received + owning]),
+            sketches=torch.cat([self.sketches, short]),
+            norms=torch.cat([self.norms, squared_norms(short)]),
+            cell=torch.cat([self.cell, cell]),
+            to_anchor=torch.cat([self.to_anchor, to_anchor]),
+            anchors=anchors,
+        )

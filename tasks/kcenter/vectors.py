@@ -1,0 +1,246 @@
+"""The vectors of a partition: read when first needed, kept while there is room."""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+
+from coreframe.tasks.kcenter.sketch import Sketch
+from coreframe.tasks.lattice import SCALE, on_device, squared_norms
+
+CHUNK_ROWS = 8192
+"""Rows at most that are read together, and dropped together, when they cannot be kept."""
+
+CHUNK_VALUES = 2**22
+"""Numbers at most in their vectors: 8 MiB."""
+
+
+class Source(Protocol):
+    """Where vectors come from. It travels between workers instead of them."""
+
+    def read(self, start: int, stop: int, into: np.ndarray | None = None) -> np.ndarray:
+        """(stop - start, dim) int16 lattice of the partition's places ``start`` to ``stop``.
+
+        Args:
+            start: the first.
+            stop: the one after the last.
+            into: an array to be filled with them, if they are wanted there.
+        """
+        ...
+
+
+def mean_vectors(read: Callable[[np.ndarray], np.ndarray], length: int) -> Callable:
+    """Let a reader of rows read units: the mean of each unit's vectors, of unit length again.
+
+    The sums are exact and the rest is float64, one vector at a time, so it is the same everywhere.
+
+    Args:
+        read: gives the (k, dim) int16 lattice vectors of k rows.
+        length: rows a unit.
+    """
+
+    def read_units(units: np.ndarray, into: np.ndarray | None = None) -> np.ndarray:
+        rows = (units[:, None] + np.arange(length)[None, :]).ravel()
+        vectors = read(rows)
+        total = vectors.reshape(len(units), length, vectors.shape[1]).sum(axis=1, dtype=np.int64)
+        norm = np.sqrt((total**2).sum(axis=1, keepdims=True).astype(np.float64))
+        means = np.rint(total / np.maximum(norm, 1) * SCALE)
+        if into is None:
+            return means.astype(np.int16)
+        into[:] = means
+        return into
+
+    return read if length == 1 else read_units
+
+
+class Held:
+    """A source in memory: for tests and small corpora."""
+
+    def __init__(self, vectors: np.ndarray) -> None:
+        self._vectors = vectors
+
+    def read(self, start: int, stop: int, into: np.ndarray | None = None) -> np.ndarray:
+        if into is None:
+            return self._vectors[start:stop]
+        into[:] = self._vectors[start:stop]
+        return into
+
+
+class Chunk(NamedTuple):
+    """Some of the places asked for, with the vectors at hand."""
+
+    asked: slice
+    """Which of the places asked for these are."""
+    vectors: torch.Tensor
+    """(anything, dim) int16 lattice, on the device."""
+    places: torch.Tensor
+    """(asked,) int64: where in ``vectors`` each of them lies."""
+
+
+class Vectors:
+    """Lattice vectors of the rows of a partition, by place (0 to the partition's length).
+
+    Blocks are read once and kept, as many as fit; the others are read anew each time they are
+    needed, which selection keeps rare. A copy sent elsewhere starts with nothing read.
+
+    Attributes:
+        norms: (n,) int32 squared lengths on the device; of the blocks read so far.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        edges: Sequence[int] | np.ndarray,
+        dim: int,
+        device: torch.device,
+        kept_rows: int | None = None,
+    ) -> None:
+        """Read nothing yet.
+
+        Args:
+            source: what to read from.
+            edges: the places at which blocks begin, and at last the number of places.
+            dim: numbers a vector.
+            device: where vectors are kept and handed out.
+            kept_rows: rows that may stay in memory; all of them by default.
+        """
+        self._source, self._edges, self._dim = source, np.asarray(edges, np.int64), dim
+        self._device, self._kept_rows = device, kept_rows
+        rows = int(self._edges[-1])
+        room = rows if kept_rows is None else kept_rows
+        self._kept_blocks = int(np.searchsorted(self._edges, room, side="right")) - 1
+        self._kept = torch.empty(
+            (int(self._edges[self._kept_blocks]), dim), dtype=torch.int16, device=device
+        )
+        self._read = np.zeros(len(self._edges) - 1, bool)
+        self.norms = torch.zeros(rows, dtype=torch.int32, device=device)
+        self._sketch: Sketch | None = None
+        self._sketches = torch.empty((0, 0), dtype=torch.int16, device=device)
+        self._sketch_norms = torch.empty(0, dtype=torch.int32, device=device)
+        self._sketched = np.zeros(len(self._edges) - 1, bool)
+
+    @classmethod
+    def of(cls, vectors: np.ndarray, device: torch.device) -> "Vectors":
+        """Wrap an (n, dim) int16 lattice array."""
+        return cls(Held(vectors), [0, len(vectors)], vectors.shape[1], device)
+
+    def __reduce__(self) -> tuple:
+        return Vectors, (self._source, self._edges, self._dim, self._device, self._kept_rows)
+
+    def __sizeof__(self) -> int:
+        each = (self._kept, self._sketches, self._sketch_norms, self.norms)
+        return sum(tensor.nbytes for tensor in each)
+
+    def __len__(self) -> int:
+        return len(self.norms)
+
+    @property
+    def device(self) -> torch.device:
+        return self._device
+
+    @property
+    def dim(self) -> int:
+        return self._dim
+
+    def chunks(self, places: torch.Tensor | None = None) -> Iterator[Chunk]:
+        """Go through ascending places (all by default), in chunks that are in memory at once."""
+        if places is None:
+            places = torch.arange(len(self), device=self._device)
+        if len(self._kept) == len(self) and self._read.all():
+            yield Chunk(slice(0, len(places)), self._kept, places)
+            return
+        asked = places.cpu().numpy()
+        if len(asked) == 0:
+            return
+        blocks = np.searchsorted(self._edges, asked, side="right") - 1
+        needed = np.unique(blocks)
+        kept = needed[needed < self._kept_blocks]
+        for first, last in self._runs(kept[~self._read[kept]]):
+            self._load(first, last)
+        stop = int(np.searchsorted(asked, len(self._kept)))
+        if stop:
+            yield Chunk(slice(0, stop), self._kept, places[:stop])
+        passing = needed[needed >= self._kept_blocks]
+        for group in self._groups(passing):
+            start, stop = stop, int(np.searchsorted(asked, self._edges[group[-1] + 1]))
+            sizes = self._edges[group + 1] - self._edges[group]
+            first = np.cumsum(sizes) - sizes
+            vectors = self._kept.new_empty((int(sizes.sum()), self._dim))
+            done = 0
+            for begin, end in self._runs(group):
+                some = self._load(begin, end)
+                vectors[done : done + len(some)] = some
+                done += len(some)
+            shift = first - self._edges[group]
+            index = asked[start:stop] + shift[np.searchsorted(group, blocks[start:stop])]
+            yield Chunk(slice(start, stop), vectors, on_device(index, self._device))
+
+    def at(self, places: torch.Tensor) -> torch.Tensor:
+        """(len(places), dim) int16 lattice at ascending places."""
+        found = torch.empty((len(places), self._dim), dtype=torch.int16, device=self._device)
+        for asked, vectors, index in self.chunks(places):
+            found[asked] = vectors.index_select(0, index)
+        return found
+
+    def sketches(self, sketch: Sketch, places: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Make the sketches at ascending places; they are kept for all blocks once read.
+
+        Returns:
+            (n, q) int16 sketches and (n,) int32 their squared lengths, by place: valid at those
+            asked for, so far.
+        """
+        if sketch is not self._sketch:
+            self._sketch = sketch
+            length = sketch.length(self._dim)
+            self._sketches = self._kept.new_empty((len(self), length))
+            self._sketch_norms = torch.empty_like(self.norms)
+            self._sketched[:] = False
+        if not self._sketched.all():
+            edges = on_device(self._edges[1:].copy(), self._device)
+            blocks = torch.searchsorted(edges, places, right=True)
+            needed = torch.unique_consecutive(blocks).cpu().numpy()
+            for first, last in self._runs(needed[~self._sketched[needed]]):
+                self._make_sketches(sketch, first, last)
+        return self._sketches, self._sketch_norms
+
+    def _make_sketches(self, sketch: Sketch, first: int, last: int) -> None:
+        start, stop = int(self._edges[first]), int(self._edges[last])
+        held = last <= self._kept_blocks and self._read[first:last].all()
+        short = sketch(self._kept[start:stop] if held else self._load(first, last))
+        self._sketches[start:stop] = short
+        self._sketch_norms[start:stop] = squared_norms(short)
+        self._sketched[first:last] = True
+
+    def _load(self, first: int, last: int) -> torch.Tensor:
+        """Read the blocks from ``first`` to before ``last``."""
+        start, stop = int(self._edges[first]), int(self._edges[last])
+        kept = self._kept[start:stop]
+        if self._device.type == "cpu" and last <= self._kept_blocks:
+            self._source.read(start, stop, into=kept.numpy())  # no copy, no fresh memory
+            vectors = kept
+        else:
+            vectors = on_device(self._source.read(start, stop), self._device)
+        if not self._read[first:last].all():
+            self.norms[start:stop] = squared_norms(vectors)
+            self._read[first:last] = True
+            if vectors is not kept:
+                kept.copy_(vectors[: len(kept)])
+        return vectors
+
+    def _runs(self, blocks: np.ndarray) -> Iterator[tuple[int, int]]:
+        """Split ascending blocks into runs side by side, of about as many rows as a chunk."""
+        for group in self._groups(blocks):
+            for run in np.split(group, np.flatnonzero(np.diff(group) > 1) + 1):
+                yield int(run[0]), int(run[-1]) + 1
+
+    def _groups(self, blocks: np.ndarray) -> Iterator[np.ndarray]:
+        """Split blocks into runs of about as many rows as a chunk may have, or of one block."""
+        if len(blocks) == 0:
+            return
+        rows = np.cumsum(self._edges[blocks + 1] - self._edges[blocks])
+        most = max(1, min(CHUNK_ROWS, CHUNK_VALUES // self._dim))
+        cuts = np.flatnonzero(np.diff((rows - 1) // most)) + 1
+        for start, stop in pairwise([0, *cuts, len(blocks)]):
+            yield blocks[start:stop]

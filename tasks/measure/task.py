@@ -1,0 +1,153 @@
+"""Stage 5, metrics: compare the selection with fixed-rate and random ones of the same size."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from dask.distributed import Client
+
+from coreframe.tasks.engine.dispatch import gather, workers
+from coreframe.tasks.engine.shared import as_is
+from coreframe.tasks.engine.stage import stage
+from coreframe.tasks.kcenter.greedy import Goal, greedy_k_center
+from coreframe.tasks.kcenter.on_dask import DaskPartitions
+from coreframe.tasks.measure.pairwise import (
+    PairStatistics,
+    groups_of,
+    half_widths,
+    pairs_within,
+    sample_places,
+    strips,
+)
+from coreframe.tasks.output.exported import Exported
+from coreframe.tasks.select.baselines import baseline_rows
+from coreframe.tasks.select.result import Selection
+from coreframe.tasks.select.units import unit_reader
+from coreframe.tasks.store.store import Store
+
+EXACT_UNITS = 50_000
+"""Up to here all pairs are measured (1.25 * 10^9, half a minute); beyond, those of a sample."""
+
+SAMPLE_UNITS = 20_000
+"""Sampled at random, of which all pairs are measured (2 * 10^8, seconds)."""
+
+STRIP_UNITS = 1000
+"""Sets up to this size are one job."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The numbers of one run, as ``metrics.json`` has them."""
+
+    methods: dict[str, dict[str, Any]]
+    storage: dict[str, Any]
+
+
+@stage("metrics")
+def measure_selection(
+    store: Store,
+    selection: Selection,
+    method: str,
+    seed: int,
+    exported: Exported,
+    device: str,
+    cluster: str,
+) -> Measured:
+    """Measure the corpus, the selection, and the other methods at the selection's size.
+
+    All methods choose from the same eligible units, so nothing but the method differs. Coverage
+    is over every unit, exact duplicates and rejected ones included.
+    """
+    units, n = selection.units, len(selection.chosen)
+    eligible = units.choosable
+    subsets = {
+        "original": units.rows,
+        "fixed_rate": baseline_rows("fixed-rate", eligible, min(n, len(eligible)), seed),
+        "random": baseline_rows("random", eligible, min(n, len(eligible)), seed),
+    }
+    with Client(cluster) as client:
+        every = DaskPartitions(client, store, units.rows, length=units.length, device=device)
+        if method == "coreset":
+            subsets["coreset"] = selection.chosen
+        else:
+            choosing = DaskPartitions(client, store, eligible, length=units.length, device=device)
+            subsets["coreset"] = greedy_k_center(choosing, Goal(n)).rows
+            del choosing
+            subsets[method.replace("-", "_")] = selection.chosen
+
+        def vectors(chosen: np.ndarray) -> np.ndarray:
+            rows = np.sort(chosen)
+            if np.isin(rows, units.rows).all():
+                return every.collect(rows)
+            return np.asarray(unit_reader(store, units)(rows))  # some are of videos that are gone
+
+        methods = {}
+        for name, chosen in subsets.items():
+            measured = _pairs(client, vectors, chosen, seed)
+            if name == "original":
+                measured |= {"coverage_radius": 0.0, "coverage_mean": 0.0}
+            else:
+                radius, mean = every.coverage(vectors(chosen))
+                measured |= {"coverage_radius": radius, "coverage_mean": mean}
+                measured["rows"] = units.frames_of(chosen).tolist()
+            methods[name] = measured
+    return Measured(methods, storage(store, selection.decodable, exported))
+
+
+def _pairs(
+    client: Client, read: Callable[[np.ndarray], np.ndarray], chosen: np.ndarray, seed: int
+) -> dict[str, Any]:
+    """Pairwise statistics of some units, computed on the workers in strips."""
+    measured: dict[str, Any] = {"n": len(chosen)}
+    exact = len(chosen) <= EXACT_UNITS
+    if not exact:
+        chosen = chosen[sample_places(len(chosen), SAMPLE_UNITS, seed)]
+    vectors = read(chosen)
+    statistics = _statistics(client, vectors)
+    measured |= statistics.summary() | {"l2_counts": statistics.counts()}
+    measured["exact"] = exact
+    if not exact:
+        groups = [_statistics(client, vectors[group]) for group in groups_of(len(vectors), seed)]
+        measured |= {f"{name}_ci95": width for name, width in half_widths(groups).items()}
+        measured |= {
+            "sampled_frames": len(vectors),
+            "sampled_pairs": len(vectors) * (len(vectors) - 1) // 2,
+        }
+    return measured
+
+
+def _statistics(client: Client, vectors: np.ndarray) -> PairStatistics:
+    """Of all pairs of (n, dim) int16 lattice vectors."""
+    parts = 4 * workers(client) if len(vectors) > STRIP_UNITS else 1
+    held = client.submit(as_is, vectors, pure=False)
+    futures = [
+        client.submit(pairs_within, held, start, stop, pure=False)
+        for start, stop in strips(len(vectors), parts)
+    ]
+    total = PairStatistics.empty()
+    for part in gather(client, futures, "Measuring"):
+        total = total.merge(part)
+    return total
+
+
+def storage(store: Store, decodable: int, exported: Exported) -> dict[str, Any]:
+    """Bytes of the videos, of all sampled frames as images, and of what was kept.
+
+    ``all_frames_*`` are the mean of a sample of full-resolution frames times their number.
+    """
+    sample = np.array(exported.sample, np.int64).reshape(-1, 2)
+    png, jpg = sample.mean(axis=0) * decodable if len(sample) else (0.0, 0.0)
+    videos = [video for video in store.read_catalogue().videos if video.active]
+    kept = exported.kept_bytes
+    return {
+        "source_videos_bytes": sum(video.size_bytes for video in videos),
+        "all_frames_png_bytes": round(png),
+        "all_frames_jpg_bytes": round(jpg),
+        "all_frames": decodable,
+        "all_frames_estimated_from": len(sample),
+        "all_frames_exact": len(sample) == decodable,
+        "kept_frames_bytes": kept,
+        "kept_frames": exported.files,
+        "reduction_factor": png / kept if kept else None,
+    }

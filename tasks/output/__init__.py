@@ -1,0 +1,1 @@
+"""The output folder: everything in it is written and read here."""

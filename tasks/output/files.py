@@ -1,0 +1,31 @@
+"""Names of what is in an output folder, and writing a file so that no reader sees half of it."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from coreframe.tasks.storage.folders import room
+
+PAGE, PLOTS = "report.html", "plots"
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file so that readers see the old one or the new one."""
+    replace_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file so that readers see the old one or the new one."""
+    replace_file(path, lambda temporary: temporary.write_bytes(content))
+
+
+def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
+    """Let ``write`` make a file, and put it where readers look once it is whole."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    with room(path):
+        try:
+            write(temporary)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)

@@ -1,0 +1,110 @@
+"""Exported images: cropping, resizing, encoding, and file names that cannot collide or escape."""
+
+import io
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import numpy as np
+from PIL import Image
+
+from coreframe.tasks.errors import UsageError
+from coreframe.tasks.video.pixels import Crop
+
+FORMATS = ("png", "jpg", "webp")
+PNG_LEVEL = 6
+"""zlib's own default: smaller files cost much more time for little."""
+
+
+@dataclass(frozen=True)
+class Resize:
+    """Target size in pixels; a side of None follows from the other, aspect kept."""
+
+    width: int | None
+    height: int | None
+
+    @classmethod
+    def parse(cls, text: str) -> "Resize":
+        """Read ``WxH``, ``Wx`` or ``xH``."""
+        found = re.fullmatch(r"(\d*)[xX](\d*)", text)
+        sides = [int(side) if side else None for side in found.groups()] if found else [None, None]
+        if sides == [None, None] or 0 in sides:
+            raise UsageError(
+                f"resize {text!r} is not WxH, Wx or xH in pixels, such as 640x360 or 640x."
+            )
+        return cls(*sides)
+
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        """The size that a picture of this size gets."""
+        if self.width is None:
+            assert self.height is not None
+            return max(1, round(width * self.height / height)), self.height
+        return self.width, self.height or max(1, round(height * self.width / width))
+
+    def __str__(self) -> str:
+        return f"{self.width or ''}x{self.height or ''}"
+
+
+@dataclass(frozen=True)
+class PictureSettings:
+    """How chosen frames are written."""
+
+    crop: Crop | None = None
+    resize: Resize | None = None
+    format: str = "png"
+    quality: int = 95
+    """Of jpg and webp, 1 to 100; png is lossless."""
+
+    def __post_init__(self) -> None:
+        if self.format not in FORMATS:
+            raise UsageError(f"unknown format {self.format!r}: use {', '.join(FORMATS)}.")
+        if not 1 <= self.quality <= 100:
+            raise UsageError(f"quality {self.quality} is not from 1 to 100.")
+
+    def sized(self, image: np.ndarray) -> Image.Image:
+        """Resize (height, width, 3) uint8 RGB; crop has been applied already."""
+        picture = Image.fromarray(np.ascontiguousarray(image))
+        if self.resize is None:
+            return picture
+        return picture.resize(self.resize.size(*picture.size), Image.Resampling.LANCZOS)
+
+    def encode(self, picture: Image.Image) -> bytes:
+        """Encode what has its size."""
+        return encode(picture, self.format, self.quality)
+
+
+def encode(picture: Image.Image, format: str, quality: int = 95) -> bytes:
+    """Encode a picture; equal pictures give equal bytes."""
+    buffer = io.BytesIO()
+    if format == "png":
+        picture.save(buffer, "PNG", compress_level=PNG_LEVEL)
+    elif format == "jpg":
+        picture.save(buffer, "JPEG", quality=quality)
+    else:
+        picture.save(buffer, "WEBP", quality=quality)
+    return buffer.getvalue()
+
+
+def file_stems(paths: Mapping[int, str]) -> dict[int, str]:
+    """A stem for each video's image files, from its path: readable, safe, no two alike.
+
+    Folders join with ``__``; whatever is not a letter, digit, dot or dash of any language becomes
+    ``_``. Where two videos would get the same stem, also on file systems that ignore case, their
+    numbers are appended after ``~``, which occurs in no stem otherwise.
+    """
+    stems = {video: _stem(path) for video, path in paths.items()}
+    times = Counter(stem.casefold() for stem in stems.values())
+    return {
+        video: f"{stem}~{video}" if times[stem.casefold()] > 1 else stem
+        for video, stem in stems.items()
+    }
+
+
+def _stem(path: str) -> str:
+    without_suffix = PurePosixPath(path).with_suffix("") if PurePosixPath(path).name else path
+    joined = unicodedata.normalize("NFC", "__".join(PurePosixPath(without_suffix).parts))
+    safe = re.sub(r"[^\w.-]", "_", joined).strip(".").lstrip(".-") or "video"
+    return safe.encode()[:120].decode(errors="ignore")  # file systems allow 255 bytes a name

@@ -1,0 +1,89 @@
+"""Draw charts as PNG, and give the script that draws them on a page, in a process of its own.
+
+Vega runs in a JavaScript engine, which takes 37 GB of address space and some 200 MB of memory that
+a flow would keep; a child process that comes to no end can be ended.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from coreframe.tasks.errors import CoreframeError
+
+LIMIT_S = 180
+
+SCALE = 2
+"""Pixels of a picture for each of the chart's."""
+
+SCRIPT = "script.js"
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What came of it.
+
+    Attributes:
+        pictures: the PNG of each chart by its name.
+        script: Vega, Vega-Lite and Vega-Embed in one piece, which gives ``window.vegaEmbed``.
+    """
+
+    pictures: dict[str, bytes]
+    script: str
+
+
+def draw(charts: Mapping[str, Mapping[str, Any]], config: Mapping[str, Any]) -> Drawn:
+    """Draw Vega-Lite charts by name.
+
+    Args:
+        charts: their specifications.
+        config: Vega's configuration.
+
+    Raises:
+        CoreframeError: it did not end in time, or a chart cannot be drawn.
+    """
+    request = json.dumps({"charts": charts, "config": config})
+    with tempfile.TemporaryDirectory(prefix="coreframe-") as name:
+        folder = Path(name)
+        try:
+            subprocess.run(
+                # -P: modules of the user's folder would go first
+                [sys.executable, "-P", "-m", "coreframe.tasks.report.draw", name],
+                input=request,
+                text=True,
+                encoding="utf-8",
+                capture_output=True,
+                check=True,
+                timeout=LIMIT_S,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise CoreframeError(
+                f"the plots were not drawn within {LIMIT_S} s: make the page with `coreframe "
+                "report` when the machine is less busy."
+            ) from error
+        except subprocess.CalledProcessError as error:
+            raise CoreframeError(f"the plots cannot be drawn: {error.stderr}") from error
+        pictures = {
+            chart: (folder / f"{number}.png").read_bytes() for number, chart in enumerate(charts)
+        }
+        return Drawn(pictures, (folder / SCRIPT).read_text(encoding="utf-8"))
+
+
+def main() -> None:
+    """Answer the request on standard input with files in the folder that the argument names."""
+    import vl_convert
+
+    folder, request = Path(sys.argv[1]), json.load(sys.stdin)
+    for number, spec in enumerate(request["charts"].values()):
+        picture = vl_convert.vegalite_to_png(spec, scale=SCALE, config=request["config"])
+        (folder / f"{number}.png").write_bytes(picture)
+    script = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    (folder / SCRIPT).write_text(script, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

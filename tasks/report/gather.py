@@ -1,0 +1,229 @@
+"""Gather what a report shows beside the numbers, from a store and a selection, on the workers."""
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+import pandas as pd
+from dask.distributed import Client
+from PIL import Image
+
+from coreframe.tasks.engine.dispatch import run_jobs
+from coreframe.tasks.kcenter.coverage import Represented
+from coreframe.tasks.kcenter.on_dask import DaskPartitions
+from coreframe.tasks.lattice import SCALE
+from coreframe.tasks.output.thumbnails import kept_pictures, side_px
+from coreframe.tasks.report.evidence import Evidence
+from coreframe.tasks.report.job import FrameJob, ImageJob, shrink_frames, shrink_images
+from coreframe.tasks.report.projection import projections
+from coreframe.tasks.select.choice import Choice
+from coreframe.tasks.select.units import form_units, unit_reader
+from coreframe.tasks.store.catalogue import Video
+from coreframe.tasks.store.corpus import read_corpus
+from coreframe.tasks.store.store import Store
+from coreframe.tasks.video.pixels import Crop
+
+MAPPED = 20_000
+"""Units on the map; of more, as many drawn at random."""
+
+MAPPED_CHOSEN = 5_000
+"""Chosen units on the map, the first in pick order."""
+
+COMPARED = 12
+"""Chosen units shown beside what they stand for, and dropped units shown that lie far away."""
+
+PICTURES_BYTES = 5_000_000
+"""Taken by the pictures of the chosen frames together; a third more inside the page."""
+
+LEAST_BYTES = 500
+"""Of a picture, so that no more are made than can have room."""
+
+FRAME_PX = 192
+"""The longer side of a dropped frame's picture."""
+
+IMAGES_PER_JOB = 32
+
+
+def gather_evidence(
+    store: Store,
+    choice: Choice,
+    selection: pd.DataFrame,
+    fixed_rate: np.ndarray,
+    out: Path,
+    device: str,
+    cluster: str,
+    small: Mapping[str, bytes] = MappingProxyType({}),
+) -> Evidence:
+    """Look at a selection in its store.
+
+    Args:
+        store: what it was chosen from.
+        choice: what was asked for: it says which units the corpus has.
+        selection: what ``selection.parquet`` holds.
+        fixed_rate: (m,) int64 rows of the frames that the fixed rate chooses.
+        out: the folder with the images.
+        device: where workers keep tensors.
+        cluster: the scheduler's address.
+        small: small pictures of files that were made before.
+    """
+    videos = {video.video: video for video in store.read_catalogue().videos}
+    corpus = read_corpus(store, list(dict.fromkeys((*choice.columns, "time_s"))))
+    units = form_units(corpus, {v.video: v.first_row for v in videos.values()}, choice)
+    times = corpus.groupby("video")["time_s"]
+    spans = pd.DataFrame({"sampled": times.size(), "first_s": times.min(), "last_s": times.max()})
+    del corpus, times  # as large as the state of a whole selection
+    chosen = selection.iloc[:: units.length]
+    picks = chosen["row"].to_numpy()
+    sample = np.random.default_rng(choice.seed).permutation(len(units))[:MAPPED]
+    present = np.isin(picks, units.rows)
+    asked = np.union1d(units.rows[sample], picks[:MAPPED_CHOSEN][present[:MAPPED_CHOSEN]])
+    with Client(cluster) as client:
+        parts = DaskPartitions(client, store, units.rows, length=units.length, device=device)
+        centers = np.asarray(unit_reader(store, units)(picks))
+        stood, nearest, squared = parts.represented(picks, centers, asked)
+        vectors = parts.collect(asked)
+        del parts
+        dropped = _dropped(store, stood)
+        dropped["name"] = [videos[number].path for number in dropped["video"]]
+        images, room = small_pictures(client, out, chosen["file"], small)
+        frames = pictures_of_dropped(client, store, dropped, videos)
+    planes, variance = projections(vectors, choice.seed)
+    mapped = store.frames_at(asked, ["row", "video", "time_s"])
+    mapped["name"] = [videos[number].path for number in mapped.pop("video")]
+    mapped["pick"], mapped["distance"] = nearest, np.sqrt(squared) / SCALE
+    mapped["chosen"] = np.isin(asked, picks)
+    for name, plane in planes.items():
+        mapped[f"{name} x"], mapped[f"{name} y"] = plane.T
+    return Evidence(
+        units=len(units),
+        stands_for=stood.count - present,
+        dropped=dropped,
+        mapped=mapped,
+        variance=variance,
+        spans=spans,
+        fixed_rate=store.frames_at(fixed_rate, ["video", "time_s"]),
+        images=images,
+        room=room,
+        frames=frames,
+    )
+
+
+def _dropped(store: Store, stood: Represented) -> pd.DataFrame:
+    """See :attr:`Evidence.dropped`."""
+    some = np.flatnonzero(stood.near_row >= 0)
+    by_number = some[np.argsort(-stood.count[some], kind="stable")][:COMPARED]
+    by_distance = some[np.argsort(-stood.far[some], kind="stable")][:COMPARED]
+    columns = ["row", "video", "frame_index", "time_s", "digest"]
+    parts = [
+        (by_number, "near", stood.near_row, stood.near),
+        (by_number, "far", stood.far_row, stood.far),
+        (by_distance, "farthest", stood.far_row, stood.far),
+    ]
+    return pd.concat(
+        [
+            store.frames_at(rows[picks], columns).assign(
+                pick=picks, kind=kind, distance=np.sqrt(squared[picks]) / SCALE
+            )
+            for picks, kind, rows, squared in parts
+        ],
+        ignore_index=True,
+    )
+
+
+def small_pictures(
+    client: Client, out: Path, files: pd.Series, known: Mapping[str, bytes] = MappingProxyType({})
+) -> tuple[dict[str, bytes], int]:
+    """Give small WebP pictures of images in an output folder, as many as PICTURES_BYTES hold.
+
+    Those that ``thumbnails.parquet`` has of the files as they are now are taken from there.
+
+    Args:
+        client: of the cluster.
+        out: the folder.
+        files: of the chosen units in pick order; null for one without an image.
+        known: pictures that were made before, by file.
+
+    Returns:
+        The pictures by file, and of how many units in pick order there was room for theirs.
+    """
+    there = [str(file) for file in files if isinstance(file, str)]
+    side = side_px(len(there))
+    known = kept_pictures(out, side, {file for file in there if file not in known}) | dict(known)
+    lacking = [
+        str(out / file) for file in there[: PICTURES_BYTES // LEAST_BYTES] if file not in known
+    ]
+    jobs = [
+        ImageJob(tuple(lacking[start : start + IMAGES_PER_JOB]), side)
+        for start in range(0, len(lacking), IMAGES_PER_JOB)
+    ]
+    made: dict[str, bytes] = {}
+    for _, some in run_jobs(
+        client,
+        shrink_images,
+        jobs,
+        lambda _: "Making small pictures",
+        killed=lambda job, error: {},
+    ):
+        made |= some
+    pictures: dict[str, bytes] = {}
+    left = PICTURES_BYTES
+    for place, file in enumerate(files):
+        picture = known.get(file) or made.get(str(out / str(file)))
+        left -= LEAST_BYTES if picture is None else len(picture)
+        if left < 0:
+            return pictures, place
+        if picture is not None:
+            pictures[str(file)] = picture
+    return pictures, len(files)
+
+
+def pictures_of_frames(store: Store, rows: np.ndarray, side_px: int) -> dict[int, Image.Image]:
+    """Decode some rows in this process, and make them small; one that cannot be had is left out."""
+    frames = store.frames_at(rows)
+    videos = {video.video: video for video in store.read_catalogue().videos}
+    found: dict[int, Image.Image] = {}
+    for job in _frame_jobs(store, frames, videos, side_px):
+        for row, picture in shrink_frames(job).items():
+            found[row] = Image.open(io.BytesIO(picture))
+    return found
+
+
+def _frame_jobs(
+    store: Store, frames: pd.DataFrame, videos: Mapping[int, Video], side_px: int
+) -> list[FrameJob]:
+    """One for each video that any of the frames is of."""
+    crop = Crop.parse(store.settings.crop) if store.settings.crop else None
+    jobs = []
+    for number, some in frames.drop_duplicates("row").groupby("video"):
+        video, ordered = videos[int(str(number))], some.sort_values("frame_index")
+        jobs.append(
+            FrameJob(
+                store=store.path,
+                source=video.source,
+                fingerprint=video.fingerprint,
+                rows=tuple(ordered["row"].tolist()),
+                frame_index=tuple(ordered["frame_index"].tolist()),
+                digest=tuple(ordered["digest"].tolist()),
+                crop=crop,
+                side_px=side_px,
+            )
+        )
+    return jobs
+
+
+def pictures_of_dropped(
+    client: Client, store: Store, frames: pd.DataFrame, videos: Mapping[int, Video]
+) -> dict[int, bytes]:
+    """Decode frames on the workers, and make small WebP pictures of them, by row."""
+    found: dict[int, bytes] = {}
+    for _, pictures in run_jobs(
+        client,
+        shrink_frames,
+        _frame_jobs(store, frames, videos, FRAME_PX),
+        lambda job: f"Decoding frames of {job.source}",
+        killed=lambda job, error: {},
+    ):
+        found |= pictures
+    return found

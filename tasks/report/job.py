@@ -1,0 +1,57 @@
+"""Small pictures for the report: of images that are there, and of frames decoded again."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from coreframe.tasks.output.thumbnails import small_picture
+from coreframe.tasks.store.decoding import recorded_frames
+from coreframe.tasks.video.pixels import Crop, upright_rgb
+
+
+@dataclass(frozen=True)
+class ImageJob:
+    """Some image files."""
+
+    paths: tuple[str, ...]
+    side_px: int
+    """Of the longer side."""
+
+
+@dataclass(frozen=True)
+class FrameJob:
+    """Some frames of one video."""
+
+    store: str
+    source: str
+    fingerprint: str
+    rows: tuple[int, ...]
+    frame_index: tuple[int, ...]
+    """Ascending."""
+    digest: tuple[int, ...]
+    crop: Crop | None
+    side_px: int
+
+
+def shrink_images(job: ImageJob) -> dict[str, bytes]:
+    """Make small WebP pictures of a job's files; a file that cannot be read has none."""
+    found = {}
+    for path in job.paths:
+        # Pillow has many errors for a broken file; whichever it is, the page goes without.
+        with suppress(Exception), Image.open(path) as image:
+            found[path] = small_picture(image, job.side_px)
+    return found
+
+
+def shrink_frames(job: FrameJob) -> dict[int, bytes]:
+    """Make small WebP pictures of a job's rows; a frame that cannot be had any more has none."""
+    found: dict[int, bytes] = {}
+    with suppress(Exception):
+        for which, frame in recorded_frames(
+            job.store, job.source, job.fingerprint, job.frame_index, job.digest
+        ):
+            image = Image.fromarray(np.ascontiguousarray(upright_rgb(frame, job.crop)))
+            found[job.rows[which]] = small_picture(image, job.side_px)
+    return found

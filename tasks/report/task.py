@@ -1,0 +1,128 @@
+"""Stage 6, report: write what people and programs read, and show the essentials in Prefect."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from dask.distributed import Client
+from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
+
+from coreframe.tasks.engine.stage import stage
+from coreframe.tasks.output.files import PAGE, PLOTS, replace_file, write_bytes, write_text
+from coreframe.tasks.output.result import Written
+from coreframe.tasks.output.selection_table import images_before, remove_stale, write_selection
+from coreframe.tasks.output.thumbnails import THUMBNAILS, keep_pictures, side_px
+from coreframe.tasks.report.facts import verdict
+from coreframe.tasks.report.gather import gather_evidence, small_pictures
+from coreframe.tasks.report.markdown import report_markdown
+from coreframe.tasks.report.tables import comparison
+from coreframe.tasks.select.choice import Choice
+from coreframe.tasks.store.store import Store
+
+
+@stage("report")
+def write_outputs(
+    out: Path,
+    selection: pd.DataFrame,
+    metrics: Mapping[str, Any],
+    run: Mapping[str, Any],
+) -> None:
+    """Write ``selection.parquet``, ``metrics.json``, ``report.md`` and, last, ``run.json``.
+
+    Args:
+        out: the output folder.
+        selection: the columns of SELECTION_SCHEMA, and perhaps others.
+        metrics: what ``metrics.json`` holds.
+        run: what ``run.json`` holds.
+    """
+    (out / PAGE).unlink(missing_ok=True)  # or one of an earlier selection could pass for ours
+    before = [file for file in images_before(out).values() if file is not None]
+    write_selection(out, selection)
+    remove_stale(out, before, selection["file"])
+    write_text(out / "metrics.json", json.dumps(metrics, indent=2) + "\n")
+    text = report_markdown(run, metrics)
+    write_text(out / "report.md", text)
+    create_table_artifact(
+        key="coreframe-comparison",
+        table=comparison(metrics),
+        description=verdict(metrics),
+    )
+    create_markdown_artifact(key="coreframe-report", markdown=text)
+    write_text(out / "run.json", json.dumps(run, indent=2) + "\n")
+
+
+@stage("page")
+def write_page(
+    store: Store,
+    choice: Choice,
+    out: Path,
+    others: Sequence[Path],
+    device: str,
+    cluster: str,
+    small: Mapping[str, bytes] = MappingProxyType({}),
+) -> None:
+    """Write ``report.html``, ``plots/`` and ``thumbnails.parquet`` of an output folder.
+
+    Args:
+        store: what was selected from.
+        choice: what was asked for.
+        out: the output folder.
+        others: output folders of other selections to show beside it.
+        device: where workers keep tensors.
+        cluster: the scheduler's address.
+        small: small pictures of files in it that were made before.
+
+    Raises:
+        UsageError: a folder holds no selection.
+    """
+    from coreframe.tasks.report import page  # takes a second, which runs without a page do without
+    from coreframe.tasks.report.beside import SHEET, Other
+
+    written = Written.read(out)
+    beside = [Written.read(other.resolve()) for other in others]
+    fixed_rate = np.array(written.metrics["methods"]["fixed_rate"]["rows"], np.int64)
+    evidence = gather_evidence(
+        store, choice, written.selection, fixed_rate, out, device, cluster, small
+    )
+    side = side_px(int(written.units["file"].count()))
+    replace_file(out / THUMBNAILS, lambda path: keep_pictures(path, out, evidence.images, side))
+    with Client(cluster) as client:
+        shown = [
+            Other(name, one, small_pictures(client, one.out, one.units["file"].head(SHEET))[0])
+            for name, one in zip(told_apart(others), beside, strict=True)
+        ]
+    catalogue = store.read_catalogue()
+    notes = []
+    if written.run["corpus"] != catalogue.state():
+        notes.append(
+            "the store has changed since this selection was made. The tables, the distances and "
+            "the radius are those of then; the map, the timeline and what was dropped are of the "
+            "store as it is now."
+        )
+    made = page.report_page(written, evidence, catalogue.videos, shown, notes)
+    write_text(out / PAGE, made.html)
+    (out / PLOTS).mkdir(exist_ok=True)
+    for name, picture in made.pictures.items():
+        write_bytes(out / PLOTS / name, picture)
+    for path in (out / PLOTS).glob("*.png"):  # of an earlier page that had more to show
+        if path.name not in made.pictures and re.fullmatch(page.OWN_PLOTS, path.stem):
+            path.unlink()
+    create_link_artifact(
+        key="coreframe-page",
+        link=(out / PAGE).resolve().as_uri(),
+        description="The report: tables, pictures and plots.",
+    )
+
+
+def told_apart(folders: Sequence[Path]) -> list[str]:
+    """Short names of folders: the last part of each, or the whole path where two would be alike."""
+    last = [folder.resolve().name for folder in folders]
+    return [
+        name if last.count(name) == 1 else str(folder)
+        for name, folder in zip(last, folders, strict=True)
+    ]

@@ -1,0 +1,1 @@
+"""The select stage: choose frames from what the store holds."""

@@ -1,0 +1,88 @@
+"""The two ways of choosing that people use today: at a fixed rate and at random."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from coreframe.tasks.lattice import to_l2
+
+KEEP_TILE = 1024
+"""Rows read from the store at a time."""
+
+
+def random_rows(eligible: np.ndarray, n: int, seed: int) -> np.ndarray:
+    """``n`` of the eligible rows at random, in order of drawing; a larger n extends a smaller."""
+    return np.random.default_rng(seed).permutation(eligible)[:n]
+
+
+def fixed_rate_rows(eligible: np.ndarray, n: int) -> np.ndarray:
+    """``n`` of the eligible rows at an even stride over the corpus, each in its stride's middle."""
+    places = (2 * np.arange(n, dtype=np.int64) + 1) * len(eligible) // (2 * max(1, n))
+    return eligible[places]
+
+
+def nearest_earlier(vectors: np.ndarray) -> np.ndarray:
+    """(n,) int64 squared distance of each vector to the nearest one before it; -1 for the first.
+
+    Args:
+        vectors: (n, dim) int16 lattice.
+    """
+    wide = vectors.astype(np.float32)
+    norms = np.einsum("ij,ij->i", wide, wide).astype(np.int64)
+    nearest = np.full(len(wide), -1, np.int64)
+    tile = max(1, 4 * 1024 * 1024 // max(1, len(wide)))
+    for start in range(0, len(wide), tile):
+        stop = min(start + tile, len(wide))
+        dots = (wide[start:stop] @ wide[:stop].T).astype(np.int64)
+        squared = norms[start:stop, None] + norms[None, :stop] - 2 * dots
+        later = np.arange(stop)[None, :] >= np.arange(start, stop)[:, None]
+        squared[later] = np.iinfo(np.int64).max
+        nearest[start:stop] = squared.min(axis=1)
+    nearest[:1] = -1
+    return nearest
+
+
+def keep_apart(
+    rows: np.ndarray, read: Callable[[np.ndarray], np.ndarray], squared_min_distance: int, n: int
+) -> np.ndarray:
+    """Go through rows in order and keep those at least so far from every kept one, at most ``n``.
+
+    Args:
+        rows: (m,) int64.
+        read: gives the (k, dim) int16 lattice vectors of k rows.
+        squared_min_distance: in squared lattice units.
+        n: where to stop.
+    """
+    kept: list[int] = []
+    near = np.empty((0, 0), np.float32)
+    norms = np.empty(0, np.int64)
+    for start in range(0, len(rows), KEEP_TILE):
+        vectors = read(rows[start : start + KEEP_TILE]).astype(np.float32)
+        for row, vector in zip(rows[start : start + KEEP_TILE].tolist(), vectors, strict=True):
+            if len(kept) == n:
+                return np.array(kept, np.int64)
+            norm = int(vector @ vector)
+            if len(kept) == len(near):  # full: make room for twice as many
+                room = np.zeros((max(16, 2 * len(near)), len(vector)), np.float32)
+                room[: len(near)] = near.reshape(-1, len(vector))
+                near, norms = room, np.resize(norms, len(room))
+            held = slice(0, len(kept))
+            squared = norms[held] + norm - 2 * (near[held] @ vector).astype(np.int64)
+            if not np.any(squared < squared_min_distance):
+                near[len(kept)], norms[len(kept)] = vector, norm
+                kept.append(row)
+    return np.array(kept, np.int64)
+
+
+def distances_in_order(vectors: np.ndarray) -> np.ndarray:
+    """(n,) float64 L2 to the nearest earlier vector, NaN for the first."""
+    squared = nearest_earlier(vectors).astype(np.float64)
+    squared[:1] = np.nan
+    return to_l2(squared)
+
+
+def baseline_rows(method: str, eligible: np.ndarray, n: int, seed: int) -> np.ndarray:
+    """The units that ``random`` or ``fixed-rate`` chooses, in its order."""
+    if method == "random":
+        return random_rows(eligible, n, seed)
+    return fixed_rate_rows(eligible, n)

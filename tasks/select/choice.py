@@ -1,0 +1,183 @@
+"""What can be asked of a selection, and which wishes contradict each other."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from coreframe.tasks.errors import UsageError
+from coreframe.tasks.lattice import SCALE, squared_threshold
+
+METHODS = ("coreset", "random", "fixed-rate")
+
+MEASURES = ("luminance", "sharpness")
+"""Columns of the frames table that quality limits may name."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How many frames to select. What is given combines: whichever stops first.
+
+    All distances are L2 on the unit scale.
+    """
+
+    n_samples: int | None = None
+    proportion: float | None = None
+    """Of the corpus's decodable frames."""
+    min_distance: float = 0.0
+    """That every two selected frames are apart at least; 0 for no limit."""
+    radius: float | None = None
+    """Stop once every frame that could be chosen is as near as this to a selected one."""
+
+    def __post_init__(self) -> None:
+        if self.n_samples is not None and self.n_samples < 1:
+            raise UsageError(
+                f"n-samples {self.n_samples} is not at least 1: ask for one frame or more."
+            )
+        if self.proportion is not None and not 0 < self.proportion <= 1:
+            raise UsageError(f"proportion {self.proportion} is not above 0 and at most 1.")
+        for name, value in (("min-distance", self.min_distance), ("radius", self.radius or 0.0)):
+            if not 0 <= value <= 2:
+                raise UsageError(
+                    f"{name} {value} is not from 0 to 2, the range of distances between unit "
+                    "vectors."
+                )
+        if self.radius is not None and self.min_distance > self.radius:
+            raise UsageError(
+                f"min-distance {self.min_distance} is larger than radius {self.radius}: a frame "
+                "between the two could be neither covered nor chosen. Ask for a smaller "
+                "min-distance."
+            )
+
+    def asked(self, decodable: int) -> int | None:
+        """Frames asked for of a corpus of so many decodable ones; None for as many as there are.
+
+        A proportion rounds down, but to no less than one frame.
+        """
+        limits = [] if self.n_samples is None else [self.n_samples]
+        if self.proportion is not None:
+            limits.append(max(1, int(exact(self.proportion) * decodable)))
+        return min(limits, default=None)
+
+    @property
+    def squared_min_distance(self) -> int:
+        """In squared lattice units."""
+        return squared_threshold(self.min_distance)
+
+    @property
+    def squared_radius(self) -> int | None:
+        """The largest squared lattice distance within the radius."""
+        return None if self.radius is None else int(Fraction(self.radius) ** 2 * SCALE**2)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How to choose. Nothing set beyond the method and the budget gives the plain coreset."""
+
+    method: str = "coreset"
+    budget: Budget = field(default_factory=Budget)
+    seed: int = 0
+    keep_exact_duplicates: bool = False
+    sequence_length: int = 1
+    """Consecutive sampled frames that are chosen together, by their mean embedding."""
+    minimum: Mapping[str, float] = field(default_factory=dict)
+    """Of a measure; frames below it cannot be chosen."""
+    maximum: Mapping[str, float] = field(default_factory=dict)
+    prefer_sharp: float = 0.0
+    """Strength; see :func:`coreframe.tasks.select.units.weights`."""
+    min_per_video: int = 0
+    max_per_video: int | None = None
+    preselected: str | None = None
+    """A file that lists frames to start from."""
+    count_preselected: bool = False
+    """Whether these count towards the budget's number of frames."""
+    name: str | None = None
+    """Of the selection that the store keeps, to be extended later."""
+    drop_gone: bool = False
+    """Whether frames that it holds of videos that are gone or changed are dropped from it."""
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise UsageError(f"unknown method {self.method!r}: use {', '.join(METHODS)}.")
+        if self.method != "coreset":
+            self._refuse_without_coreset()
+        self._refuse_quality()
+        self._refuse_shares()
+        if self.count_preselected and self.preselected is None:
+            raise UsageError(
+                "count-preselected says how to count the frames of preselected: give both."
+            )
+        if self.drop_gone and self.name is None:
+            raise UsageError("drop-gone drops frames from a kept selection: give its name, too.")
+        if self.preselected is not None and self.sequence_length > 1:
+            raise UsageError(
+                "preselected names frames, and with sequence-length only whole sequences are "
+                "chosen: leave one of them out."
+            )
+        n = self.budget.n_samples
+        if n is not None and n < self.sequence_length:
+            raise UsageError(
+                f"n-samples {n} is less than one sequence of {self.sequence_length} frames: ask "
+                "for more frames, or shorter sequences."
+            )
+
+    @property
+    def columns(self) -> list[str]:
+        """Columns of the frames table that say which frames may be chosen."""
+        measured = {*self.minimum, *self.maximum} | ({"sharpness"} if self.prefer_sharp else set())
+        return ["row", "video", "digest", *sorted(measured)]
+
+    def _refuse_without_coreset(self) -> None:
+        given = {
+            "radius": self.budget.radius is not None,
+            "prefer-sharp": self.prefer_sharp > 0,
+            "min-per-video": self.min_per_video > 0,
+            "max-per-video": self.max_per_video is not None,
+            "preselected": self.preselected is not None,
+            "name": self.name is not None,
+            "drop-gone": self.drop_gone,
+        }
+        for option, is_given in given.items():
+            if is_given:
+                raise UsageError(
+                    f"{option} works with the coreset method only: leave it out, or do not ask "
+                    f"for {self.method}."
+                )
+
+    def _refuse_quality(self) -> None:
+        for option, limits in (("min", self.minimum), ("max", self.maximum)):
+            for measure in limits:
+                if measure not in MEASURES:
+                    raise UsageError(
+                        f"{option} {measure}: there is no such measure; use "
+                        f"{' or '.join(MEASURES)}."
+                    )
+        for measure, least in self.minimum.items():
+            most = self.maximum.get(measure)
+            if most is not None and least > most:
+                raise UsageError(
+                    f"min {measure}={least:g} is above max {measure}={most:g}: no frame is both."
+                )
+        if not 0 <= self.prefer_sharp <= 1:
+            raise UsageError(f"prefer-sharp {self.prefer_sharp} is not from 0 to 1.")
+
+    def _refuse_shares(self) -> None:
+        least, most = self.min_per_video, self.max_per_video
+        if least < 0:
+            raise UsageError(f"min-per-video {least} is below 0.")
+        if most is not None and most < max(1, least):
+            raise UsageError(
+                f"max-per-video {most} is less than "
+                + (f"min-per-video {least}." if least else "one frame.")
+            )
+        if self.sequence_length < 1:
+            raise UsageError(f"sequence-length {self.sequence_length} is not at least 1.")
+        if most is not None and most < self.sequence_length:
+            raise UsageError(
+                f"max-per-video {most} is less than one sequence of {self.sequence_length} "
+                "frames: allow more, or ask for shorter sequences."
+            )
+
+
+def exact(value: float) -> Fraction:
+    """The number that a person wrote: 0.29 of 100 is 29, which in binary it is not."""
+    return Fraction(str(value))

@@ -1,0 +1,38 @@
+"""What a selection came to."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from coreframe.tasks.select.units import Units
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What was chosen, and from what."""
+
+    frames: pd.DataFrame
+    """One row a frame in pick order: rank, row, video (its catalogue number), frame_index, pts,
+    time_s, distance, radius, lower_bound, preselected, sequence, digest."""
+    chosen: np.ndarray
+    """(k,) int64 units in pick order, those from before first; a unit is named by its first row."""
+    units: Units
+    decodable: int
+    """Frames of the corpus."""
+    asked: int | None
+    """Frames the budget asked for, perhaps more than there are; None when it set no number."""
+    kept: int
+    """Frames that were selected before: by an earlier run under this name, or preselected."""
+    gone: int
+    """Frames that an earlier run under this name selected and that are now dropped."""
+    absent: int
+    """Of those kept, frames whose videos are gone or changed."""
+    stopped_by: str
+    """``n``, ``min_distance``, ``radius``, ``max_per_video``, ``exhausted`` or, at a fixed rate,
+    ``thinned``."""
+    passes: int
+    pairs: int
+    """Distances formed."""
+    screened: int
+    """Distances between sketches, or in bfloat16, formed to save others."""

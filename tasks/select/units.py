@@ -1,0 +1,144 @@
+"""What can be chosen: frames, or sequences of consecutive sampled frames.
+
+Wishes take effect in one order. Sequences are formed; exact duplicates are left out; quality limits
+close what is outside them; what remains is *eligible*. Then come preselected centers, the least
+number of every video, and last the greedy choice under weights and the largest number of a video.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from coreframe.tasks.kcenter.vectors import mean_vectors
+from coreframe.tasks.select.choice import Choice
+from coreframe.tasks.store.store import Store
+
+WEIGHT_STEPS = 1024
+"""Weights are whole numbers of 1/1024, so that keys are integers and compare exactly."""
+
+
+@dataclass(frozen=True)
+class Units:
+    """Everything that could be chosen or not, in row order.
+
+    Attributes:
+        rows: (u,) int64, each unit's first row in the store: its name.
+        length: rows a unit; they follow one another.
+        video: (u,) int32.
+        eligible: (u,) bool, may be chosen.
+        weight: (u,) int64 by which squared distances are multiplied, None when all are alike.
+        duplicates: frames left out because earlier ones have the same pixels.
+        rejected: frames left out by quality limits.
+        loose: frames that are in no whole sequence.
+    """
+
+    rows: np.ndarray
+    length: int
+    video: np.ndarray
+    eligible: np.ndarray
+    weight: np.ndarray | None
+    duplicates: int
+    rejected: int
+    loose: int
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def choosable(self) -> np.ndarray:
+        """(e,) int64 first rows of the eligible ones."""
+        return self.rows[self.eligible]
+
+    def frames_of(self, units: np.ndarray) -> np.ndarray:
+        """(k * length,) int64 rows of k units, in their order."""
+        return (units[:, None] + np.arange(self.length)[None, :]).ravel()
+
+
+def unit_reader(store: Store, units: Units):  # type: ignore[no-untyped-def]
+    """Give what reads the (k, dim) int16 lattice vectors of k units."""
+    return mean_vectors(store.row_reader(), units.length)
+
+
+def form_units(frames: pd.DataFrame, first_row: Mapping[int, int], choice: Choice) -> Units:
+    """Apply the wishes that say what may be chosen at all.
+
+    Args:
+        frames: the corpus's decodable frames in row order, with ``choice.columns``.
+        first_row: where the rows of each video begin.
+        choice: the wishes.
+    """
+    length = choice.sequence_length
+    rows, video = frames["row"].to_numpy(), frames["video"].to_numpy().astype(np.int32)
+    starts = np.arange(len(rows))
+    if length > 1:
+        starts = _whole_sequences(rows, video, first_row, length)
+    members = starts[:, None] + np.arange(length)[None, :]
+    distinct = ~_repeated(frames["digest"].to_numpy()[members])
+    good = np.ones(len(frames), bool)
+    for measure, least in choice.minimum.items():
+        good &= frames[measure].to_numpy() >= np.float32(least)
+    for measure, most in choice.maximum.items():
+        good &= frames[measure].to_numpy() <= np.float32(most)
+    kept = np.ones(len(starts), bool) if choice.keep_exact_duplicates else distinct
+    eligible = kept & good[members].all(axis=1)
+    weight = None
+    if choice.prefer_sharp:
+        sharpness = frames["sharpness"].to_numpy().astype(np.float64)[members].mean(axis=1)
+        weight = weights(sharpness, eligible, choice.prefer_sharp)
+    return Units(
+        rows=rows[starts],
+        length=length,
+        video=video[starts],
+        eligible=eligible,
+        weight=weight,
+        duplicates=length * int((~kept).sum()),
+        rejected=length * int((kept & ~eligible).sum()),
+        loose=len(rows) - length * len(starts),
+    )
+
+
+def weights(quality: np.ndarray, eligible: np.ndarray, strength: float) -> np.ndarray:
+    """Square weights that let the better of near-equals win.
+
+    With q the share of the eligible units of lower quality (0 for the worst, near 1 for the
+    best), a unit's distance to its nearest center is multiplied by w = 1 - strength * (1 - q)
+    before it is compared. So at strength s a unit of the lowest quality must lie 1 / (1 - s) times
+    as far out as one of the highest to be picked before it; at 0 only distance counts.
+
+    Args:
+        quality: (u,) float64.
+        eligible: (u,) bool.
+        strength: 0 to 1.
+
+    Returns:
+        (u,) int64, round(1024 w) squared.
+    """
+    order = np.sort(quality[eligible])
+    share = np.searchsorted(order, quality, side="left") / max(1, len(order))
+    return np.rint(WEIGHT_STEPS * (1 - strength * (1 - share))).astype(np.int64) ** 2
+
+
+def _whole_sequences(
+    rows: np.ndarray, video: np.ndarray, first_row: Mapping[int, int], length: int
+) -> np.ndarray:
+    """Places at which the sequences begin whose frames are all decodable.
+
+    A video's sampled frames are cut into sequences from its first one on.
+    """
+    numbers, inverse = np.unique(video, return_inverse=True)
+    begin = np.array([first_row[number] for number in numbers.tolist()], np.int64)[inverse]
+    places = np.flatnonzero((rows - begin) % length == 0)
+    last = places + length - 1
+    fits = last < len(rows)
+    places, last = places[fits], last[fits]
+    whole = (rows[last] - rows[places] == length - 1) & (video[last] == video[places])
+    return places[whole]
+
+
+def _repeated(digests: np.ndarray) -> np.ndarray:
+    """(u,) bool: all digests of a (u, length) row are those of an earlier one."""
+    if digests.shape[1] == 1:
+        return pd.Series(digests[:, 0]).duplicated().to_numpy()
+    return pd.DataFrame(digests).duplicated().to_numpy()

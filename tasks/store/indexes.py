@@ -1,0 +1,47 @@
+"""A video's index as a Parquet table."""
+
+import json
+from dataclasses import asdict
+from fractions import Fraction
+
+import pyarrow as pa
+
+from coreframe.tasks.video.index import VideoFacts, VideoIndex
+
+
+def index_name(fingerprint: str) -> str:
+    """The table in the store that holds the index of a content."""
+    return f"index/{fingerprint}.parquet"
+
+
+def index_to_table(facts: VideoFacts, index: VideoIndex) -> pa.Table:
+    """One row a frame in presentation order; what is of the whole video is in the metadata."""
+    columns = {
+        "pts": pa.array(index.pts),
+        "dts": pa.array(index.dts),
+        "key": pa.array(index.key),
+        "frame_index": pa.array(index.frame_index),
+    }
+    if index.digest is not None:
+        columns["digest"] = pa.array(index.digest)
+    meta = {
+        "facts": asdict(facts),
+        "time_base": str(index.time_base),
+        "end_pts": index.end_pts,
+        "origin_pts": index.origin_pts,
+        "seekable": index.seekable,
+    }
+    return pa.table(columns).replace_schema_metadata({"coreframe": json.dumps(meta)})
+
+
+def index_from_table(table: pa.Table) -> tuple[VideoFacts, VideoIndex]:
+    """Undo :func:`index_to_table`."""
+    meta = json.loads(table.schema.metadata[b"coreframe"])
+    return VideoFacts(**meta["facts"]), VideoIndex(
+        **{name: table[name].to_numpy() for name in ("pts", "dts", "key", "frame_index")},
+        digest=table["digest"].to_numpy() if "digest" in table.column_names else None,
+        time_base=Fraction(meta["time_base"]),
+        end_pts=meta["end_pts"],
+        origin_pts=meta["origin_pts"],
+        seekable=meta["seekable"],
+    )

@@ -1,0 +1,126 @@
+"""Train: frames are decoded to small pictures, and a network learns from them, epoch by epoch.
+
+An epoch is one task: what comes of it is a function of what came of the one before, so a worker
+that dies costs time and changes nothing.
+"""
+
+import copy
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from coreframe.tasks.device import resolve_device
+from coreframe.tasks.embedders.simclr import Checkpoint
+from coreframe.tasks.errors import DamagedVideoError, SourceChangedError
+from coreframe.tasks.store.store import Store
+from coreframe.tasks.train.contrast import Trainee, new_network, train_epoch
+from coreframe.tasks.train.frames import TrainingFrames
+from coreframe.tasks.train.settings import TrainingSettings
+from coreframe.tasks.video.decode import decode_frames
+from coreframe.tasks.video.pixels import Crop, Framing, Thumbnailer, upright_size
+
+
+@dataclass(frozen=True)
+class FramesJob:
+    """Some frames of one video, to be kept as small pictures."""
+
+    store: str
+    video: int
+    source: str
+    fingerprint: str
+    frame_index: np.ndarray
+    """(n,) int32, ascending."""
+    time_s: np.ndarray
+    """(n,) float64, their presentation times."""
+    input_px: int
+    crop: Crop | None
+    target: Path
+    """The .npy file to write."""
+
+
+@dataclass(frozen=True)
+class FramesRead:
+    """What came of it."""
+
+    time_s: np.ndarray
+    """(m,) float64 of the pictures in the file, in order."""
+    trouble: str = ""
+    """Why there are fewer than were asked for."""
+
+
+def read_frames(job: FramesJob) -> FramesRead:
+    """Decode frames and write them as (m, side, side, 3) uint8 RGB."""
+    index = Store.open(job.store).read_index(job.fingerprint)
+    positions = index.positions_of(job.frame_index.tolist())
+    time_of = dict(zip(positions.tolist(), job.time_s.tolist(), strict=True))
+    thumbnail = Thumbnailer(Framing(job.input_px), job.crop)
+    images, times, trouble = [], [], ""
+    try:
+        for position, frame in decode_frames(job.source, index, positions):
+            if job.crop is None or job.crop.fits(*upright_size(frame)):
+                images.append(thumbnail(frame))
+                times.append(time_of[position])
+    except (DamagedVideoError, SourceChangedError, OSError) as error:
+        trouble = str(error)
+    shape = (len(images), job.input_px, job.input_px, 3)
+    np.save(job.target, np.array(images, np.uint8).reshape(shape))
+    return FramesRead(np.array(times), trouble)
+
+
+def begin(checkpoint: str | None, settings: TrainingSettings, device: str) -> Trainee:
+    """Make a network to train, or take that of a checkpoint."""
+    network = new_network(settings.seed)
+    if checkpoint is not None:
+        network.load_state_dict(Checkpoint.read(checkpoint).network.state_dict())
+    return Trainee.fresh(network.to(resolve_device(device)))
+
+
+def epoch(
+    trainee: Trainee, frames: TrainingFrames, settings: TrainingSettings, device: str
+) -> Trainee:
+    """See :func:`coreframe.tasks.train.contrast.train_epoch`."""
+    with _threads(settings.threads):
+        return train_epoch(trainee, frames, settings, resolve_device(device))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What an epoch of training ends with."""
+
+    checkpoint: bytes
+    """The content of the checkpoint's file."""
+    fingerprint: str
+    """Of the embedder that it makes."""
+    losses: list[float]
+    """Mean loss of each epoch so far."""
+
+
+def finish(trainee: Trainee, frames: int, input_px: int) -> Trained:
+    """Take the network of a trainee that learned from so many frames."""
+    network = copy.deepcopy(trainee.network).eval().cpu()
+    checkpoint = Checkpoint(network, input_px, len(trainee.losses), frames)
+    return Trained(checkpoint.to_bytes(), checkpoint.fingerprint(), trainee.losses)
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    """Compute with so many threads; by default on every core.
+
+    The other workers of the machine have nothing to do meanwhile, and the result does not depend
+    on how many there are.
+    """
+    before = torch.get_num_threads()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    torch.set_num_threads(count or cores or 1)
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(deterministic)
+        torch.set_num_threads(before)

@@ -1,0 +1,295 @@
+"""The selection equals the textbook greedy in integers, exactly, however the rows are split."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from coreframe.tasks.kcenter import assign as updates
+from coreframe.tasks.kcenter import bfloat16 as rough
+from coreframe.tasks.kcenter import greedy, pool, vectors
+from coreframe.tasks.kcenter import pruning as centers
+from coreframe.tasks.kcenter.assign import assign
+from coreframe.tasks.kcenter.bfloat16 import GROUP, Rough
+from coreframe.tasks.kcenter.coverage import coverage
+from coreframe.tasks.kcenter.greedy import Picks, greedy_k_center
+from coreframe.tasks.kcenter.local import LocalPartitions
+from coreframe.tasks.kcenter.partition import Partition
+from coreframe.tasks.kcenter.vectors import Held, Vectors
+from coreframe.tasks.lattice import Targets, squared_distances, squared_norms, squared_threshold
+from tests.kcenter.textbook import Asked, textbook
+from tests.stores import walks
+
+CPU = torch.device("cpu")
+
+
+def run(
+    lattice: np.ndarray,
+    asked: Asked,
+    cuts: Sequence[int] = (),
+    pool_rows: int = 64,
+    kept_rows: int | None = None,
+    blocks: int = 3,
+    device: torch.device = CPU,
+) -> Picks:
+    parts = []
+    for rows in np.split(np.arange(len(lattice)), cuts):
+        edges = sorted({0, *range(0, len(rows), blocks), len(rows)})
+        own = Vectors(Held(lattice[rows]), edges, lattice.shape[1], device, kept_rows)
+        weight = None if asked.weight is None else asked.weight[rows]
+        video = None if asked.video is None else asked.video[rows].astype(np.int32)
+        parts.append(Partition.of(rows, own, weight=weight, video=video))
+    corpus = LocalPartitions(parts)
+    if len(asked.before):
+        before = np.array(asked.before)
+        corpus.assign(before, lattice[before])
+    most = 4 * pool_rows * lattice.shape[1]
+    with (
+        mock.patch.object(greedy, "POOL_ROWS", pool_rows),
+        mock.patch.object(greedy, "POOL_VALUES", most),
+        mock.patch.object(greedy, "EXTENDING", 1),
+    ):
+        return greedy_k_center(corpus, asked.goal)
+
+
+def check(picks: Picks, expected: dict[str, list[int]]) -> None:
+    def l2(squared: list[int]) -> np.ndarray:
+        return np.sqrt(np.array(squared, np.float64)) / 4000
+
+    assert picks.rows.tolist() == expected["rows"]
+    distance = l2(expected["distance"])
+    if np.isnan(picks.distance[:1]).any():
+        distance[0] = np.nan
+    assert np.array_equal(picks.distance, distance, equal_nan=True)
+    assert np.array_equal(picks.radius, l2(expected["radius"]))
+    assert np.array_equal(picks.lower_bound, l2(expected["bound"]) / 2)
+
+
+def small_lattice(data: st.DataObject) -> np.ndarray:
+    rows, dim = data.draw(st.integers(1, 40)), data.draw(st.integers(1, 4))
+    reach = data.draw(st.sampled_from([1, 3, 4000]))  # small: duplicates and ties abound
+    values = data.draw(
+        st.lists(st.integers(-reach, reach), min_size=rows * dim, max_size=rows * dim)
+    )
+    lattice = np.array(values, np.int16).reshape(rows, dim)
+    lattice[np.abs(lattice).sum(axis=1) > 4000] //= dim  # stay within the lattice's length
+    return lattice
+
+
+def drawn(data: st.DataObject, rows: int) -> Asked:
+    """Any combination of what can be asked of a selection."""
+    asked = Asked(data.draw(st.integers(1, rows + 2)), data.draw(st.sampled_from([0, 1, 5, 100])))
+    asked.before = data.draw(st.lists(st.integers(0, rows - 1), max_size=5, unique=True))
+    asked.radius = data.draw(st.sampled_from([None, None, 0, 4, 90]))
+    rng = np.random.default_rng(data.draw(st.integers(0, 99)))
+    if data.draw(st.booleans()):
+        asked.weight = rng.integers(0, data.draw(st.sampled_from([3, 1024])), rows) ** 2
+    if data.draw(st.booleans()):
+        asked.video = rng.integers(0, 5, rows)
+        asked.least = data.draw(st.integers(0, 3))
+        asked.most = data.draw(st.sampled_from([None, 3, 4, 6]))
+    return asked
+
+
+@contextmanager
+def rough_products(data: st.DataObject) -> Iterator[None]:
+    """As on processors that have matrix units, or as on others; in pieces of any size."""
+    there, group = data.draw(st.booleans()), data.draw(st.sampled_from([1, 4, 64]))
+    with (
+        mock.patch.object(updates, "has_matrix_unit", return_value=there),
+        mock.patch.object(updates, "LEAST_ROWS", 1),
+        mock.patch.object(updates, "ROUGH_ROWS", data.draw(st.sampled_from([5, 8192]))),
+        mock.patch.object(updates, "LEAST_TARGETS", 1),
+        mock.patch.object(rough, "GROUP", group),
+        mock.patch.object(rough, "TARGETS", group * data.draw(st.sampled_from([1, 8]))),
+        mock.patch.object(rough, "ROWS", data.draw(st.sampled_from([3, 512]))),
+    ):
+        yield
+
+
+@settings(max_examples=400, deadline=None)
+@given(data=st.data())
+def test_equals_the_textbook_for_any_split_pool_and_wish(data: st.DataObject) -> None:
+    lattice = small_lattice(data)
+    rows = len(lattice)
+    asked = drawn(data, rows)
+    cuts = sorted(data.draw(st.lists(st.integers(0, rows), max_size=4)))
+    pool_rows, front = data.draw(st.integers(1, 8)), data.draw(st.integers(1, 8))
+    kept_rows = data.draw(st.sampled_from([None, 0, 7]))
+    with (
+        mock.patch.object(pool, "FRONT", front),
+        mock.patch.object(pool, "REFRESHED", data.draw(st.integers(1, 8))),
+        mock.patch.object(vectors, "CHUNK_ROWS", 4),
+        rough_products(data),
+    ):
+        picks = run(lattice, asked, cuts, pool_rows, kept_rows, data.draw(st.integers(1, 9)))
+    check(picks, textbook(lattice, asked))
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_pruning_changes_nothing(data: st.DataObject) -> None:
+    """Many cells, sketches, portions and tiles, on data in which each of them rules out a lot."""
+    dim = data.draw(st.sampled_from([8, 64, 128]))
+    lattice = walks(data.draw(st.integers(200, 900)), dim, data.draw(st.integers(0, 999)))
+    asked = drawn(data, len(lattice))
+    asked.n = data.draw(st.integers(20, 150))
+    asked.before = data.draw(st.lists(st.integers(0, len(lattice) - 1), max_size=90, unique=True))
+    with ExitStack() as patched:
+        for module, name, values in (
+            (centers, "CELL_ROWS", [8, 30]),
+            (updates, "CENTERS_AT_ONCE", [16, 1024]),
+            (updates, "UNPRUNED_AT_ONCE", [24, 2048]),
+            (updates, "DENSE", [0.0, 0.7, 1.0]),
+            (pool, "FRONT", [4, 128]),
+            (pool, "REFRESHED", [8, 2048]),
+        ):
+            value = data.draw(st.sampled_from(values))
+            patched.enter_context(mock.patch.object(module, name, value))
+        tile = data.draw(st.sampled_from([1 << 10, 1 << 19]))
+        patched.enter_context(mock.patch.dict("coreframe.tasks.lattice.TILE_VALUES", cpu=tile))
+        pruning = data.draw(st.sampled_from([{"cpu"}, {"cpu"}, set()]))  # as on a GPU
+        patched.enter_context(mock.patch.object(updates, "PRUNING_DEVICES", pruning))
+        patched.enter_context(rough_products(data))
+        picks = run(lattice, asked, [97], data.draw(st.sampled_from([8, 64])), blocks=50)
+    check(picks, textbook(lattice, asked))
+    if dim == 128 and pruning and asked.weight is None and asked.video is None and not asked.before:
+        assert picks.pairs < len(lattice) * len(picks.rows)
+
+
+@pytest.mark.parametrize("min_distance", [1e-6, 1e-3, 0.1, 0.3, "spacing"])
+def test_fifty_distinct_times_ten_copies_give_fifty(min_distance: Any) -> None:
+    rng = np.random.default_rng(0)
+    distinct = rng.normal(size=(50, 16))
+    distinct /= np.linalg.norm(distinct, axis=1, keepdims=True)
+    lattice = np.rint(np.tile(distinct, (10, 1)) * 4000).astype(np.int16)
+    wide = lattice[:50].astype(np.int64)
+    squared = ((wide[:, None] - wide[None]) ** 2).sum(axis=2)[np.triu_indices(50, 1)].min()
+    threshold = int(squared) if min_distance == "spacing" else squared_threshold(min_distance)
+    picks = run(lattice, Asked(500, threshold), [90, 333])
+    assert len(picks.rows) == 50
+    assert len(set(picks.rows % 50)) == 50
+    assert picks.stopped_by == "min_distance"
+    assert len(run(lattice, Asked(500, int(squared) + 1), [90, 333]).rows) < 50
+
+
+def test_equal_rows_are_picked_only_after_all_distinct_ones() -> None:
+    lattice = np.repeat(np.eye(4, dtype=np.int16) * 4000, 3, axis=0)
+    picks = run(lattice, Asked(12), [5], 2)
+    assert sorted(picks.rows[:4] // 3) == [0, 1, 2, 3]
+    assert sorted(picks.rows.tolist()) == list(range(12))
+    assert picks.distance[4:].tolist() == [0.0] * 8
+
+
+def test_distance_is_the_radius_before_and_never_grows() -> None:
+    lattice = walks(200, 8, 1)
+    picks = run(lattice, Asked(50), [70], 16)
+    assert np.isnan(picks.distance[0])
+    assert np.array_equal(picks.radius[:-1], picks.distance[1:])
+    assert np.array_equal(picks.lower_bound, picks.radius / 2)
+    assert np.all(np.diff(picks.radius) <= 0)
+
+
+def test_radius_gives_the_smallest_prefix_that_covers() -> None:
+    lattice = walks(300, 8, 2)
+    whole = run(lattice, Asked(300))
+    for wanted in (0.5, 0.1, 0.02):
+        picks = run(lattice, Asked(300, radius=int((wanted * 4000) ** 2)))
+        assert picks.stopped_by == "radius"
+        enough = int(np.argmax(whole.radius <= wanted)) + 1
+        assert picks.rows.tolist() == whole.rows[:enough].tolist()
+
+
+def test_the_lower_bound_is_below_the_best_possible_radius() -> None:
+    from itertools import combinations
+
+    rng = np.random.default_rng(3)
+    for seed in range(20):
+        lattice = walks(11, 3, seed)
+        weight = rng.integers(1, 1024, 11)
+        picks = run(lattice, Asked(3, weight=weight))
+        wide = lattice.astype(np.float64) / 4000
+        apart = np.linalg.norm(wide[:, None] - wide[None], axis=2)
+        for k in (1, 2, 3):
+            best = min(apart[list(some)].min(axis=0).max() for some in combinations(range(11), k))
+            assert picks.lower_bound[k - 1] <= best + 1e-12
+            assert best <= picks.radius[k - 1] + 1e-12
+
+
+def test_why_it_stopped() -> None:
+    lattice = walks(60, 8, 4)
+    video = np.arange(60) // 20
+    spacing = int((0.2 * 4000) ** 2)
+    assert run(lattice, Asked(5)).stopped_by == "n"
+    assert run(lattice, Asked(99)).stopped_by == "exhausted"
+    assert run(lattice, Asked(60, spacing)).stopped_by == "min_distance"
+    assert run(lattice, Asked(60, radius=spacing)).stopped_by == "radius"
+    assert run(lattice, Asked(60, video=video, most=2)).stopped_by == "max_per_video"
+    assert run(lattice[:0], Asked(3)).stopped_by == "exhausted"
+
+
+def test_assigning_leaves_the_given_partition_as_it_was() -> None:
+    lattice = walks(50, 8, 5)
+    part = Partition.of(np.arange(50), Vectors.of(lattice, CPU))
+    before = part.distance.clone()
+    after = assign(part, np.array([3]), lattice[[3]])
+    assert torch.equal(part.distance, before)
+    assert bool(part.open.all())
+    assert not bool(after.open[3])
+
+
+def test_coverage_equals_numpy() -> None:
+    lattice = walks(300, 8, 6)
+    part = Partition.of(np.arange(300), Vectors.of(lattice, CPU))
+    wide = lattice.astype(np.int64)
+    nearest = ((wide[:, None] - wide[None, :20]) ** 2).sum(axis=2).min(axis=1)
+    largest, total, rows = coverage(part, lattice[:20])
+    assert (largest, rows) == (int(nearest.max()), 300)
+    assert total == pytest.approx(np.sqrt(nearest).sum(), rel=1e-12)
+
+
+@pytest.mark.gpu
+def test_same_picks_on_a_gpu() -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no NVIDIA GPU on this machine")
+    lattice = walks(5000, 128, 7, latent=12)
+    on_cpu = run(lattice, Asked(500), [1700], blocks=512)
+    on_gpu = run(lattice, Asked(500), [1700], blocks=512, device=torch.device("cuda"))
+    assert on_cpu.rows.tolist() == on_gpu.rows.tolist()
+    assert np.array_equal(on_cpu.radius, on_gpu.radius)
+
+
+@pytest.mark.parametrize("cosine", [1, 0.2, 0, -0.2, -1])
+@pytest.mark.parametrize("spread", [0.3, 0.001])
+def test_rough_products_leave_every_row_that_a_target_is_nearer_to(
+    cosine: float, spread: float
+) -> None:
+    """Products of all signs, and all negative ones; each row is nearer by the least there is."""
+    rng = np.random.default_rng(0)
+
+    def around(direction: np.ndarray, count: int) -> torch.Tensor:
+        some = direction + spread * rng.normal(size=(count, 64)) / 8
+        unit = some / np.linalg.norm(some, axis=1, keepdims=True)
+        return torch.from_numpy(np.rint(4000 * unit).astype(np.int16))
+
+    one, other = np.linalg.qr(rng.normal(size=(64, 2)))[0].T
+    rows = around(one, 700)
+    targets = Targets.of(around(cosine * one + (1 - cosine**2) ** 0.5 * other, 200))
+    norms = squared_norms(rows)
+    exact = squared_distances(rows.float(), norms, targets.wide, targets.norms)
+    nearest = exact.min(dim=1)
+    left = {
+        (group, row)
+        for places, found in Rough(64, 200).left(
+            targets, rows, torch.arange(700), norms, nearest.values + 1
+        )
+        for group in [places.start // GROUP]
+        for row in found.tolist()
+    }
+    assert {(int(at) // GROUP, row) for row, at in enumerate(nearest.indices)} <= left

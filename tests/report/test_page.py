@@ -1,0 +1,328 @@
+"""The page's content, apart from how it looks: that is for `tests.test_report`."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from coreframe.tasks.report.beside import Other
+from coreframe.tasks.report.curve import curve_of, knee_of
+from coreframe.tasks.report.projection import pca
+from coreframe.tasks.report.tables import COLUMNS, NAMES
+from coreframe.tasks.report.timeline import timeline
+from coreframe.tasks.select.choice import Budget, Choice
+from coreframe.tasks.store.store import Store
+from tests.report.pages import look, page_of, renamed, rows_of, selected
+from tests.stores import make_store, walks
+
+ALL = ("comparison", "frames", "distances", "radius", "map", "timeline", "dropped", "input", "made")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    folder = tmp_path_factory.mktemp("page")
+    return make_store(folder / "store", walks(300, 16, 3), [100, 40, 160], copies={9: 8})
+
+
+def data_of(html: str) -> dict[str, Any]:
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', html, re.S)
+    assert found is not None
+    data: dict[str, Any] = json.loads(found[1])
+    return data
+
+
+def test_the_comparison_is_that_of_the_metrics(store: Store, tmp_path: Path, cluster: str) -> None:
+    written, evidence = selected(store, tmp_path, 20, cluster)
+    html = page_of(written, evidence, store)
+    head, *rows = rows_of(html, "comparison")
+    assert head == ["method", *COLUMNS.values()]
+    for row, (key, name) in zip(rows, NAMES.items(), strict=True):
+        measured = written.metrics["methods"][key]
+        assert row[0].removesuffix(" ✓") == name
+        assert int(row[1].replace(",", "")) == measured["n"]
+        assert row[2:] == [f"{measured[column]:.3f}" for column in list(COLUMNS)[1:]]
+    assert (
+        f"cover the corpus within {written.metrics['methods']['coreset']['coverage_radius']:.3f}"
+        in html
+    )
+    stars = re.findall(r'<td class="number best">([\d.]+)</td>', html)
+    methods = [written.metrics["methods"][key] for key in NAMES if key != "original"]
+    best = {
+        f"{choose(one[column] for one in methods):.3f}"
+        for column, choose in (
+            ("l2_min", max),
+            ("l2_p10", max),
+            ("coverage_mean", min),
+            ("coverage_radius", min),
+        )
+    }
+    assert set(stars) <= best
+    assert len(stars) == 4
+
+
+def test_the_evidence_equals_a_plain_computation(
+    store: Store, tmp_path: Path, cluster: str
+) -> None:
+    written, evidence = selected(store, tmp_path, 20, cluster)
+    vectors = store.read_rows(np.arange(300)).astype(np.int64)
+    picks = written.selection["row"].to_numpy()
+    squared = ((vectors[:, None] - vectors[picks][None]) ** 2).sum(axis=2)
+    nearest, least = squared.argmin(axis=1), squared.min(axis=1)
+    assert evidence.stands_for.tolist() == (np.bincount(nearest, minlength=20) - 1).tolist()
+    assert evidence.stands_for.sum() == evidence.units - 20 == 280
+    dropped = ~np.isin(np.arange(300), picks)
+    assert len(evidence.dropped) > 20
+    for one in evidence.dropped.itertuples():
+        own = np.flatnonzero(dropped & (nearest == one.pick))
+        extreme = least[own].min() if one.kind == "near" else least[own].max()
+        assert least[one.row] == extreme
+        assert nearest[one.row] == one.pick
+        assert one.distance == pytest.approx(extreme**0.5 / 4000)
+    farthest = evidence.dropped[evidence.dropped["kind"] == "farthest"]["distance"]
+    assert farthest.is_monotonic_decreasing
+    radius = written.metrics["methods"]["coreset"]["coverage_radius"]
+    assert farthest.iloc[0] == pytest.approx(radius)
+    mapped = evidence.mapped.set_index("row")
+    assert mapped.index.tolist() == list(range(300))
+    assert (mapped["pick"] == nearest).all()
+    assert np.allclose(mapped["distance"], least**0.5 / 4000)
+    assert np.flatnonzero(mapped["chosen"]).tolist() == sorted(picks.tolist())
+
+
+def test_of_a_large_corpus_a_sample_is_mapped_with_all_that_is_chosen(
+    store: Store, tmp_path: Path, cluster: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written, _ = selected(store, tmp_path, 20, cluster)
+    monkeypatch.setattr("coreframe.tasks.report.gather.MAPPED", 50)
+    evidence = look(written, store, Choice(budget=Budget(n_samples=20)), cluster)
+    assert 50 <= len(evidence.mapped) <= 70
+    assert evidence.mapped["chosen"].sum() == 20
+    html = page_of(written, evidence, store)
+    assert f"{len(evidence.mapped)} of 300 frames, drawn at random" in html
+    monkeypatch.setattr("coreframe.tasks.report.gather.MAPPED_CHOSEN", 5)
+    fewer = look(written, store, Choice(budget=Budget(n_samples=20)), cluster)
+    picks = written.selection["row"]
+    assert set(picks[:5]) <= set(fewer.mapped["row"])
+    assert len(fewer.mapped) < len(evidence.mapped)
+
+
+def test_frames_of_videos_that_are_gone_are_shown_as_such(
+    store: Store, tmp_path: Path, cluster: str
+) -> None:
+    written, _ = selected(store, tmp_path, 20, cluster)
+    own = make_store(tmp_path / "store", walks(300, 16, 3), [100, 40, 160])
+    catalogue = own.read_catalogue()
+    catalogue.videos[1] = replace(catalogue.videos[1], state="retired", path="v0.mp4")
+    own.write_catalogue(catalogue)
+    evidence = look(written, own, Choice(budget=Budget(n_samples=20)), cluster)
+    rows = written.selection["row"]
+    gone = rows.between(100, 139)
+    assert 0 < gone.sum() < 20
+    assert evidence.units == 260
+    assert evidence.stands_for.sum() == 260 - (20 - gone.sum())
+    assert evidence.stands_for.min() >= 0
+    spans, ticks = timeline(written, evidence, own.read_catalogue().videos)
+    assert spans.set_index("name")["chosen"].to_dict() == {
+        "v0.mp4": (rows < 100).sum(),
+        "v2.mp4": (rows >= 140).sum(),
+    }
+    assert (ticks["method"] == "coreset").sum() == 20 - gone.sum()
+    page_of(written, evidence, own)
+
+
+def test_what_is_said_of_the_order_is_true(store: Store, tmp_path: Path, cluster: str) -> None:
+    said = "each was the farthest from all before it"
+    assert said in page_of(*selected(store, tmp_path, 12, cluster), store)
+    assert said not in page_of(*selected(store, tmp_path, 12, cluster, method="random"), store)
+    written, evidence = selected(store, tmp_path, 12, cluster, prefer_sharp=0.5)
+    written.run["parameters"]["selecting"] = {"prefer_sharp": 0.5}
+    assert said not in page_of(written, evidence, store)
+
+
+def test_pictures_take_no_more_room_than_there_is(
+    store: Store, tmp_path: Path, cluster: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written, _ = selected(store, tmp_path, 20, cluster)
+    rng = np.random.default_rng(0)
+    (tmp_path / "frames").mkdir()
+    files = [f"frames/{number}.png" for number in range(20)]
+    for file in files:
+        Image.fromarray(rng.integers(256, size=(60, 80, 3), dtype=np.uint8)).save(tmp_path / file)
+    (tmp_path / files[2]).unlink()
+    broken = bytearray((tmp_path / files[4]).read_bytes())
+    broken[60:200] = bytes(140)
+    (tmp_path / files[4]).write_bytes(broken)
+    written.selection["file"] = files
+    choice = Choice(budget=Budget(n_samples=20))
+    evidence = look(written, store, choice, cluster)
+    assert sorted(set(files) - set(evidence.images)) == [files[2], files[4]]
+    html = page_of(written, evidence, store)
+    assert html.count("<li data-video=") == 20
+    assert html.count('<span class="none">no image</span>') == 2
+    assert "as many as this page has room for" not in html
+    sizes = [len(evidence.images.get(file, b"")) for file in files]
+    monkeypatch.setattr("coreframe.tasks.report.gather.PICTURES_BYTES", sum(sizes[:10]) + 1100)
+    evidence = look(written, store, choice, cluster)
+    assert evidence.room == 10
+    assert list(evidence.images) == [
+        file for file in files[:10] if file not in (files[2], files[4])
+    ]
+    assert "The first 10 of 20 are shown" in page_of(written, evidence, store)
+
+
+def test_making_it_again_gives_the_same_page(store: Store, tmp_path: Path, cluster: str) -> None:
+    written, evidence = selected(store, tmp_path, 20, cluster)
+    again = look(written, store, Choice(budget=Budget(n_samples=20)), cluster)
+    assert page_of(written, again, store) == page_of(written, evidence, store)
+
+
+NAMES_OF_ALL_KINDS = {
+    0: "<img src=x onerror=alert(1)>.mp4",
+    1: "</script><script>alert(2)</script>.mp4",
+    2: "quote\"s 'and' {{ braces }} & 雪\n.mp4",
+}
+
+
+def test_names_are_text(tmp_path: Path, cluster: str) -> None:
+    store = make_store(tmp_path / "store", walks(90, 8, 1), [30, 30, 30])
+    renamed(store, NAMES_OF_ALL_KINDS)
+    html = page_of(*selected(store, tmp_path, 12, cluster), store)
+    assert "<img src=x" not in html
+    assert "<script>alert" not in html
+    assert "&lt;img src=x onerror=alert(1)&gt;.mp4" in html
+    names = {row["name"] for row in _rows(data_of(html)["charts"]["timeline"], "length_s")}
+    assert names == set(NAMES_OF_ALL_KINDS.values())
+
+
+def _rows(spec: dict[str, Any], column: str) -> list[dict[str, Any]]:
+    columns = next(one for one in spec["datasets"].values() if column in one)
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def test_the_timeline_says_where_nothing_was_chosen(
+    store: Store, tmp_path: Path, cluster: str
+) -> None:
+    written, evidence = selected(store, tmp_path, 20, cluster)
+    spans, ticks = timeline(written, evidence, store.read_catalogue().videos)
+    assert spans["name"].tolist() == ["v0.mp4", "v1.mp4", "v2.mp4"]
+    assert spans["sampled"].tolist() == [100, 40, 160]
+    assert spans["chosen"].sum() == spans["fixed"].sum() == 20
+    assert len(ticks) == 40
+    for video in spans.itertuples():
+        times = written.selection[written.selection["video"] == video.name]["time_s"]
+        edges = np.sort(np.r_[video.first_s, times, video.last_s])
+        widest = np.diff(edges).argmax()
+        assert (video.empty_from_s, video.empty_to_s) == tuple(edges[widest : widest + 2].round(3))
+
+
+def test_other_selections_stand_beside(store: Store, tmp_path: Path, cluster: str) -> None:
+    written, evidence = selected(store, tmp_path / "a", 20, cluster)
+    other, _ = selected(store, tmp_path / "b", 8, cluster)
+    foreign, _ = selected(store, tmp_path / "c", 5, cluster)
+    foreign.run["store"] = dict(foreign.run["store"]) | {"fingerprint": "other"}
+    others = [Other("eight", other, {}), Other("foreign", foreign, {})]
+    html = page_of(written, evidence, store, others)
+    head, *rows = rows_of(html, "beside")
+    found = [dict(zip(head, row, strict=True)) for row in rows]
+    assert [row["selection"] for row in found] == ["this selection", "eight", "foreign"]
+    assert [row["chosen"] for row in found] == ["20 frames", "8 frames", "5 frames"]
+    assert [row["frames in common"] for row in found] == ["20", "8", "5"]
+    radius = other.metrics["methods"]["coreset"]["coverage_radius"]
+    assert found[1]["gap max"] == f"{radius:.3f}"
+    assert "cannot be compared: foreign." in html
+    lines = {row["line"] for row in _rows(data_of(html)["charts"]["beside"], "line")}
+    assert lines == {"this selection", "eight"}
+
+
+@pytest.mark.parametrize(
+    ("lengths", "n", "choice"),
+    [
+        ([1], 1, {}),
+        ([2], 2, {}),
+        ([40], 12, {}),
+        ([40, 1], 41, {}),
+        ([40, 30], 12, {"method": "random"}),
+        ([40, 30], 12, {"method": "fixed-rate"}),
+        ([40, 30], 12, {"sequence_length": 4}),
+        ([1] * 5000, 300, {}),
+    ],
+    ids=[
+        "one frame",
+        "two",
+        "one video",
+        "all",
+        "random",
+        "fixed rate",
+        "sequences",
+        "5000 videos",
+    ],
+)
+def test_the_page_makes_sense(
+    lengths: list[int], n: int, choice: dict[str, Any], tmp_path: Path, cluster: str
+) -> None:
+    vectors = (
+        walks(sum(lengths), 8, 2)
+        if sum(lengths) > 20
+        else np.eye(8, dtype=np.int16)[: sum(lengths)] * 4000
+    )
+    store = make_store(tmp_path / "store", vectors, lengths, block_rows=1024)
+    written, evidence = selected(store, tmp_path, n, cluster, **choice)
+    html = page_of(written, evidence, store)
+    assert [section for section in ALL if f'<section id="{section}">' in html] == list(ALL)
+    assert len(re.findall(r"<li data-video=", html)) == len(written.units)
+    assert ("Nothing was dropped" in html) == (len(written.units) == evidence.units)
+    assert "nan" not in re.sub(r"<script.*?</script>", "", html, flags=re.S).lower()
+    assert len(html) < 5_000_000
+
+
+def test_an_empty_selection_has_a_page(store: Store, tmp_path: Path, cluster: str) -> None:
+    written, _ = selected(store, tmp_path, 20, cluster)
+    empty = {"n": 0, "l2_counts": [], "coverage_radius": None, "coverage_mean": None}
+    empty |= dict.fromkeys(("l2_min", "l2_p10", "l2_mean", "l2_p90", "l2_max"))
+    for key in ("coreset", "random", "fixed_rate"):
+        written.metrics["methods"][key] |= empty | {"rows": []}
+    written.metrics["knee"] = None
+    nothing = type(written)(tmp_path, written.selection.iloc[:0], written.metrics, written.run)
+    evidence = look(nothing, store, Choice(budget=Budget(n_samples=20)), cluster)
+    html = page_of(nothing, evidence, store)
+    assert "No frame was chosen." in html
+    assert "every frame of the corpus is chosen" not in html
+    assert "0 of 300 frames" in html
+
+
+def test_the_bend_is_where_a_curve_bends() -> None:
+    k = np.arange(1, 41)
+    radius = np.where(k <= 10, 1 - 0.08 * (k - 1), 0.28 - 0.002 * (k - 10))
+    curve = pd.DataFrame({"k": k, "radius": radius, "lower_bound": radius / 2})
+    knee = knee_of(curve)
+    assert knee is not None
+    assert knee["k"] == 10
+    assert (knee["before"], knee["after"]) == pytest.approx((0.08, 0.002))
+    assert knee_of(curve.head(9)) is None
+    assert knee_of(curve.assign(radius=0.5)) is None
+
+
+def test_a_curve_leaves_out_what_is_not_known() -> None:
+    selection = pd.DataFrame(
+        {"radius": [np.nan, 0.5, 0.5, 0.4, 0.4, 0.3], "lower_bound": [np.nan] + [0.2] * 5}
+    )
+    assert curve_of(selection, 1)["k"].tolist() == [2, 3, 4, 5, 6]
+    assert curve_of(selection, 2)["k"].tolist() == [2, 3]
+
+
+def test_the_projection_keeps_distances_in_a_plane() -> None:
+    rng = np.random.default_rng(0)
+    plane = rng.normal(size=(50, 2)) * [3, 1]
+    basis = np.linalg.qr(rng.normal(size=(7, 2)))[0]
+    shown, variance = pca(plane @ basis.T + 5)
+    assert variance == pytest.approx(1)
+    apart = np.linalg.norm(plane[:, None] - plane[None], axis=2)
+    assert np.allclose(np.linalg.norm(shown[:, None] - shown[None], axis=2), apart, atol=1e-5)
+    assert pca(np.ones((3, 4)))[1] == 0
+    assert pca(np.ones((1, 1)))[0].tolist() == [[0, 0]]

@@ -1,0 +1,58 @@
+"""Tests of the pictures that training draws from."""
+
+from pathlib import Path
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from coreframe.tasks.train.contrast import UNDECIDED_S, undecided
+from coreframe.tasks.train.frames import TrainingFrames
+
+
+def test_pictures_of_several_files_by_place(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (20, 4, 4, 3)).astype(np.uint8)
+    files = []
+    for number, part in enumerate(np.split(images, [1, 7, 8])):
+        files.append(tmp_path / f"{number}.npy")
+        np.save(files[-1], part)
+    frames = TrainingFrames(tuple(files), np.zeros(20, np.int32), np.arange(20.0))
+    places = np.array([19, 0, 7, 7, 1, 6, 8, 12])
+    assert np.array_equal(frames.open()[places].numpy(), images[places])
+
+
+moments = st.lists(st.lists(st.integers(0, 100), min_size=1, max_size=8), min_size=1, max_size=4)
+
+
+def of(videos: list[list[int]]) -> TrainingFrames:
+    video = np.repeat(np.arange(len(videos)) * 3, [len(times) for times in videos])
+    time_s = np.concatenate([np.sort(times) for times in videos]) / 10
+    return TrainingFrames((), video.astype(np.int32), time_s)
+
+
+@given(moments, st.integers(0, 30))
+@settings(max_examples=200, deadline=None)
+def test_neighbours_are_those_of_the_definition(videos: list[list[int]], tenths: int) -> None:
+    frames = of(videos)
+    first, stop = frames.neighbours(tenths / 10 + 1e-9)
+    for place in range(len(frames)):
+        close = [
+            other
+            for other in range(len(frames))
+            if frames.video[other] == frames.video[place]
+            and abs(frames.time_s[other] - frames.time_s[place]) <= tenths / 10 + 1e-9
+        ]
+        assert list(range(first[place], stop[place])) == close
+
+
+@given(moments)
+@settings(max_examples=50, deadline=None)
+def test_undecided_pairs_are_those_of_the_definition(videos: list[list[int]]) -> None:
+    frames = of(videos)
+    places = np.arange(len(frames))[::-1].copy()
+    found = undecided(frames, places)
+    for i, one in enumerate(places):
+        for j, other in enumerate(places):
+            same = frames.video[one] == frames.video[other]
+            close = abs(frames.time_s[one] - frames.time_s[other]) <= UNDECIDED_S
+            assert bool(found[i, j]) == bool(same and close)
