@@ -190,7 +190,7 @@ def whole(files: Sequence[Path], _: int | None) -> dict[str, Any]:
     from coreframe.tasks.export.task import export_frames
     from coreframe.tasks.output.images import PictureSettings
     from coreframe.tasks.select.choice import Budget, Choice
-    from coreframe.tasks.select.task import select_frames
+    from coreframe.tasks.select.task import choose_frames
     from tests.runs import ingest
 
     with (
@@ -202,9 +202,9 @@ def whole(files: Sequence[Path], _: int | None) -> dict[str, Any]:
         start = time.perf_counter()
         store, counts = ingest(list(files), folder / "store", cluster)
         choice = Choice(budget=Budget(n_samples=KEPT))
-        selection = select_frames.fn(store, choice, "cpu", cluster)
+        selection = choose_frames(store, choice, "cpu", cluster)
         (folder / "out").mkdir()
-        export_frames.fn(store, selection, folder / "out", PictureSettings(format="jpg"), cluster)
+        export_frames(store, selection, folder / "out", PictureSettings(format="jpg"), cluster)
         seconds = time.perf_counter() - start
         written = size_bytes(folder / "store") + size_bytes(folder / "out")
     return {"seconds": seconds, "frames": counts.frames, "written_bytes": written}

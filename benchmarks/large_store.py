@@ -52,7 +52,7 @@ def _extend(folder: Path, vectors: np.ndarray, picks: int) -> dict[str, Any]:
     from coreframe.flows.cluster import open_cluster
     from coreframe.flows.parameters import Compute
     from coreframe.tasks.select.choice import Budget, Choice
-    from coreframe.tasks.select.task import select_frames
+    from coreframe.tasks.select.task import choose_frames
     from coreframe.tasks.store.store import Store
 
     before = len(vectors) * 10 // 11
@@ -62,7 +62,7 @@ def _extend(folder: Path, vectors: np.ndarray, picks: int) -> dict[str, Any]:
         def timed(store: str, n: int, name: str | None) -> tuple[float, Any]:
             choice = Choice(budget=Budget(n_samples=n), name=name)
             start = time.perf_counter()
-            selection = select_frames.fn(Store.open(folder / store), choice, "cpu", cluster)
+            selection = choose_frames(Store.open(folder / store), choice, "cpu", cluster)
             return time.perf_counter() - start, selection
 
         timed("tiny", 3, None)  # start and warm up the workers
@@ -100,15 +100,15 @@ def metrics(folder: Path, picks: int) -> dict[str, Any]:
     from coreframe.tasks.measure.task import measure_selection
     from coreframe.tasks.output.exported import Exported
     from coreframe.tasks.select.choice import Budget, Choice
-    from coreframe.tasks.select.task import select_frames
+    from coreframe.tasks.select.task import choose_frames
     from coreframe.tasks.store.store import Store
 
     store = Store.open(folder / "store")
     with open_cluster(Compute(workers=2, device="cpu")) as cluster:
         choice = Choice(budget=Budget(n_samples=picks))
-        selection = select_frames.fn(store, choice, "cpu", cluster)
+        selection = choose_frames(store, choice, "cpu", cluster)
         start = time.perf_counter()
-        found = measure_selection.fn(store, selection, "coreset", 0, Exported(), "cpu", cluster)
+        found = measure_selection(store, selection, "coreset", 0, Exported(), "cpu", cluster)
         seconds = time.perf_counter() - start
     return {"rows": len(selection.units), "seconds": seconds, "original": found.methods["original"]}
 

@@ -25,7 +25,7 @@ from coreframe.tasks.embedders.simclr import DEFAULT_INPUT_PX
 from coreframe.tasks.select.baselines import baseline_rows
 from coreframe.tasks.select.choice import Budget, Choice
 from coreframe.tasks.select.result import Selection
-from coreframe.tasks.select.task import select_frames
+from coreframe.tasks.select.task import choose_frames
 from coreframe.tasks.store.store import Store
 from coreframe.tasks.train.settings import TrainingSettings
 from coreframe.tasks.train.task import gather_frames, train_network
@@ -88,17 +88,17 @@ def select(store: Store, n: int, cluster: str) -> tuple[pd.DataFrame, Selection]
     """All frames by row, with the names of their videos, and a coreset."""
     names = {video.video: video.path for video in store.read_catalogue().videos}
     frames = store.frames().assign(video=lambda rows: rows["video"].map(names)).set_index("row")
-    return frames, select_frames.fn(store, Choice(budget=Budget(n_samples=n)), "cpu", cluster)
+    return frames, choose_frames(store, Choice(budget=Budget(n_samples=n)), "cpu", cluster)
 
 
 def trained(store: Store, folder: Path, seed: int, cluster: str) -> Path:
     """Train on a store's frames; the folder of the checkpoint."""
     folder.mkdir()
     with disable_run_logger():
-        gathered = gather_frames.fn(store, folder, DEFAULT_INPUT_PX, MOST_FRAMES, cluster)
+        gathered = gather_frames(store, folder, DEFAULT_INPUT_PX, MOST_FRAMES, cluster)
         settings = TrainingSettings(max_epochs=EPOCHS, seed=seed)
         place = (None, "cpu", cluster, folder)
-        train_network.fn(gathered.frames, settings, DEFAULT_INPUT_PX, *place)
+        train_network(gathered.frames, settings, DEFAULT_INPUT_PX, *place)
     return folder
 
 

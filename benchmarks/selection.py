@@ -152,7 +152,7 @@ def ours(folder: Path, picks: int, workers: int, memory_limit: int | None = None
     from coreframe.flows.parameters import Compute
     from coreframe.tasks.kcenter import greedy
     from coreframe.tasks.select.choice import Budget, Choice
-    from coreframe.tasks.select.task import select_frames
+    from coreframe.tasks.select.task import choose_frames
     from coreframe.tasks.store.store import Store
 
     arrived: list[tuple[int, float]] = []
@@ -172,7 +172,7 @@ def ours(folder: Path, picks: int, workers: int, memory_limit: int | None = None
 
         def select(store: str, n: int) -> Any:
             choice = Choice(budget=Budget(n_samples=n))
-            return select_frames.fn(Store.open(folder / store), choice, "cpu", cluster)
+            return choose_frames(Store.open(folder / store), choice, "cpu", cluster)
 
         with Client(cluster) as client:
             client.wait_for_workers(workers)

@@ -8,7 +8,7 @@ from prefect import flow
 from coreframe.flows.cluster import open_cluster
 from coreframe.flows.parameters import Compute, Wait
 from coreframe.flows.record import recorded, timed
-from coreframe.tasks.check.task import check_store
+from coreframe.tasks.check.task import check_stage
 from coreframe.tasks.errors import CoreframeError
 from coreframe.tasks.store.store import Store
 
@@ -30,7 +30,7 @@ def check(
     parameters = {"store": store, "repair": repair, "compute": compute.model_dump()}
     with recorded(opened, "check", parameters, wait) as record:
         with open_cluster(compute) as cluster, timed(timings, "check"):
-            checked = check_store(opened, cluster, repair=repair)
+            checked = check_stage(opened, cluster, repair=repair)
         found = asdict(checked) | {"sound": checked.sound}
         record |= {"counts": found, "timings_s": timings}
         if not checked.sound and not repair:

@@ -12,8 +12,8 @@ from coreframe.flows.outcome import check_broken
 from coreframe.flows.parameters import Compute, Corpus, Ingestion, Wait
 from coreframe.flows.preflight import check_corpus, open_store
 from coreframe.flows.record import recorded, timed, told_changes
-from coreframe.tasks.embed.task import EmbedCounts, embed_frames
-from coreframe.tasks.index.task import index_files
+from coreframe.tasks.embed.task import EmbedCounts, embed_stage
+from coreframe.tasks.index.task import index_stage
 from coreframe.tasks.store.catalogue import Video, changes
 from coreframe.tasks.store.store import Store
 from coreframe.tasks.video.discover import SourceFile
@@ -85,7 +85,7 @@ def ingest_stages(
     sampling, crop = ingestion.sampling(), ingestion.crop_px()
     limit_s = corpus.video_timeout
     with timed(timings, "index"):
-        numbers = index_files(
+        numbers = index_stage(
             store,
             files,
             sampling,
@@ -95,7 +95,7 @@ def ingest_stages(
             retry_quarantined=corpus.retry_quarantined,
         )
     with timed(timings, "embed"):
-        embedded = embed_frames(store, sampling, crop, spec, cluster, stall_limit_s=limit_s)
+        embedded = embed_stage(store, sampling, crop, spec, cluster, stall_limit_s=limit_s)
     videos = store.read_catalogue().videos
     show_quarantined(videos)
     found = told_changes(changes(before, videos))

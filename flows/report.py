@@ -7,7 +7,7 @@ from prefect import flow
 from coreframe.flows.cluster import open_cluster
 from coreframe.flows.parameters import Compute, Selecting
 from coreframe.flows.preflight import check_written
-from coreframe.tasks.report.task import write_page
+from coreframe.tasks.report.task import page_stage
 from coreframe.tasks.store.store import Store
 
 
@@ -31,4 +31,4 @@ def report(
     folders = [Path(other) for other in others or []]
     choice = Selecting(**written.run["parameters"]["selecting"]).choice()
     with open_cluster(compute) as cluster:
-        write_page(opened, choice, Path(out).resolve(), folders, compute.device, cluster)
+        page_stage(opened, choice, Path(out).resolve(), folders, compute.device, cluster)

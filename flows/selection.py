@@ -16,13 +16,13 @@ from coreframe.flows.ingest import Ingested
 from coreframe.flows.parameters import Compute, Picture, Selecting, Wait, command
 from coreframe.flows.preflight import check_selecting, output_folder
 from coreframe.flows.record import recorded, timed, versions
-from coreframe.tasks.export.task import export_frames, raise_on_failures
+from coreframe.tasks.export.task import export_stage, raise_on_failures
 from coreframe.tasks.measure.pairwise import L2_BIN
-from coreframe.tasks.measure.task import measure_selection
+from coreframe.tasks.measure.task import metrics_stage
 from coreframe.tasks.report.curve import curve_of, knee_of
 from coreframe.tasks.report.facts import more_troubles, troubles_table
-from coreframe.tasks.report.task import write_outputs, write_page
-from coreframe.tasks.select.task import select_frames
+from coreframe.tasks.report.task import outputs_stage, page_stage
+from coreframe.tasks.select.task import select_stage
 from coreframe.tasks.store.store import Store
 from coreframe.tasks.video.pixels import Crop
 
@@ -81,11 +81,11 @@ def selection_stages(
     crop = Crop.parse(store.settings.crop) if store.settings.crop else None
     device = compute.device
     with timed(timings, "select"):
-        selection = select_frames(store, choice, device, cluster)
+        selection = select_stage(store, choice, device, cluster)
     with timed(timings, "export"):
-        table, exported = export_frames(store, selection, out, picture.settings(crop), cluster)
+        table, exported = export_stage(store, selection, out, picture.settings(crop), cluster)
     with timed(timings, "metrics"):
-        measured = measure_selection(
+        measured = metrics_stage(
             store, selection, choice.method, choice.seed, exported, device, cluster
         )
     videos, units = store.read_catalogue().videos, selection.units
@@ -129,7 +129,7 @@ def selection_stages(
         },
         "failures": exported.failures,
     }
-    write_outputs(out, table, metrics, run)
-    write_page(store, choice, out, [], device, cluster, exported.small)
+    outputs_stage(out, table, metrics, run)
+    page_stage(store, choice, out, [], device, cluster, exported.small)
     raise_on_failures(exported)
     return {"run": run, "metrics": metrics}

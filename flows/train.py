@@ -11,7 +11,7 @@ from coreframe.flows.parameters import Compute, Training
 from coreframe.flows.preflight import check_training, output_folder
 from coreframe.flows.record import timed, versions
 from coreframe.tasks.store.store import Store
-from coreframe.tasks.train.task import gather_frames, train_network, write_training
+from coreframe.tasks.train.task import frames_stage, summary_stage, train_stage
 
 
 @flow(name="train", flow_run_name="train-on-{store}")
@@ -33,9 +33,9 @@ def train(
         tempfile.TemporaryDirectory(prefix=".frames-", dir=folder) as scratch,
     ):
         with timed(timings, "frames"):
-            gathered = gather_frames(opened, Path(scratch), input_px, training.max_frames, cluster)
+            gathered = frames_stage(opened, Path(scratch), input_px, training.max_frames, cluster)
         with timed(timings, "train"):
-            trained = train_network(
+            trained = train_stage(
                 gathered.frames,
                 training.settings(),
                 input_px,
@@ -62,5 +62,5 @@ def train(
         "fingerprint": trained.fingerprint,
         "failures": gathered.failures,
     }
-    write_training(folder, trained, run)
+    summary_stage(folder, trained, run)
     return run

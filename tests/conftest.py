@@ -58,7 +58,7 @@ def without_page(monkeypatch: pytest.MonkeyPatch) -> None:
     def empty(_store: object, _choice: object, out: Path, *_: object) -> None:
         (out / PAGE).touch()
 
-    monkeypatch.setattr("coreframe.flows.selection.write_page", empty)
+    monkeypatch.setattr("coreframe.flows.selection.page_stage", empty)
 
 
 @pytest.fixture(scope="session")

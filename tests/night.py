@@ -9,7 +9,7 @@ from pathlib import Path
 from coreframe.flows.cluster import open_cluster
 from coreframe.flows.parameters import Compute, Ingestion, Selecting
 from coreframe.flows.preflight import open_store
-from coreframe.tasks.select.task import select_frames
+from coreframe.tasks.select.task import choose_frames
 from coreframe.tasks.store.lock import writing
 from tests.runs import run
 
@@ -22,7 +22,7 @@ def night(videos: Path, store: Path, n_samples: int, cluster: str) -> list[int]:
     with writing(opened, "night", wait_s=60):
         run(videos, store, cluster, block_rows=BLOCK_ROWS)
         choice = Selecting(name="nightly", n_samples=n_samples).choice()
-        return select_frames.fn(opened, choice, "cpu", cluster).frames["row"].tolist()
+        return choose_frames(opened, choice, "cpu", cluster).frames["row"].tolist()
 
 
 if __name__ == "__main__":

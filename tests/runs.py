@@ -37,9 +37,9 @@ def ingest(
     files = discover([str(path) for path in inputs])
     sampling, crop = parameters.sampling(), parameters.crop_px()
     limit = {"stall_limit_s": limit_s}
-    index_files.fn(opened, files, sampling, crop, cluster, retry_quarantined=retry, **limit)
+    index_files(opened, files, sampling, crop, cluster, retry_quarantined=retry, **limit)
     spec = compute.embedder(parameters)
-    return opened, embed_frames.fn(opened, sampling, crop, spec, cluster, **limit)
+    return opened, embed_frames(opened, sampling, crop, spec, cluster, **limit)
 
 
 def run(

@@ -8,7 +8,7 @@ import pytest
 import make_demo
 from coreframe.tasks.select.baselines import baseline_rows
 from coreframe.tasks.select.choice import Budget, Choice
-from coreframe.tasks.select.task import select_frames
+from coreframe.tasks.select.task import choose_frames
 from tests.runs import ingest, scenes_hit
 
 
@@ -21,7 +21,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_coreset_finds_the_scenes(demo: Path, tmp_path: Path, cluster: str) -> None:
     store, _ = ingest([demo], tmp_path / "s", cluster)
-    selection = select_frames.fn(store, Choice(budget=Budget(n_samples=40)), "cpu", cluster)
+    selection = choose_frames(store, Choice(budget=Budget(n_samples=40)), "cpu", cluster)
     names = {video.video: video.path for video in store.read_catalogue().videos}
     frames = store.frames().assign(video=lambda rows: rows["video"].map(names)).set_index("row")
     found = {

@@ -20,7 +20,7 @@ from coreframe.tasks.export.task import export_frames
 from coreframe.tasks.output.images import PictureSettings
 from coreframe.tasks.output.selection_table import write_selection
 from coreframe.tasks.select.choice import Budget, Choice
-from coreframe.tasks.select.task import select_frames
+from coreframe.tasks.select.task import choose_frames
 from coreframe.tasks.storage.files import RangeFile, size_bytes
 from coreframe.tasks.storage.fingerprint import fingerprint
 from coreframe.tasks.storage.folders import open_folder
@@ -36,7 +36,7 @@ from tests.videos import RECIPES, clips, make
 
 def picks(store: Store, cluster: str, n: int) -> list[int]:
     choice = Selecting(name="nightly", n_samples=n).choice()
-    return select_frames.fn(store, choice, "cpu", cluster).frames["row"].tolist()
+    return choose_frames(store, choice, "cpu", cluster).frames["row"].tolist()
 
 
 def test_a_store_in_a_bucket_equals_one_on_disk(bucket: str, tmp_path: Path) -> None:
@@ -55,11 +55,11 @@ def test_a_store_in_a_bucket_equals_one_on_disk(bucket: str, tmp_path: Path) -> 
         _, counts = run(folder, f"{bucket}/some/store", cluster)
         assert counts.frames == 8
 
-        assert check_store.fn(there, cluster, repair=False).sound
+        assert check_store(there, cluster, repair=False).sound
         there.folder.write("frames/block-00000000.parquet", b"torn")
-        assert not check_store.fn(there, cluster, repair=True).sound
+        assert not check_store(there, cluster, repair=True).sound
         again, _ = run(folder, f"{bucket}/some/store", cluster)
-        assert check_store.fn(again, cluster, repair=False).sound
+        assert check_store(again, cluster, repair=False).sound
         assert content(again)[0]["digest"].tolist()[:96] == mine[0]["digest"].tolist()
 
 
@@ -164,8 +164,8 @@ def test_keyframes_are_known_where_packets_are_not_read(tmp_path: Path) -> None:
 
 def chosen(store: Store, out: Path, cluster: str) -> dict[str, bytes]:
     """The bytes of ``selection.parquet`` and of all images."""
-    selection = select_frames.fn(store, Choice(budget=Budget(n_samples=9)), "cpu", cluster)
-    table, _ = export_frames.fn(store, selection, out, PictureSettings(), cluster)
+    selection = choose_frames(store, Choice(budget=Budget(n_samples=9)), "cpu", cluster)
+    table, _ = export_frames(store, selection, out, PictureSettings(), cluster)
     write_selection(out, table)
     found = {path.relative_to(out).as_posix(): data for path, data in bytes_of(out).items()}
     assert len(found) == 10

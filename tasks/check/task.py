@@ -54,7 +54,6 @@ class Checked:
         return found
 
 
-@stage("check")
 def check_store(store: Store, cluster: str, *, repair: bool) -> Checked:
     """Compare every block with its commit, and the catalogue with both.
 
@@ -91,6 +90,9 @@ def check_store(store: Store, cluster: str, *, repair: bool) -> Checked:
     if repair and not checked.sound:
         store.write_catalogue(catalogue)
     return checked
+
+
+check_stage = stage("check")(check_store)
 
 
 def _catalogue(store: Store, checked: Checked, repair: bool) -> Catalogue:

@@ -46,7 +46,6 @@ class EmbedCounts:
     """Videos taken out by this run, for what they did to workers."""
 
 
-@stage("embed")
 def embed_frames(
     store: Store,
     sampling: Sampling,
@@ -151,6 +150,9 @@ def embed_frames(
             store.write_catalogue(catalogue)
             embed([catalogue.videos[number] for number in sorted(surveyed)])
     return counts
+
+
+embed_stage = stage("embed")(embed_frames)
 
 
 @dataclass

@@ -32,7 +32,6 @@ SIZE_SAMPLE = 32
 cost. Encoding them takes seconds; encoding all of them would take longer than the run."""
 
 
-@stage("export")
 def export_frames(
     store: Store,
     selection: Selection,
@@ -89,6 +88,9 @@ def export_frames(
             result.failures += one.failures
             advance(one.files)
     return chosen.assign(video=[videos[number].path for number in chosen["video"]]), result
+
+
+export_stage = stage("export")(export_frames)
 
 
 def size_sample(rows: np.ndarray) -> np.ndarray:

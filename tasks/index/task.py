@@ -25,7 +25,6 @@ JOBS_PER_WORKER = 4
 """So many at least, where there are files enough: the last are then done at about one time."""
 
 
-@stage("index")
 def index_files(
     store: Store,
     files: Sequence[SourceFile],
@@ -115,6 +114,9 @@ def index_files(
     if catalogue.videos != before:
         store.write_catalogue(catalogue)
     return numbers
+
+
+index_stage = stage("index")(index_files)
 
 
 def _quarantined(file: SourceFile, error: KilledWorker) -> Video:

@@ -44,7 +44,6 @@ class Measured:
     storage: dict[str, Any]
 
 
-@stage("metrics")
 def measure_selection(
     store: Store,
     selection: Selection,
@@ -93,6 +92,9 @@ def measure_selection(
                 measured["rows"] = units.frames_of(chosen).tolist()
             methods[name] = measured
     return Measured(methods, storage(store, selection.decodable, exported))
+
+
+metrics_stage = stage("metrics")(measure_selection)
 
 
 def _pairs(

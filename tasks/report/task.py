@@ -25,7 +25,6 @@ from coreframe.tasks.select.choice import Choice
 from coreframe.tasks.store.store import Store
 
 
-@stage("report")
 def write_outputs(
     out: Path,
     selection: pd.DataFrame,
@@ -56,7 +55,9 @@ def write_outputs(
     write_text(out / "run.json", json.dumps(run, indent=2) + "\n")
 
 
-@stage("page")
+outputs_stage = stage("report")(write_outputs)
+
+
 def write_page(
     store: Store,
     choice: Choice,
@@ -117,6 +118,9 @@ def write_page(
         link=(out / PAGE).resolve().as_uri(),
         description="The report: tables, pictures and plots.",
     )
+
+
+page_stage = stage("page")(write_page)
 
 
 def told_apart(folders: Sequence[Path]) -> list[str]:

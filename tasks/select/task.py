@@ -96,7 +96,7 @@ def choose_frames(store: Store, choice: Choice, device: str, cluster: str) -> Se
     )
 
 
-select_frames = stage("select")(choose_frames)
+select_stage = stage("select")(choose_frames)
 
 
 def _why_nothing(choice: Choice, units: Units, corpus: pd.DataFrame) -> str:

@@ -43,7 +43,6 @@ class Gathered:
     """One sentence for each run of frames that could not be read again."""
 
 
-@stage("frames")
 def gather_frames(
     store: Store, folder: Path, input_px: int, max_frames: int, cluster: str
 ) -> Gathered:
@@ -110,7 +109,9 @@ def gather_frames(
     return Gathered(frames, len(corpus) - len(unique), failures)
 
 
-@stage("train")
+frames_stage = stage("frames")(gather_frames)
+
+
 def train_network(
     frames: TrainingFrames,
     settings: TrainingSettings,
@@ -145,11 +146,13 @@ def train_network(
     return trained
 
 
+train_stage = stage("train")(train_network)
+
+
 def _describe(one: FramesJob) -> str:
     return f"Reading {len(one.frame_index):,} frames of {one.source}"
 
 
-@stage("report")
 def write_training(out: Path, trained: Trained, run: Mapping[str, Any]) -> None:
     """Write what says that training came to its end, and show the losses in Prefect.
 
@@ -165,3 +168,6 @@ def write_training(out: Path, trained: Trained, run: Mapping[str, Any]) -> None:
         table={"epoch": epochs, "loss": trained.losses},
         description=f"Contrastive loss by epoch; {out / CHECKPOINT} is {trained.fingerprint}.",
     )
+
+
+summary_stage = stage("report")(write_training)

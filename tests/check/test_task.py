@@ -18,7 +18,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def check(store: Store, cluster: str, *, repair: bool) -> Checked:
-    return check_store.fn(store, cluster, repair=repair)
+    return check_store(store, cluster, repair=repair)
 
 
 def flip(path: Path, place: int = -100) -> None:

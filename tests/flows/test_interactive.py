@@ -7,7 +7,7 @@ import pytest
 
 import coreframe
 from coreframe.tasks.select.choice import Budget, Choice
-from coreframe.tasks.select.task import select_frames
+from coreframe.tasks.select.task import choose_frames
 from tests.runs import content, ingest
 from tests.videos import sequential_rgb
 
@@ -44,7 +44,7 @@ def test_it_selects_what_the_command_selects(
 ) -> None:
     picks = corpus.select(n_samples=9, device="cpu")
     choice = Choice(budget=Budget(n_samples=9))
-    expected = select_frames.fn(corpus._store, choice, "cpu", cluster).frames
+    expected = choose_frames(corpus._store, choice, "cpu", cluster).frames
     assert picks.frames["row"].tolist() == expected["row"].tolist()
     assert picks.frames["radius"].tolist() == expected["radius"].tolist()
     own = corpus.frames.set_index("row").loc[picks.frames["row"], "video"]

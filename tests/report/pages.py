@@ -19,7 +19,7 @@ from coreframe.tasks.report.evidence import Evidence
 from coreframe.tasks.report.gather import gather_evidence
 from coreframe.tasks.report.page import report_page
 from coreframe.tasks.select.choice import Budget, Choice
-from coreframe.tasks.select.task import select_frames
+from coreframe.tasks.select.task import choose_frames
 from coreframe.tasks.store.store import Store
 
 
@@ -28,12 +28,12 @@ def selected(
 ) -> tuple[Written, Evidence]:
     """Select so many frames, and look at them as the report does; there are no images."""
     chosen = Choice(budget=Budget(n_samples=n), **choice)
-    selection = select_frames.fn(store, chosen, "cpu", cluster)
+    selection = choose_frames(store, chosen, "cpu", cluster)
     names = {video.video: video.path for video in store.read_catalogue().videos}
     frames = selection.frames.assign(
         video=[names[number] for number in selection.frames["video"]], file=None
     )
-    measured = measure_selection.fn(store, selection, chosen.method, 0, Exported(), "cpu", cluster)
+    measured = measure_selection(store, selection, chosen.method, 0, Exported(), "cpu", cluster)
     length = selection.units.length
     metrics = {
         "methods": measured.methods,

@@ -19,7 +19,7 @@ from coreframe.tasks.kcenter.on_dask import DaskPartitions, block_cuts
 from coreframe.tasks.kcenter.vectors import mean_vectors
 from coreframe.tasks.select.choice import Budget, Choice
 from coreframe.tasks.select.result import Selection
-from coreframe.tasks.select.task import select_frames
+from coreframe.tasks.select.task import choose_frames
 from coreframe.tasks.select.units import weights
 from coreframe.tasks.store.store import Store
 from tests.kcenter.textbook import Asked, textbook
@@ -46,7 +46,7 @@ def store(lattice: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Stor
 
 def select(store: Store, cluster: str, n: int | None = None, **wishes: Any) -> Selection:
     budget = Budget(n, **{k: wishes.pop(k) for k in ("min_distance", "radius") if k in wishes})
-    return select_frames.fn(store, Choice(budget=budget, **wishes), "cpu", cluster)
+    return choose_frames(store, Choice(budget=budget, **wishes), "cpu", cluster)
 
 
 def eligible(store: Store) -> np.ndarray:

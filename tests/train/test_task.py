@@ -51,12 +51,12 @@ def store(corpus: Path, cluster: str, tmp_path_factory: pytest.TempPathFactory) 
 
 def gather(store: Store, folder: Path, cluster: str, max_frames: int = 1000) -> Gathered:
     folder.mkdir()
-    return gather_frames.fn(store, folder, 32, max_frames, cluster)
+    return gather_frames(store, folder, 32, max_frames, cluster)
 
 
 def train(gathered: Gathered, cluster: str, out: Path, checkpoint: str | None = None) -> Trained:
     out.mkdir(exist_ok=True)
-    return train_network.fn(gathered.frames, SETTINGS, 32, checkpoint, "cpu", cluster, out)
+    return train_network(gathered.frames, SETTINGS, 32, checkpoint, "cpu", cluster, out)
 
 
 def test_every_different_decodable_frame_is_learned_from(
