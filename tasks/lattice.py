@@ -1,23 +1,17 @@
-"""Unit vectors as small integers, so that distances are exact and reproducible to the bit.
+"""Distances of lattice vectors (see `scale`) on any device, exact and reproducible to the bit.
 
-A unit vector is multiplied by 4000 and rounded, which lengthens it by at most sqrt(dim)/2: to no
-more than 4064 up to dim 16,384. All partial sums of a dot product of two such vectors are integers
-below 2^24 (Cauchy-Schwarz), hence a float32 matrix product over them is exact in any order, on any
-device, with TF32 off. Squared distances reach 4 * 4064^2 < 2^26 and are formed in int32.
+All partial sums of a dot product of two such vectors are integers below 2^24 (Cauchy-Schwarz),
+hence a float32 matrix product over them is exact in any order, on any device, with TF32 off.
+Squared distances reach 4 * 4064^2 < 2^26 and are formed in int32.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from fractions import Fraction
-from math import ceil
 
 import numpy as np
 import torch
 
-SCALE = 4000
-
-MAX_DIM = 16_384
-"""Up to here every product below is exact."""
+from coreframe.tasks.scale import SCALE
 
 TILE_VALUES = {"cpu": 2**19, "cuda": 2**26}
 """Values widened to float32, and scores formed, at a time: 2 MiB stay in a core's cache, and
@@ -180,13 +174,3 @@ class Targets:
         distance = norms[None, :] + SCALE**2 - 2 * scores.to(torch.int32)
         distance[: self.odd] -= 1
         return distance
-
-
-def to_l2(squared: np.ndarray) -> np.ndarray:
-    """Squared lattice distances to float64 L2 distances on the unit scale."""
-    return np.sqrt(squared.astype(np.float64)) / SCALE
-
-
-def squared_threshold(distance: float) -> int:
-    """The smallest squared lattice distance that is at least ``distance`` on the unit scale."""
-    return ceil(Fraction(distance) ** 2 * SCALE**2)

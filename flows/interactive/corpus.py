@@ -16,9 +16,9 @@ from pydantic import ValidationError
 from coreframe.flows.cluster import SETTINGS
 from coreframe.flows.parameters import Selecting
 from coreframe.tasks.errors import CoreframeError, UsageError
-from coreframe.tasks.lattice import SCALE
 from coreframe.tasks.output.contact_sheet import contact_sheet
 from coreframe.tasks.report.gather import pictures_of_frames
+from coreframe.tasks.scale import SCALE
 from coreframe.tasks.select.task import choose_frames
 from coreframe.tasks.store.corpus import read_corpus
 from coreframe.tasks.store.lock import writing

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from coreframe.tasks.datasets.chosen import Frame
 from coreframe.tasks.errors import UsageError
-from coreframe.tasks.lattice import SCALE
+from coreframe.tasks.scale import SCALE
 from coreframe.tasks.store.store import Store
 
 LINES = 256

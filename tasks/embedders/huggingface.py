@@ -25,7 +25,7 @@ from coreframe.tasks.embedders.preparation import (
 )
 from coreframe.tasks.embedders.quiet import quiet
 from coreframe.tasks.errors import UsageError
-from coreframe.tasks.lattice import MAX_DIM
+from coreframe.tasks.scale import MAX_DIM
 
 PREFIX = "hf:"
 VERSION = "1"

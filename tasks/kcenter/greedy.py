@@ -12,7 +12,7 @@ from coreframe.tasks.kcenter.partition import (
     Farthest,
 )
 from coreframe.tasks.kcenter.pool import Candidates, pick
-from coreframe.tasks.lattice import to_l2
+from coreframe.tasks.scale import to_l2
 
 POOL_ROWS = 4096
 """Candidates pooled in a pass at least. More make fewer passes, and more work per pick."""

@@ -13,7 +13,7 @@ from coreframe.tasks.kcenter.coverage import Represented
 from coreframe.tasks.kcenter.greedy import central_row, share_of
 from coreframe.tasks.kcenter.job import Before, PartitionJob
 from coreframe.tasks.kcenter.partition import Farthest
-from coreframe.tasks.lattice import SCALE
+from coreframe.tasks.scale import SCALE
 from coreframe.tasks.store.named_selections import settled_rows
 from coreframe.tasks.store.store import Store
 

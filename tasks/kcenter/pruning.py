@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 import torch
 
 from coreframe.tasks.kcenter.sketch import Sketch
-from coreframe.tasks.lattice import SCALE, Targets, squared_distances, squared_norms
+from coreframe.tasks.lattice import Targets, squared_distances, squared_norms
+from coreframe.tasks.scale import SCALE
 
 MAX_CELLS = 256
 """More cells prune better and cost a few small products each, in every pass."""

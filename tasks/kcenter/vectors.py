@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from coreframe.tasks.kcenter.sketch import Sketch
-from coreframe.tasks.lattice import SCALE, on_device, squared_norms
+from coreframe.tasks.lattice import on_device, squared_norms
+from coreframe.tasks.scale import SCALE
 
 CHUNK_ROWS = 8192
 """Rows at most that are read together, and dropped together, when they cannot be kept."""

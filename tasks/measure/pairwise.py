@@ -7,7 +7,8 @@ from itertools import pairwise
 import numpy as np
 import torch
 
-from coreframe.tasks.lattice import SCALE, on_device, squared_distances, squared_norms
+from coreframe.tasks.lattice import on_device, squared_distances, squared_norms
+from coreframe.tasks.scale import SCALE
 
 BINS = 200_000
 BIN = 2.1 / BINS

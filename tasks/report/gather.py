@@ -13,11 +13,11 @@ from PIL import Image
 from coreframe.tasks.engine.dispatch import run_jobs
 from coreframe.tasks.kcenter.coverage import Represented
 from coreframe.tasks.kcenter.on_dask import DaskPartitions
-from coreframe.tasks.lattice import SCALE
 from coreframe.tasks.output.thumbnails import kept_pictures, side_px
 from coreframe.tasks.report.evidence import Evidence
 from coreframe.tasks.report.job import FrameJob, ImageJob, shrink_frames, shrink_images
 from coreframe.tasks.report.projection import projections
+from coreframe.tasks.scale import SCALE
 from coreframe.tasks.select.choice import Choice
 from coreframe.tasks.select.units import form_units, unit_reader
 from coreframe.tasks.store.catalogue import Video

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from coreframe.tasks.lattice import to_l2
+from coreframe.tasks.scale import to_l2
 
 KEEP_TILE = 1024
 """Rows read from the store at a time."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from coreframe.tasks.errors import UsageError
-from coreframe.tasks.lattice import SCALE, squared_threshold
+from coreframe.tasks.scale import SCALE, squared_threshold
 
 METHODS = ("coreset", "random", "fixed-rate")
 

@@ -20,7 +20,7 @@ from zarr.codecs.numcodecs import FixedScaleOffset
 from zarr.core.sync import cleanup_resources
 
 from coreframe.tasks.errors import CoreframeError, UsageError
-from coreframe.tasks.lattice import SCALE
+from coreframe.tasks.scale import SCALE
 from coreframe.tasks.storage.folders import GUARD, LocalFolder, open_folder, room
 from coreframe.tasks.store import frames as frames_schema
 from coreframe.tasks.store.catalogue import Catalogue

@@ -23,7 +23,7 @@ from coreframe.tasks.embedders.embedder import (
 from coreframe.tasks.embedders.huggingface import FAMILIES, HuggingFaceEmbedder
 from coreframe.tasks.embedders.preparation import Preparation
 from coreframe.tasks.errors import CoreframeError, UsageError
-from coreframe.tasks.lattice import SCALE
+from coreframe.tasks.scale import SCALE
 from coreframe.tasks.video.pixels import Framing, Thumbnailer, upright_rgb
 from tests.embedders.models import EXAMPLES, SIDE_PX, rewrite
 from tests.videos import scenes

@@ -22,7 +22,8 @@ from coreframe.tasks.kcenter.greedy import Picks, greedy_k_center
 from coreframe.tasks.kcenter.local import LocalPartitions
 from coreframe.tasks.kcenter.partition import Partition
 from coreframe.tasks.kcenter.vectors import Held, Vectors
-from coreframe.tasks.lattice import Targets, squared_distances, squared_norms, squared_threshold
+from coreframe.tasks.lattice import Targets, squared_distances, squared_norms
+from coreframe.tasks.scale import squared_threshold
 from tests.kcenter.textbook import Asked, textbook
 from tests.stores import walks
 

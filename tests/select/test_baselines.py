@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from coreframe.tasks.lattice import SCALE, squared_threshold
+from coreframe.tasks.scale import SCALE, squared_threshold
 from coreframe.tasks.select import baselines
 from coreframe.tasks.select.baselines import (
     distances_in_order,

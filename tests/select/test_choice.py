@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from coreframe.tasks.errors import UsageError
-from coreframe.tasks.lattice import SCALE, squared_threshold
+from coreframe.tasks.scale import SCALE, squared_threshold
 from coreframe.tasks.select.choice import Budget, Choice
 
 
