@@ -4,16 +4,18 @@ import math
 import shlex
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ByteSize, ConfigDict, Field, model_validator
 
-from coreframe.tasks.embedders.embedder import EmbedderSpec, absolute_name
 from coreframe.tasks.output.images import PictureSettings, Resize
 from coreframe.tasks.select.choice import MEASURES, Budget, Choice
 from coreframe.tasks.train.settings import TrainingSettings
 from coreframe.tasks.video.pixels import Crop
 from coreframe.tasks.video.sampling import Sampling
+
+if TYPE_CHECKING:  # it loads torch, which a notebook needs for choosing only
+    from coreframe.tasks.embedders.embedder import EmbedderSpec
 
 DEFAULT_SAMPLES = 100
 """Frames selected when no budget is given: enough to look through in a minute."""
@@ -299,8 +301,10 @@ class Compute(Parameters):
             )
         return self
 
-    def embedder(self, ingestion: Ingestion) -> EmbedderSpec:
+    def embedder(self, ingestion: Ingestion) -> "EmbedderSpec":
         """Name it so that workers in other folders find it."""
+        from coreframe.tasks.embedders.embedder import EmbedderSpec, absolute_name
+
         name = absolute_name(ingestion.embedder)
         return EmbedderSpec(name, ingestion.input_size, self.device, ingestion.batch_size)
 
