@@ -165,7 +165,7 @@ def test_workers_select_without_pandas(tmp_path: Path) -> None:
         folder = Path({str(tmp_path)!r})
         centers = np.array([1]), np.eye(8, dtype=np.int16)[1:2] * 4000
         part = select.assign_centers(select.load_partition(job(0, 1, 2, 3)), centers, False)
-        assert select.save_partition(part, folder, 0, centers[0]) == 4
+        assert select.save_partition(part, folder, centers[0], 0) == 4
         np.save(folder / "centers.npy", centers[1])
         np.save(folder / "center-rows.npy", centers[0])
         before = Before(folder, np.empty(0, np.int64), np.array([2]))

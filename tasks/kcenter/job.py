@@ -1,10 +1,11 @@
-"""Hold a part of the corpus for selecting and measuring."""
+"""Hold a part of the corpus for selecting and measuring: what the process does that has it."""
 
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from coreframe.tasks.device import resolve_device
 from coreframe.tasks.kcenter import coverage
@@ -25,16 +26,16 @@ GPU_SHARE = 0.6
 
 @dataclass(frozen=True)
 class PartitionJob:
-    """Which units a worker is to hold; see :class:`coreframe.tasks.select.units.Units`."""
+    """Which units a process is to hold; see :class:`coreframe.tasks.select.units.Units`."""
 
     store: str
-    rows: np.ndarray
+    rows: NDArray[np.int64]
     length: int
-    weight: np.ndarray | None
-    video: np.ndarray | None
+    weight: NDArray[np.int64] | None
+    video: NDArray[np.int32] | None
     device: str
-    room_bytes: int | None
-    """Memory that it may fill, None for as much as it takes."""
+    vectors_bytes: int | None
+    """Memory that vectors may fill, None for as much as they take."""
 
 
 class StoredUnits:
@@ -53,23 +54,23 @@ class StoredUnits:
         return self._read(self._rows[start:stop], into)
 
 
-Centers = tuple[np.ndarray, np.ndarray]
-"""(c,) int64 rows and (c, dim) int16 lattice."""
+CenterArrays = tuple[NDArray[np.int64], NDArray[np.int16]]
+"""(c,) rows and (c, dim) lattice."""
 
 
 @dataclass(frozen=True)
 class Before:
-    """The centers that exist before a selection starts; workers read their vectors themselves.
+    """The centers that exist before a selection starts; whoever holds units reads their vectors.
 
     Attributes:
         saved: what an earlier run left, None when there was none.
-        gone: (g,) int64 of its centers, those that left the corpus.
-        added: (a,) int64 others.
+        gone: (g,) of its centers, those that left the corpus.
+        added: (a,) others.
     """
 
     saved: str | None
-    gone: np.ndarray
-    added: np.ndarray
+    gone: NDArray[np.int64]
+    added: NDArray[np.int64]
 
 
 def load_partition(job: PartitionJob, before: Before | None = None) -> Partition:
@@ -120,37 +121,39 @@ def _vectors(job: PartitionJob, rows: np.ndarray) -> Vectors:
     store = Store.open(job.store)
     device = resolve_device(job.device)
     dim = store.settings.dim
-    room = job.room_bytes
+    free_bytes = job.vectors_bytes
     if device.type == "cuda":
-        room = int(GPU_SHARE * torch.cuda.mem_get_info(device)[0])
+        free_bytes = int(GPU_SHARE * torch.cuda.mem_get_info(device)[0])
     kept_rows = None
-    if room is not None:
-        kept_rows = max(0, (room - STATE_BYTES * len(rows)) // (2 * dim))
+    if free_bytes is not None:
+        kept_rows = max(0, (free_bytes - STATE_BYTES * len(rows)) // (2 * dim))
     cuts = np.flatnonzero(np.diff(rows // store.block_rows)) + 1
     edges = np.unique([0, *cuts.tolist(), len(rows)])
     return Vectors(StoredUnits(job.store, rows, job.length), edges, dim, device, kept_rows)
 
 
-def assign_centers(part: Partition, centers: Centers, curve: bool) -> Partition:
+def assign_centers(part: Partition, centers: CenterArrays, curve: bool) -> Partition:
     """See :func:`coreframe.tasks.kcenter.assign.assign`."""
     return assign(part, *centers, curve=curve)
 
 
 def represented_units(
-    part: Partition, centers: Centers, asked: np.ndarray
+    part: Partition, centers: CenterArrays, asked: np.ndarray
 ) -> tuple[Represented, np.ndarray, np.ndarray]:
     """See :func:`coreframe.tasks.kcenter.coverage.represented`."""
     return coverage.represented(part, *centers, asked)
 
 
-def save_partition(part: Partition, folder: str, number: int, center_rows: np.ndarray) -> int:
+def save_partition(
+    part: Partition, folder: str, center_rows: NDArray[np.int64], number: int
+) -> int:
     """Write where a partition's units stand; see `coreframe.tasks.store.named_selections`.
 
     Args:
         part: the partition.
         folder: of the generation.
+        center_rows: (c,) of all centers that it was given, in their order.
         number: of the partition.
-        center_rows: (c,) int64 of all centers that it was told of.
 
     Returns:
         How many units it has.

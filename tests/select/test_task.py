@@ -15,7 +15,8 @@ from dask.distributed import Client
 from coreframe.flows.cluster import open_cluster
 from coreframe.flows.parameters import Compute
 from coreframe.tasks.errors import CoreframeError, UsageError
-from coreframe.tasks.kcenter.on_dask import DaskPartitions, block_cuts
+from coreframe.tasks.kcenter.layout import block_cuts
+from coreframe.tasks.kcenter.on_dask import DaskPartitions
 from coreframe.tasks.kcenter.vectors import mean_vectors
 from coreframe.tasks.select.choice import Budget, Choice
 from coreframe.tasks.select.result import Selection
@@ -441,7 +442,7 @@ def test_vectors_that_do_not_fit_are_read_again(
         expected = select(store, cluster, 60).frames
         once = sum(read)
         read.clear()
-        with mock.patch("coreframe.tasks.kcenter.on_dask._room_bytes", return_value=300 * 400):
+        with mock.patch("coreframe.tasks.kcenter.on_dask._vectors_bytes", return_value=300 * 400):
             found = select(store, cluster, 60).frames
     assert once == len(eligible(store))
     assert sum(read) > 2 * once
