@@ -120,18 +120,19 @@ def walks(rows: int, dim: int, device: torch.device, seed: int = 0) -> np.ndarra
 
 def pick(lattice: np.ndarray, picks: int, device: torch.device, parts: int = 1) -> Any:
     """Seconds of reading the vectors onto the device and of selecting, and what was picked."""
-    from coreframe.tasks.kcenter.greedy import Goal, greedy_k_center
+    from coreframe.tasks.kcenter.goal import Goal
+    from coreframe.tasks.kcenter.greedy import greedy_k_center
     from coreframe.tasks.kcenter.local import LocalPartitions
     from coreframe.tasks.kcenter.partition import Partition
-    from coreframe.tasks.kcenter.vectors import Held, Vectors
+    from coreframe.tasks.kcenter.vectors import ArraySource, Vectors
 
     start = time.perf_counter()
     partitions = []
     for rows in np.array_split(np.arange(len(lattice)), parts):
         own = lattice[rows[0] : rows[-1] + 1]
-        vectors = Vectors(Held(own), [0, len(own)], lattice.shape[1], device)
+        vectors = Vectors(ArraySource(own), [0, len(own)], lattice.shape[1], device)
         vectors.at(torch.zeros(1, dtype=torch.int64, device=device))
-        partitions.append(Partition.of(rows, vectors))
+        partitions.append(Partition.without_centers(rows, vectors))
     loaded = time.perf_counter()
     chosen = greedy_k_center(LocalPartitions(partitions), Goal(picks))
     return loaded - start, time.perf_counter() - loaded, chosen
@@ -155,13 +156,13 @@ def selection_large(check: Check) -> dict[str, Any]:
     if check.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
     load_s, seconds, chosen = pick(lattice, picks, check.device)
-    flops, read = 2 * dim * chosen.pairs, chosen.passes * lattice.nbytes
+    flops, read = 2 * dim * chosen.distances_formed, chosen.passes * lattice.nbytes
     found = {
         "rows": rows,
         "dim": dim,
         "picks": len(chosen.rows),
         "passes": chosen.passes,
-        "pairs_share": chosen.pairs / (rows * picks),
+        "pairs_share": chosen.distances_formed / (rows * picks),
         "load_s": load_s,
         "s": seconds,
         "radius": float(chosen.radius[-1]),

@@ -5,63 +5,93 @@ hence a float32 matrix product over them is exact in any order, on any device, w
 Squared distances reach 4 * 4064^2 < 2^26 and are formed in int32.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any, Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from coreframe.tasks.scale import SCALE
 
-TILE_VALUES = {"cpu": 2**19, "cuda": 2**26}
-"""Values widened to float32, and scores formed, at a time: 2 MiB stay in a core's cache, and
-256 MiB keep a GPU busy for much longer than it takes to start a kernel."""
+TILE_VALUES: Final[Mapping[str, int]] = MappingProxyType({"cpu": 2**19, "cuda": 2**26})
+"""By type of device, values widened to float32, and scores formed, at a time: 2 MiB stay in a
+core's cache, and 256 MiB keep a GPU busy for much longer than it takes to start a kernel."""
 
 
-def quantise(vectors: torch.Tensor) -> np.ndarray:
+def quantise(vectors: torch.Tensor) -> NDArray[np.int16]:
     """(n, dim) float unit vectors on any device to (n, dim) int16 lattice."""
     return torch.round(vectors.double() * SCALE).to(torch.int16).cpu().numpy()
 
 
-def on_device(array: np.ndarray, device: torch.device) -> torch.Tensor:
+def on_device(array: NDArray[Any], device: torch.device) -> torch.Tensor:
     """Bring an array to a device. What Dask hands over may be read-only, which torch cannot be."""
     return torch.from_numpy(np.require(array, requirements=["C", "W"])).to(device)
 
 
-def squared_norms(vectors: torch.Tensor) -> torch.Tensor:
-    """(n, dim) int16 lattice to (n,) int32 squared lengths."""
+def squared_norms(vectors: torch.Tensor, tile_values: int | None = None) -> torch.Tensor:
+    """(n, dim) int16 lattice to (n,) int32 squared lengths.
+
+    Args:
+        vectors: the vectors.
+        tile_values: twice as many as are widened at a time; by default TILE_VALUES of the device.
+    """
     rows, dim = vectors.shape
     norms = torch.empty(rows, dtype=torch.int32, device=vectors.device)
-    step = max(1, TILE_VALUES[vectors.device.type] // (2 * max(1, dim)))
-    # one room for all tiles, see Workspace: with fresh memory for each this took ten times as long
-    room = torch.empty((min(step, rows), dim), dtype=torch.float32, device=vectors.device)
-    for tile in tiles(vectors.device, rows, 2 * dim):
-        some = vectors[tile]
-        wide = room[: len(some)].copy_(some)
-        norms[tile] = wide.square_().sum(dim=1)
+    step = max(1, (tile_values or TILE_VALUES[vectors.device.type]) // max(1, 2 * dim))
+    # one buffer for all tiles, see Workspace: with fresh memory for each it took ten times as long
+    buffer = torch.empty((min(step, rows), dim), dtype=torch.float32, device=vectors.device)
+    for start in range(0, rows, step):
+        some = vectors[start : start + step]
+        wide = buffer[: len(some)].copy_(some)
+        norms[start : start + step] = wide.square_().sum(dim=1)
     return norms
 
 
-def tiles(device: torch.device, rows: int, dim: int, targets: int = 1) -> Iterator[slice]:
-    """Cut rows so that a tile's vectors, and scores with so many targets, stay small."""
-    step = max(1, TILE_VALUES[device.type] // max(1, dim, targets))
-    for start in range(0, rows, step):
-        yield slice(start, min(start + step, rows))
-
-
 class Workspace:
-    """Room for the vectors and scores of one tile, made once and used for tile after tile.
+    """Memory for the vectors and scores of one tile, made once and used for tile after tile.
 
     Fresh memory for each tile is not only slow: glibc before 2.38 does not find freed aligned
     memory again, and a worker was seen to grow by 200 MB in a tenth of a second.
+
+    Attributes:
+        scores: a float32 buffer for the scores of one tile.
     """
 
-    def __init__(self, dim: int, targets: int, device: torch.device) -> None:
-        """Make it for vectors of ``dim`` and their scores with at most so many targets."""
-        values = max(TILE_VALUES[device.type], dim)
+    def __init__(
+        self, dim: int, targets: int, device: torch.device, tile_values: int | None = None
+    ) -> None:
+        """Allocate it.
+
+        Args:
+            dim: of the vectors.
+            targets: with which they have scores, at most.
+            device: where it lies.
+            tile_values: values of a tile at most; by default TILE_VALUES of the device.
+        """
+        self._tile_values = tile_values or TILE_VALUES[device.type]
+        values = max(self._tile_values, dim)
         self._short = torch.empty(values, dtype=torch.int16, device=device)
         self._wide = torch.empty(values, dtype=torch.float32, device=device)
         self.scores = torch.empty(max(values, targets), dtype=torch.float32, device=device)
+
+    def tiles(
+        self, rows: int, dim: int, targets: int = 1, most_rows: int | None = None
+    ) -> Iterator[slice]:
+        """Cut ``rows`` so that a tile's vectors, and scores with so many targets, fit.
+
+        Args:
+            rows: how many there are.
+            dim: of their vectors.
+            targets: with which they have scores.
+            most_rows: rows of a tile at most; by default as many as fit.
+        """
+        step = max(1, self._tile_values // max(1, dim, targets))
+        step = step if most_rows is None else min(step, most_rows)
+        for start in range(0, rows, step):
+            yield slice(start, min(start + step, rows))
 
     def widen(self, vectors: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
         """(n, dim) float32 of the int16 vectors at n places; valid until the next call."""
@@ -111,9 +141,9 @@ class Targets:
     place: torch.Tensor
 
     @classmethod
-    def of(cls, vectors: torch.Tensor) -> "Targets":
-        """Prepare (m, dim) int16 lattice vectors."""
-        norms = squared_norms(vectors)
+    def from_lattice(cls, vectors: torch.Tensor, tile_values: int | None = None) -> "Targets":
+        """Prepare (m, dim) int16 lattice vectors; see :func:`squared_norms` for the tiles."""
+        norms = squared_norms(vectors, tile_values)
         odd = (norms - SCALE**2) & 1
         place = torch.argsort(odd, descending=True, stable=True)
         norms, odd = norms[place], odd[place]
@@ -124,7 +154,7 @@ class Targets:
     def __len__(self) -> int:
         return len(self.wide)
 
-    def some(self, chosen: torch.Tensor) -> "Targets":
+    def at(self, chosen: torch.Tensor) -> "Targets":
         """Those at ascending positions (int64) of these; ``place`` and ``norms`` stay whole."""
         return replace(
             self,
@@ -133,8 +163,8 @@ class Targets:
             odd=int((chosen < self.odd).sum()),
         )
 
-    def run(self, chosen: slice) -> "Targets":
-        """Those side by side at a slice of positions; otherwise as :meth:`some`."""
+    def at_slice(self, chosen: slice) -> "Targets":
+        """Those side by side at a slice of positions; otherwise as :meth:`at`."""
         start, stop, _ = chosen.indices(len(self))
         odd = min(max(self.odd - start, 0), stop - start)
         return replace(self, wide=self.wide[chosen], offset=self.offset[chosen], odd=odd)
@@ -147,8 +177,8 @@ class Targets:
         if workspace is None:
             return torch.addmm(self.offset, self.wide, wide.T)
         shape = len(self.wide), len(wide)
-        room = workspace.scores[: shape[0] * shape[1]].view(shape)
-        return torch.addmm(self.offset, self.wide, wide.T, out=room)
+        buffer = workspace.scores[: shape[0] * shape[1]].view(shape)
+        return torch.addmm(self.offset, self.wide, wide.T, out=buffer)
 
     @staticmethod
     def least_score(norms: torch.Tensor, squared: torch.Tensor) -> torch.Tensor:

@@ -9,14 +9,16 @@ from fractions import Fraction
 from math import ceil
 
 import numpy as np
+from numpy.typing import NDArray
 
 SCALE = 4000
+"""Lattice units in a length of 1."""
 
 MAX_DIM = 16_384
 """Up to here every product of `lattice` is exact."""
 
 
-def to_l2(squared: np.ndarray) -> np.ndarray:
+def to_l2(squared: NDArray[np.number]) -> NDArray[np.float64]:
     """Squared lattice distances to float64 L2 distances on the unit scale."""
     return np.sqrt(squared.astype(np.float64)) / SCALE
 

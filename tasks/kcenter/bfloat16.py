@@ -10,47 +10,46 @@ from collections.abc import Iterator
 
 import torch
 
+from coreframe.tasks.kcenter.tuning import Tuning
 from coreframe.tasks.lattice import Targets
 
 UNIT = 2.0**-8
 """Share of a number by which rounding it to the 8 significant bits of bfloat16 may change it."""
 
-ROWS = 512
-"""Rows that are multiplied together, always as many: each new shape costs milliseconds once."""
 
-TARGETS = 512
-"""Targets at most that are multiplied together."""
-
-GROUP = 64
-"""Targets of which the nearest is found together. They are filled up to a multiple of this, for the
-same reason."""
-
-LEAST_ROWS, LEAST_TARGETS = 256, 48
-"""Products smaller than this are formed exactly at once."""
-
-
-def has_matrix_unit(device: torch.device) -> bool:
+def screen_pays(device: torch.device, tuning: Tuning) -> bool:
     """Whether bfloat16 products are so much faster on a device that this pays."""
     if device.type != "cpu":
         return False
+    if tuning.bfloat16_screen is not None:
+        return tuning.bfloat16_screen
     if not hasattr(torch.cpu, "get_capabilities"):  # an older torch
         return False
     return bool(torch.cpu.get_capabilities().get("amx_bf16", False))
 
 
-class Rough:
+class Bfloat16Screen:
     """Finds the rows that may be nearer to some targets than to their centers."""
 
-    def __init__(self, dim: int, targets: int) -> None:
-        """Make room for vectors of ``dim`` and their scores with at most so many targets."""
-        most = -(-targets // GROUP) * GROUP
-        at_once = min(most, TARGETS)
-        self._targets = torch.zeros((most, dim), dtype=torch.bfloat16)
-        self._short = torch.empty((ROWS, dim), dtype=torch.int16)
-        self._rows = torch.zeros((ROWS, dim), dtype=torch.bfloat16)
-        self._scores = torch.empty(at_once * ROWS, dtype=torch.bfloat16)
+    def __init__(self, dim: int, targets: int, tuning: Tuning) -> None:
+        """Allocate what it works with.
 
-    def left(
+        Args:
+            dim: of the vectors.
+            targets: at most that it is given.
+            tuning: how many rows and targets are multiplied together.
+        """
+        self._at_once = tuning.screen_product_rows
+        self._product_targets = tuning.screen_product_targets
+        self._group = tuning.screen_group_targets
+        most = -(-targets // self._group) * self._group
+        self._targets = torch.zeros((most, dim), dtype=torch.bfloat16)
+        self._short = torch.empty((self._at_once, dim), dtype=torch.int16)
+        self._rows = torch.zeros((self._at_once, dim), dtype=torch.bfloat16)
+        scores = min(most, self._product_targets) * self._at_once
+        self._scores = torch.empty(scores, dtype=torch.bfloat16)
+
+    def remaining(
         self,
         targets: Targets,
         vectors: torch.Tensor,
@@ -58,9 +57,7 @@ class Rough:
         norms: torch.Tensor,
         squared: torch.Tensor,
     ) -> Iterator[tuple[slice, torch.Tensor]]:
-        """Give some targets side by side, GROUP at most, and the rows that may be nearer to them.
-
-        The rows are named by their positions (int64, ascending) among those given.
+        """Find the rows that may be nearer to some targets than ``squared``.
 
         With u the unit of rounding, x' and c' rounded, x.c - x'.c' is at most |x - x'| |c| +
         |x'| |c - c'| <= |x| (u |c'| + (1 + 2u) |c - c'|), by Cauchy and Schwarz. The sum x'.c' is
@@ -72,9 +69,14 @@ class Rough:
             places: (n,) int64, where the rows' vectors lie among these.
             norms: (n,) int32 squared lengths of the rows.
             squared: (n,) int32 squared distances of the rows to their centers.
+
+        Yields:
+            A slice of the targets, one group or less, and the (r,) int64 ascending positions,
+            among the rows given, of those that may be nearer to one of them.
         """
-        count, groups = len(targets), -(-len(targets) // GROUP)
-        rounded = self._targets[: groups * GROUP]
+        group, at_once = self._group, self._at_once
+        count, groups = len(targets), -(-len(targets) // group)
+        rounded = self._targets[: groups * group]
         rounded[:count] = targets.wide
         rounded[count:] = targets.wide[-1]  # the last once more, and once more
         wide = rounded[:count].float()
@@ -82,18 +84,18 @@ class Rough:
         off = wide.sub_(targets.wide).square_().sum(dim=1).max().sqrt()
         # of each group, as the bits of bfloat16 numbers: see _highest
         best = torch.empty((groups, len(places)), dtype=torch.int16)
-        for start in range(0, len(places), ROWS):
-            own = places[start : start + ROWS]
+        for start in range(0, len(places), at_once):
+            own = places[start : start + at_once]
             short = self._short[: len(own)]
             torch.index_select(vectors, 0, own, out=short)
             self._rows[: len(own)].copy_(short)
-            for first in range(0, groups * GROUP, TARGETS):
-                some = rounded[first : first + TARGETS]
-                scores = self._scores[: len(some) * ROWS].view(len(some), ROWS)
+            for first in range(0, groups * group, self._product_targets):
+                some = rounded[first : first + self._product_targets]
+                scores = self._scores[: len(some) * at_once].view(len(some), at_once)
                 torch.mm(some, self._rows.T, out=scores)
-                highest = _highest(scores.view(-1, GROUP, ROWS), dim=1)
-                at = slice(first // GROUP, first // GROUP + len(highest))
-                best[at, start : start + ROWS] = highest[:, : len(own)]
+                highest = _highest(scores.view(-1, group, at_once), dim=1)
+                at = slice(first // group, first // group + len(highest))
+                best[at, start : start + at_once] = highest[:, : len(own)]
         # 1.02 covers powers of u; 3 the rounding of these lines, in which offsets are large where
         # vectors are far from unit length
         error = norms.float().sqrt() * (1.02 * (UNIT * length + off)) + 3
@@ -101,11 +103,11 @@ class Rough:
         reached = top - top.abs() * (1.02 * UNIT) - error + targets.offset.min()
         least = torch.maximum(reached, Targets.least_score(norms, squared))
         least = (least - error - targets.offset.max()) / (1 + 1.02 * UNIT)
-        for group, rows in enumerate(best >= _at_least(least)):
-            found = torch.nonzero(rows).flatten()
+        for number, reach in enumerate(best >= _at_least(least)):
+            found = torch.nonzero(reach).flatten()
             if len(found):
-                start = group * GROUP
-                yield slice(start, min(start + GROUP, count)), found
+                start = number * group
+                yield slice(start, min(start + group, count)), found
 
 
 def _highest(scores: torch.Tensor, dim: int) -> torch.Tensor:

@@ -3,12 +3,13 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from coreframe.tasks.kcenter.assign import assign
 from coreframe.tasks.kcenter.partition import FAR, Partition
 
 
-def coverage(part: Partition, subset: np.ndarray) -> tuple[int, float, int]:
+def coverage(part: Partition, subset: NDArray[np.int16]) -> tuple[int, float, int]:
     """How well a subset covers the partition's rows.
 
     Args:
@@ -21,7 +22,7 @@ def coverage(part: Partition, subset: np.ndarray) -> tuple[int, float, int]:
     """
     if len(part) == 0:
         return 0, 0.0, 0
-    fresh = Partition.of(part.rows.cpu().numpy(), part.vectors)
+    fresh = Partition.without_centers(part.rows.cpu().numpy(), part.vectors)
     nearest = assign(fresh, np.empty(0, np.int64), subset).distance
     return int(nearest.max()), float(nearest.double().sqrt().sum()), len(part)
 
@@ -38,14 +39,15 @@ class Represented:
         far: (c,) int32.
     """
 
-    count: np.ndarray
-    near_row: np.ndarray
-    near: np.ndarray
-    far_row: np.ndarray
-    far: np.ndarray
+    count: NDArray[np.int64]
+    near_row: NDArray[np.int64]
+    near: NDArray[np.int32]
+    far_row: NDArray[np.int64]
+    far: NDArray[np.int32]
 
     @classmethod
     def nothing(cls, centers: int) -> "Represented":
+        """Of no row at all."""
         return cls(
             np.zeros(centers, np.int64),
             np.full(centers, -1, np.int64),
@@ -68,8 +70,11 @@ class Represented:
 
 
 def represented(
-    part: Partition, rows: np.ndarray, vectors: np.ndarray, asked: np.ndarray
-) -> tuple[Represented, np.ndarray, np.ndarray]:
+    part: Partition,
+    rows: NDArray[np.int64],
+    vectors: NDArray[np.int16],
+    asked: NDArray[np.int64],
+) -> tuple[Represented, NDArray[np.int64], NDArray[np.int32]]:
     """Tell what each of a set of centers stands for among the partition's rows.
 
     Args:
@@ -86,7 +91,7 @@ def represented(
     if len(part) == 0 or len(rows) == 0:
         return found, np.full(len(asked), -1, np.int64), np.full(len(asked), FAR, np.int32)
     own = part.rows.cpu().numpy()
-    done = assign(Partition.of(own, part.vectors), rows, vectors)
+    done = assign(Partition.without_centers(own, part.vectors), rows, vectors)
     center, distance = done.center, done.distance.cpu().numpy()
     found = replace(found, count=np.bincount(center, minlength=len(rows)))
     dropped = np.flatnonzero(~np.isin(own, rows))
@@ -95,7 +100,7 @@ def represented(
         (-1, found.far_row, found.far),
     ):
         order = dropped[np.lexsort((own[dropped], sign * distance[dropped], center[dropped]))]
-        held, first = np.unique(center[order], return_index=True)
-        row[held], squared[held] = own[order[first]], distance[order[first]]
+        owning, first = np.unique(center[order], return_index=True)
+        row[owning], squared[owning] = own[order[first]], distance[order[first]]
     at = np.searchsorted(own, asked)
     return found, center[at], distance[at]

@@ -83,7 +83,9 @@ def load_partition(job: PartitionJob, before: Before | None = None) -> Partition
         job: what it is to hold.
         before: the centers that exist.
     """
-    part = Partition.of(job.rows, _vectors(job, job.rows), weight=job.weight, video=job.video)
+    part = Partition.without_centers(
+        job.rows, _vectors(job, job.rows), weight=job.weight, video=job.video
+    )
     if before is None:
         return part
     curves = []
@@ -110,11 +112,16 @@ def _resumed(part: Partition, job: PartitionJob, saved: str, gone: np.ndarray) -
         distance[at[valid]] = known["distance"][valid]
         number[at[valid]] = owner[valid]
     sketch, new = center_sketch(part, vectors), np.flatnonzero(number < 0)
-    fresh = Partition.of(job.rows[new], _vectors(job, job.rows[new]))
+    fresh = Partition.without_centers(job.rows[new], _vectors(job, job.rows[new]))
     fresh = assign(replace(fresh, sketch=sketch), center_rows, vectors, curve=True)
     distance[new], number[new] = fresh.distance.cpu().numpy(), fresh.center
     part = restored(part, sketch, distance, number, center_rows, vectors)
-    return replace(part, curve=fresh.curve, pairs=fresh.pairs, screened=fresh.screened)
+    return replace(
+        part,
+        curve=fresh.curve,
+        distances_formed=fresh.distances_formed,
+        rough_distances_formed=fresh.rough_distances_formed,
+    )
 
 
 def _vectors(job: PartitionJob, rows: np.ndarray) -> Vectors:

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from coreframe.tasks.kcenter.pruning import Centers
+from coreframe.tasks.kcenter.pruning import CenterCells
 from coreframe.tasks.kcenter.sketch import Sketch
+from coreframe.tasks.kcenter.tuning import Tuning
 from coreframe.tasks.kcenter.vectors import Vectors
-from coreframe.tasks.lattice import TILE_VALUES, Workspace, on_device, tiles
+from coreframe.tasks.lattice import Workspace, on_device
 
 FAR = 2**28
 """Squared distance of a row before there is any center: farther than any two rows can be."""
@@ -24,7 +26,7 @@ class Partition:
 
     Attributes:
         rows: (n,) int64, ascending.
-        vectors: their vectors.
+        vectors: their vectors, (n, dim) int16 lattice.
         open: (n,) bool, may still be picked.
         weight: (n,) int64 by which the squared distance is multiplied to say which row comes
             next, or None when all rows are alike.
@@ -33,10 +35,10 @@ class Partition:
         owner: (n,) int32, that center's place in ``centers``; of equally near ones the earliest.
         sketch: what rules out distances; made with the first center if it is None.
         centers: the centers so far.
-        pairs: (row, center) distances formed so far.
-        screened: distances between sketches, or in bfloat16, formed so far.
-        curve: (m,) int32, the largest distance in the partition after each of the last m centers;
-            None unless asked for.
+        distances_formed: (row, center) distances formed so far.
+        rough_distances_formed: distances between sketches, or in bfloat16, formed so far.
+        curve: (m,) int32, the largest squared distance in the partition after each of the last m
+            centers; None unless asked for.
     """
 
     rows: torch.Tensor
@@ -47,19 +49,19 @@ class Partition:
     distance: torch.Tensor
     owner: torch.Tensor
     sketch: Sketch | None = None
-    centers: Centers | None = None
-    pairs: int = 0
-    screened: int = 0
-    curve: np.ndarray | None = None
+    centers: CenterCells | None = None
+    distances_formed: int = 0
+    rough_distances_formed: int = 0
+    curve: NDArray[np.int32] | None = None
 
     @classmethod
-    def of(
+    def without_centers(
         cls,
-        rows: np.ndarray,
+        rows: NDArray[np.int64],
         vectors: Vectors,
         *,
-        weight: np.ndarray | None = None,
-        video: np.ndarray | None = None,
+        weight: NDArray[np.int64] | None = None,
+        video: NDArray[np.int32] | None = None,
     ) -> "Partition":
         """Begin with no center; the shapes are those of the attributes."""
         device, count = vectors.device, len(rows)
@@ -82,7 +84,12 @@ class Partition:
         return self.vectors.__sizeof__() + sum(tensor.nbytes for tensor in each)
 
     @property
-    def center(self) -> np.ndarray:
+    def tuning(self) -> Tuning:
+        """How it is worked on."""
+        return self.vectors.tuning
+
+    @property
+    def center(self) -> NDArray[np.int64]:
         """(n,) int64, each row's nearest center in the order of their arrival; -1 for none."""
         if self.centers is None:
             return np.full(len(self), -1)
@@ -100,37 +107,35 @@ class Farthest:
         pickable: how many there are in all.
         unpicked: how many rows are not picked, though their video may be full or they too near.
         largest: squared distance of the farthest row, pickable or not.
-        pairs: see :class:`Partition`.
-        screened: see :class:`Partition`.
+        distances_formed: see :class:`Partition`.
+        rough_distances_formed: see :class:`Partition`.
         curve: see :class:`Partition`.
     """
 
-    rows: np.ndarray
-    distance: np.ndarray
-    keys: np.ndarray
+    rows: NDArray[np.int64]
+    distance: NDArray[np.int64]
+    keys: NDArray[np.int64]
     pickable: int
     unpicked: int
     largest: int
-    pairs: int
-    screened: int
-    curve: np.ndarray | None
+    distances_formed: int
+    rough_distances_formed: int
+    curve: NDArray[np.int32] | None
 
 
-def vector_sum(part: Partition) -> tuple[int, np.ndarray]:
+def vector_sum(part: Partition) -> tuple[int, NDArray[np.int64]]:
     """The number of rows and their (dim,) int64 lattice sum."""
     dim = part.vectors.dim
     total = torch.zeros(dim, dtype=torch.float64, device=part.rows.device)
-    workspace = Workspace(dim, 1, part.rows.device)
+    workspace = Workspace(dim, 1, part.rows.device, part.tuning.tile_values)
     for _, vectors, index in part.vectors.chunks():
-        for tile in tiles(
-            index.device, len(index), max(dim, TILE_VALUES[index.device.type] // 4096)
-        ):
-            # at most 4096 rows: 4096 * 4064 < 2^24, exact in float32
+        # of 4096 rows the sums are exact in float32, for 4096 * 4064 < 2^24
+        for tile in workspace.tiles(len(index), dim, most_rows=4096):
             total += workspace.widen(vectors, index[tile]).sum(dim=0)
     return len(part), total.long().cpu().numpy()
 
 
-def most_central(part: Partition, count: int, total: np.ndarray) -> tuple[int, int] | None:
+def most_central(part: Partition, count: int, total: NDArray[np.int64]) -> tuple[int, int] | None:
     """(score, row) of the row nearest to the mean ``total / count``; lower is nearer.
 
     The score, count * |x|^2 - 2 x.total, is an exact integer: in float64 up to 5 * 10^8 rows.
@@ -141,15 +146,15 @@ def most_central(part: Partition, count: int, total: np.ndarray) -> tuple[int, i
     mean = (exact / count).float()
     best: tuple[int, int] | None = None
     dim = part.vectors.dim
-    workspace = Workspace(dim, 1, mean.device)
+    workspace = Workspace(dim, 1, mean.device, part.tuning.tile_values)
     for asked, vectors, index in part.vectors.chunks():
         norms = part.vectors.norms[asked]
         about = norms.float()
-        for tile in tiles(index.device, len(index), dim):
+        for tile in workspace.tiles(len(index), dim):
             about[tile] -= 2 * (workspace.widen(vectors, index[tile]) @ mean)
         # float32 errs by less than dim * 2^-23 of |x| |mean| < 2^24, twice: look again, exactly
         again = torch.nonzero(about <= about.min() + (16 + 8 * dim)).flatten()
-        for tile in tiles(again.device, len(again), dim):
+        for tile in workspace.tiles(len(again), dim):
             places = again[tile]
             dots = vectors.index_select(0, index.index_select(0, places)).double() @ exact
             scores = (count * norms.index_select(0, places).double() - 2 * dots).long()
@@ -160,7 +165,10 @@ def most_central(part: Partition, count: int, total: np.ndarray) -> tuple[int, i
 
 
 def farthest(
-    part: Partition, count: int, squared_threshold: int, closed: np.ndarray | None = None
+    part: Partition,
+    count: int,
+    squared_threshold: int,
+    closed: NDArray[np.int32] | None = None,
 ) -> Farthest:
     """The ``count`` rows to be picked next; see :class:`Farthest`.
 
@@ -168,7 +176,7 @@ def farthest(
         part: the partition.
         count: how many to name at most.
         squared_threshold: rows nearer than this to a center are not picked.
-        closed: videos of which no row is picked now.
+        closed: (v,) int32 videos of which no row is picked now.
     """
     pickable = part.open & (part.distance >= squared_threshold)
     if closed is not None and part.video is not None:
@@ -190,13 +198,13 @@ def farthest(
         pickable=available,
         unpicked=int(part.open.sum()),
         largest=int(part.distance.max()) if len(part) else 0,
-        pairs=part.pairs,
-        screened=part.screened,
+        distances_formed=part.distances_formed,
+        rough_distances_formed=part.rough_distances_formed,
         curve=part.curve,
     )
 
 
-def collect(part: Partition, rows: np.ndarray) -> np.ndarray:
+def collect(part: Partition, rows: NDArray[np.int64]) -> NDArray[np.int16]:
     """(k, dim) int16 lattice of ascending rows of its own."""
     places = torch.searchsorted(part.rows, on_device(rows, part.rows.device))
     return part.vectors.at(places).cpu().numpy()

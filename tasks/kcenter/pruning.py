@@ -1,4 +1,4 @@
-"""Which rows new centers can concern at all: the triangle inequality, in two steps.
+"""Which rows can come nearer to a new center at all: the triangle inequality, in two steps.
 
 A row x with nearest center c cannot come nearer to a new center j when D(j, c) >= 2 d(x, c), for
 then d(x, j) >= D(j, c) - d(x, c) >= d(x, c). Elkan (2003), "Using the triangle inequality to
@@ -12,41 +12,46 @@ from dataclasses import dataclass, replace
 import torch
 
 from coreframe.tasks.kcenter.sketch import Sketch
+from coreframe.tasks.kcenter.tuning import Tuning
 from coreframe.tasks.lattice import Targets, squared_distances, squared_norms
 from coreframe.tasks.scale import SCALE
-
-MAX_CELLS = 256
-"""More cells prune better and cost a few small products each, in every pass."""
-
-CELL_ROWS = 1024
-"""Rows a cell on average, in partitions too small for that many cells."""
-
-WORTHWHILE = 0.25
-"""Distances between centers per distance of a row that they might save: above, rows cost less."""
 
 SLACK = 1e-3
 """Lattice units by which bounds are loosened, against rounding in their float64 arithmetic."""
 
 
 @dataclass(frozen=True)
-class Concerned:
-    """What new centers may concern.
+class Unpruned:
+    """The (row, new center) pairs whose distances are not ruled out.
 
     Attributes:
         rows: (r,) int64 places, ascending.
-        cell: (r,) int64 of each of them.
-        targets: for each cell, the positions (int64, ascending) of the new centers that matter.
-        screened: distances between sketches that were formed to find out.
+        cell: (r,) int64, the cell of each row's own center.
+        targets: for each cell, the positions (int64, ascending) of the new centers that may be
+            nearer to rows in it.
+        rough_distances_formed: distances between sketches that were formed to find out.
     """
 
     rows: torch.Tensor
     cell: torch.Tensor
     targets: list[torch.Tensor]
-    screened: int
+    rough_distances_formed: int = 0
+
+    @classmethod
+    def all_pairs(cls, rows: int, new: int, device: torch.device) -> "Unpruned":
+        """All of so many rows with so many new centers, in one cell."""
+        places = torch.arange(rows, device=device)
+        return cls(places, torch.zeros_like(places), [torch.arange(new, device=device)])
+
+    @property
+    def pairs(self) -> int:
+        """How many pairs there are."""
+        rows_of = torch.bincount(self.cell, minlength=len(self.targets)).tolist()
+        return sum(rows * len(some) for rows, some in zip(rows_of, self.targets, strict=True))
 
 
 @dataclass(frozen=True)
-class Centers:
+class CenterCells:
     """The centers that own a row of one partition, in cells around the first centers of all.
 
     Attributes:
@@ -58,6 +63,7 @@ class Centers:
         to_anchor: (c,) float64 lattice distance to it.
         anchors: (a, dim) int16 lattice, the first centers that the partition was told of.
         max_anchors: where the number of anchors ends.
+        tuning: when it pays to look at single centers.
     """
 
     received: int
@@ -68,9 +74,12 @@ class Centers:
     to_anchor: torch.Tensor
     anchors: torch.Tensor
     max_anchors: int
+    tuning: Tuning
 
     @classmethod
-    def none(cls, rows: int, sketch: Sketch, dim: int, device: torch.device) -> "Centers":
+    def none(
+        cls, rows: int, sketch: Sketch, dim: int, device: torch.device, tuning: Tuning
+    ) -> "CenterCells":
         """Before the first center of a partition of so many rows."""
         whole = torch.empty(0, dtype=torch.int64, device=device)
         return cls(
@@ -81,15 +90,16 @@ class Centers:
             cell=whole,
             to_anchor=whole.double(),
             anchors=torch.empty((0, dim), dtype=torch.int16, device=device),
-            max_anchors=min(MAX_CELLS, max(8, rows // CELL_ROWS)),
+            max_anchors=min(tuning.max_cells, max(8, rows // tuning.cell_rows)),
+            tuning=tuning,
         )
 
     def __len__(self) -> int:
         return len(self.number)
 
-    def concerned(
+    def prune(
         self, sketch: Sketch, owner: torch.Tensor, distance: torch.Tensor, new: Targets
-    ) -> Concerned:
+    ) -> Unpruned:
         """Find the rows that may be nearer to a new center than to their own.
 
         Args:
@@ -97,6 +107,9 @@ class Centers:
             owner: (n,) int32, each row's center among these.
             distance: (n,) int32 squared distance to it.
             new: the sketches of the new centers.
+
+        Returns:
+            These rows, each with the new centers that may be nearer to some row of its cell.
         """
         device = distance.device
         squared = torch.zeros(len(self), dtype=torch.int32, device=device)
@@ -108,17 +121,17 @@ class Centers:
         norms = squared_norms(anchors)
         apart = new.squared(new.scores(anchors.float()), norms)
         close = ((apart < sketch.limit(cells)) & (cells >= 0)).T.contiguous()
-        screened = apart.numel()
+        formed = apart.numel()
 
         owner_cell = self.cell.index_select(0, owner)
         names = len(self.anchors)
         owners = torch.bincount(self.cell, minlength=names)
         owned = torch.bincount(owner_cell, minlength=names)
         near = close.sum(dim=1)
-        if int((owners * near).sum()) > WORTHWHILE * int((owned * near).sum()):
+        if int((owners * near).sum()) > self.tuning.center_pairs_share * int((owned * near).sum()):
             rows = torch.nonzero(close.any(dim=1).index_select(0, owner_cell)).flatten()
             targets = [torch.nonzero(some).flatten() for some in close]
-            return Concerned(rows, owner_cell.index_select(0, rows), targets, screened)
+            return Unpruned(rows, owner_cell.index_select(0, rows), targets, formed)
 
         order = torch.argsort(self.cell, stable=True)
         members_of = torch.split(order, owners.tolist())
@@ -129,26 +142,26 @@ class Centers:
         least = ((self.norms + SCALE**2 - sketch.limit(reach) - 64) / 2).float()
         for cell in torch.nonzero(near).flatten().tolist():
             members, close_by = members_of[cell], torch.nonzero(close[cell]).flatten()
-            some = new.some(close_by)
+            some = new.at(close_by)
             scores = some.scores(self.sketches.index_select(0, members).float())
-            screened += scores.numel()
+            formed += scores.numel()
             matters = (scores > least.index_select(0, members)).any(dim=1)
             targets[cell] = close_by[matters]
             nearest[members] = some.nearest(scores, self.norms.index_select(0, members))
         limit = sketch.limit(2 * distance.double().sqrt())
         rows = torch.nonzero(nearest.index_select(0, owner) < limit).flatten()
-        return Concerned(rows, owner_cell.index_select(0, rows), targets, screened)
+        return Unpruned(rows, owner_cell.index_select(0, rows), targets, formed)
 
-    def add(self, sketch: Sketch, vectors: torch.Tensor, owning: torch.Tensor) -> "Centers":
-        """Be told of new centers, and keep those that own rows.
+    def add(self, sketch: Sketch, vectors: torch.Tensor, owning: torch.Tensor) -> "CenterCells":
+        """Take in new centers, and keep those that own rows.
 
         Args:
             sketch: how sketches are made.
             vectors: (m, dim) int16 lattice of all of the new ones.
             owning: (o,) int64 ascending positions of those that own rows.
         """
-        room = max(0, self.max_anchors - len(self.anchors))
-        anchors = torch.cat([self.anchors, vectors[:room]])
+        missing = max(0, self.max_anchors - len(self.anchors))
+        anchors = torch.cat([self.anchors, vectors[:missing]])
         kept = vectors.index_select(0, owning)
         cell, to_anchor = owning, owning.double()
         if len(kept):
@@ -156,13 +169,13 @@ class Centers:
                 kept.float(), squared_norms(kept), anchors.float(), squared_norms(anchors)
             ).min(dim=1)
             to_anchor = squared.double().sqrt()
-        short = sketch(kept)
+        sketches = sketch(kept)
         return replace(
             self,
             received=self.received + len(vectors),
             number=torch.cat([self.number, self.received + owning]),
-            sketches=torch.cat([self.sketches, short]),
-            norms=torch.cat([self.norms, squared_norms(short)]),
+            sketches=torch.cat([self.sketches, sketches]),
+            norms=torch.cat([self.norms, squared_norms(sketches)]),
             cell=torch.cat([self.cell, cell]),
             to_anchor=torch.cat([self.to_anchor, to_anchor]),
             anchors=anchors,

@@ -1,18 +1,20 @@
-"""Short vectors that tell which distances need not be formed."""
+"""Short vectors that tell which distances need not be formed.
+
+Projection onto orthonormal directions never lengthens a distance. That a few principal components
+give a lower bound with which most comparisons can be left out is known from searching time series
+and images: Faloutsos, Ranganathan and Manolopoulos (1994), "Fast subsequence matching in
+time-series databases".
+"""
 
 from dataclasses import dataclass
 from math import sqrt
 
 import torch
 
+from coreframe.tasks.kcenter.tuning import DEFAULT_TUNING, Tuning
+
 SHRINK = 0.995
 """Keeps sketches, rounded, within the length that exact products allow; see `tasks.lattice`."""
-
-LENGTHS = (16, 32, 64)
-
-ENOUGH, WORTHWHILE = 0.95, 0.9
-"""Share of the variance with which a sketch need not be longer, and without which it rules out
-too little to be worth making."""
 
 
 @dataclass(frozen=True)
@@ -34,14 +36,15 @@ class Sketch:
     slack: float
 
     @classmethod
-    def of(cls, sample: torch.Tensor) -> "Sketch":
+    def from_sample(cls, sample: torch.Tensor, tuning: Tuning = DEFAULT_TUNING) -> "Sketch":
         """Find the shortest sketch that is worth its while.
 
         Args:
             sample: (n, dim) int16 lattice vectors.
+            tuning: which lengths there are, and of how much variance they are worth it.
         """
         rows, dim = sample.shape
-        lengths = [length for length in LENGTHS if 4 * length <= min(rows, dim)]
+        lengths = [length for length in tuning.sketch_lengths if 4 * length <= min(rows, dim)]
         if not lengths:
             return cls(None, 0.0)
         centred = sample.double()
@@ -52,9 +55,9 @@ class Sketch:
         )
         variance, directions = variance.flip(0), directions.flip(1)[:, : lengths[-1]]
         kept = torch.cumsum(variance, 0) / variance.sum().clamp(min=1e-9)
-        enough = [length for length in lengths if kept[length - 1] >= ENOUGH]
+        enough = [n for n in lengths if kept[n - 1] >= tuning.sketch_enough_variance]
         for length in enough[:1] or lengths[-1:]:
-            if kept[length - 1] >= WORTHWHILE:
+            if kept[length - 1] >= tuning.sketch_least_variance:
                 if wide:
                     directions = torch.linalg.qr(centred.T @ directions[:, :length]).Q
                 basis = (SHRINK * directions[:, :length]).float().contiguous()
@@ -64,7 +67,7 @@ class Sketch:
         return cls(None, 0.0)
 
     @property
-    def short(self) -> bool:
+    def shortens(self) -> bool:
         """Whether sketches are shorter than the vectors."""
         return self.basis is not None
 

@@ -1,27 +1,25 @@
-"""The vectors of a partition: read when first needed, kept while there is room."""
+"""The vectors of a partition: read when first needed, kept in memory as many as fit."""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from coreframe.tasks.kcenter.sketch import Sketch
+from coreframe.tasks.kcenter.tuning import DEFAULT_TUNING, Tuning
 from coreframe.tasks.lattice import on_device, squared_norms
 from coreframe.tasks.scale import SCALE
-
-CHUNK_ROWS = 8192
-"""Rows at most that are read together, and dropped together, when they cannot be kept."""
-
-CHUNK_VALUES = 2**22
-"""Numbers at most in their vectors: 8 MiB."""
 
 
 class Source(Protocol):
     """Where vectors come from. It travels between workers instead of them."""
 
-    def read(self, start: int, stop: int, into: np.ndarray | None = None) -> np.ndarray:
+    def read(
+        self, start: int, stop: int, into: NDArray[np.int16] | None = None
+    ) -> NDArray[np.int16]:
         """(stop - start, dim) int16 lattice of the partition's places ``start`` to ``stop``.
 
         Args:
@@ -32,7 +30,9 @@ class Source(Protocol):
         ...
 
 
-def mean_vectors(read: Callable[[np.ndarray], np.ndarray], length: int) -> Callable:
+def mean_vectors(
+    read: Callable[[NDArray[np.int64]], NDArray[np.int16]], length: int
+) -> Callable[..., NDArray[np.int16]]:
     """Let a reader of rows read units: the mean of each unit's vectors, of unit length again.
 
     The sums are exact and the rest is float64, one vector at a time, so it is the same everywhere.
@@ -42,7 +42,9 @@ def mean_vectors(read: Callable[[np.ndarray], np.ndarray], length: int) -> Calla
         length: rows a unit.
     """
 
-    def read_units(units: np.ndarray, into: np.ndarray | None = None) -> np.ndarray:
+    def read_units(
+        units: NDArray[np.int64], into: NDArray[np.int16] | None = None
+    ) -> NDArray[np.int16]:
         rows = (units[:, None] + np.arange(length)[None, :]).ravel()
         vectors = read(rows)
         total = vectors.reshape(len(units), length, vectors.shape[1]).sum(axis=1, dtype=np.int64)
@@ -56,13 +58,15 @@ def mean_vectors(read: Callable[[np.ndarray], np.ndarray], length: int) -> Calla
     return read if length == 1 else read_units
 
 
-class Held:
+class ArraySource:
     """A source in memory: for tests and small corpora."""
 
-    def __init__(self, vectors: np.ndarray) -> None:
+    def __init__(self, vectors: NDArray[np.int16]) -> None:
         self._vectors = vectors
 
-    def read(self, start: int, stop: int, into: np.ndarray | None = None) -> np.ndarray:
+    def read(
+        self, start: int, stop: int, into: NDArray[np.int16] | None = None
+    ) -> NDArray[np.int16]:
         if into is None:
             return self._vectors[start:stop]
         into[:] = self._vectors[start:stop]
@@ -88,15 +92,17 @@ class Vectors:
 
     Attributes:
         norms: (n,) int32 squared lengths on the device; of the blocks read so far.
+        tuning: how they are read, and how partitions of them are worked on.
     """
 
     def __init__(
         self,
         source: Source,
-        edges: Sequence[int] | np.ndarray,
+        edges: Sequence[int] | NDArray[np.int64],
         dim: int,
         device: torch.device,
         kept_rows: int | None = None,
+        tuning: Tuning = DEFAULT_TUNING,
     ) -> None:
         """Read nothing yet.
 
@@ -106,12 +112,13 @@ class Vectors:
             dim: numbers a vector.
             device: where vectors are kept and handed out.
             kept_rows: rows that may stay in memory; all of them by default.
+            tuning: how they are read, and how partitions of them are worked on.
         """
         self._source, self._edges, self._dim = source, np.asarray(edges, np.int64), dim
-        self._device, self._kept_rows = device, kept_rows
+        self._device, self._kept_rows, self.tuning = device, kept_rows, tuning
         rows = int(self._edges[-1])
-        room = rows if kept_rows is None else kept_rows
-        self._kept_blocks = int(np.searchsorted(self._edges, room, side="right")) - 1
+        most = rows if kept_rows is None else kept_rows
+        self._kept_blocks = int(np.searchsorted(self._edges, most, side="right")) - 1
         self._kept = torch.empty(
             (int(self._edges[self._kept_blocks]), dim), dtype=torch.int16, device=device
         )
@@ -123,12 +130,13 @@ class Vectors:
         self._sketched = np.zeros(len(self._edges) - 1, bool)
 
     @classmethod
-    def of(cls, vectors: np.ndarray, device: torch.device) -> "Vectors":
-        """Wrap an (n, dim) int16 lattice array."""
-        return cls(Held(vectors), [0, len(vectors)], vectors.shape[1], device)
+    def from_array(cls, vectors: NDArray[np.int16], device: torch.device) -> "Vectors":
+        """Wrap an (n, dim) lattice array."""
+        return cls(ArraySource(vectors), [0, len(vectors)], vectors.shape[1], device)
 
-    def __reduce__(self) -> tuple:
-        return Vectors, (self._source, self._edges, self._dim, self._device, self._kept_rows)
+    def __reduce__(self) -> tuple[type["Vectors"], tuple[Any, ...]]:
+        made_from = self._source, self._edges, self._dim, self._device, self._kept_rows
+        return Vectors, (*made_from, self.tuning)
 
     def __sizeof__(self) -> int:
         each = (self._kept, self._sketches, self._sketch_norms, self.norms)
@@ -208,10 +216,10 @@ class Vectors:
 
     def _make_sketches(self, sketch: Sketch, first: int, last: int) -> None:
         start, stop = int(self._edges[first]), int(self._edges[last])
-        held = last <= self._kept_blocks and self._read[first:last].all()
-        short = sketch(self._kept[start:stop] if held else self._load(first, last))
-        self._sketches[start:stop] = short
-        self._sketch_norms[start:stop] = squared_norms(short)
+        in_memory = last <= self._kept_blocks and self._read[first:last].all()
+        sketches = sketch(self._kept[start:stop] if in_memory else self._load(first, last))
+        self._sketches[start:stop] = sketches
+        self._sketch_norms[start:stop] = squared_norms(sketches, self.tuning.tile_values)
         self._sketched[first:last] = True
 
     def _load(self, first: int, last: int) -> torch.Tensor:
@@ -224,24 +232,24 @@ class Vectors:
         else:
             vectors = on_device(self._source.read(start, stop), self._device)
         if not self._read[first:last].all():
-            self.norms[start:stop] = squared_norms(vectors)
+            self.norms[start:stop] = squared_norms(vectors, self.tuning.tile_values)
             self._read[first:last] = True
             if vectors is not kept:
                 kept.copy_(vectors[: len(kept)])
         return vectors
 
-    def _runs(self, blocks: np.ndarray) -> Iterator[tuple[int, int]]:
+    def _runs(self, blocks: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
         """Split ascending blocks into runs side by side, of about as many rows as a chunk."""
         for group in self._groups(blocks):
             for run in np.split(group, np.flatnonzero(np.diff(group) > 1) + 1):
                 yield int(run[0]), int(run[-1]) + 1
 
-    def _groups(self, blocks: np.ndarray) -> Iterator[np.ndarray]:
+    def _groups(self, blocks: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
         """Split blocks into runs of about as many rows as a chunk may have, or of one block."""
         if len(blocks) == 0:
             return
         rows = np.cumsum(self._edges[blocks + 1] - self._edges[blocks])
-        most = max(1, min(CHUNK_ROWS, CHUNK_VALUES // self._dim))
+        most = max(1, min(self.tuning.chunk_rows, self.tuning.chunk_values // self._dim))
         cuts = np.flatnonzero(np.diff((rows - 1) // most)) + 1
         for start, stop in pairwise([0, *cuts, len(blocks)]):
             yield blocks[start:stop]

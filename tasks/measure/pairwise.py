@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from coreframe.tasks.lattice import on_device, squared_distances, squared_norms
 from coreframe.tasks.scale import SCALE
@@ -20,6 +21,7 @@ COARSE = 4000
 L2_BIN = COARSE * BIN
 
 TILE_ROWS = 1024
+"""Rows, and columns, of a tile of pairs: their distances are formed together."""
 
 GROUPS = 20
 """Into which a sample is split to see how far its statistics can be trusted."""
@@ -33,19 +35,23 @@ class PairStatistics:
     """Of the distances of some pairs; two of them merge into that of all their pairs."""
 
     pairs: int
+    """How many there are."""
     total: float
     """Sum of lattice distances."""
     smallest: int
     """Squared lattice distance."""
     largest: int
-    histogram: np.ndarray
+    """Squared lattice distance."""
+    histogram: NDArray[np.int64]
     """(BINS,) int64 counts of L2 distances on the unit scale."""
 
     @classmethod
     def empty(cls) -> "PairStatistics":
+        """Of no pair."""
         return cls(0, 0.0, 2**31 - 1, 0, np.zeros(BINS, np.int64))
 
     def merge(self, other: "PairStatistics") -> "PairStatistics":
+        """Of the pairs of both."""
         return PairStatistics(
             self.pairs + other.pairs,
             self.total + other.total,
@@ -89,24 +95,28 @@ class PairStatistics:
         return (float(np.searchsorted(np.cumsum(self.histogram), place, side="right")) + 0.5) * BIN
 
 
-def pairs_within(vectors: np.ndarray, start: int, stop: int) -> PairStatistics:
+def pairs_within(
+    vectors: NDArray[np.int16], start: int, stop: int, tile_rows: int = TILE_ROWS
+) -> PairStatistics:
     """Statistics of all pairs (i, j) with ``start <= i < stop`` and ``i < j``.
 
     Args:
         vectors: (n, dim) int16 lattice.
         start: first i.
         stop: past the last i.
+        tile_rows: of how many vectors distances are formed together; it changes nothing else but
+            the order in which they are added up.
     """
-    held = on_device(vectors, torch.device("cpu"))
-    norms = squared_norms(held)
+    lattice = on_device(vectors, torch.device("cpu"))
+    norms = squared_norms(lattice)
     result = PairStatistics.empty()
     histogram = torch.zeros(BINS, dtype=torch.int64)
-    for top in range(start, stop, TILE_ROWS):
-        rows = slice(top, min(top + TILE_ROWS, stop))
-        for left in range(top, len(held), TILE_ROWS):
-            columns = slice(left, left + TILE_ROWS)
+    for top in range(start, stop, tile_rows):
+        rows = slice(top, min(top + tile_rows, stop))
+        for left in range(top, len(lattice), tile_rows):
+            columns = slice(left, left + tile_rows)
             squared = squared_distances(
-                held[rows].float(), norms[rows], held[columns].float(), norms[columns]
+                lattice[rows].float(), norms[rows], lattice[columns].float(), norms[columns]
             )
             if left < rows.stop:  # the tile meets the diagonal: each pair once, none with itself
                 i = torch.arange(rows.start, rows.stop)[:, None]
@@ -138,12 +148,12 @@ def strips(n: int, parts: int) -> Sequence[tuple[int, int]]:
     return [(int(a), int(b)) for a, b in pairwise(edges)]
 
 
-def sample_places(n: int, size: int, seed: int) -> np.ndarray:
-    """Draw ``size`` of ``n`` places without replacement, ascending; their pairs stand for all."""
+def sample_places(n: int, size: int, seed: int) -> NDArray[np.int64]:
+    """Draw (size,) of ``n`` places without replacement, ascending; their pairs stand for all."""
     return np.sort(np.random.default_rng(seed).choice(n, size, replace=False))
 
 
-def groups_of(size: int, seed: int) -> list[np.ndarray]:
+def groups_of(size: int, seed: int) -> list[NDArray[np.int64]]:
     """Split ``size`` sampled places at random into GROUPS of equal size, for :func:`half_widths`.
 
     A few places are in none when the size is no multiple.

@@ -10,7 +10,8 @@ from dask.distributed import Client
 from coreframe.tasks.engine.dispatch import gather, workers
 from coreframe.tasks.engine.shared import as_is
 from coreframe.tasks.engine.stage import stage
-from coreframe.tasks.kcenter.greedy import Goal, greedy_k_center
+from coreframe.tasks.kcenter.goal import Goal
+from coreframe.tasks.kcenter.greedy import greedy_k_center
 from coreframe.tasks.kcenter.on_dask import DaskPartitions
 from coreframe.tasks.measure.pairwise import (
     PairStatistics,

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from coreframe.tasks.kcenter.greedy import Picks
+from coreframe.tasks.kcenter.goal import PickedRows
 from coreframe.tasks.kcenter.job import Before
 from coreframe.tasks.kcenter.on_dask import DaskPartitions
 from coreframe.tasks.select.baselines import distances_in_order
@@ -58,7 +58,7 @@ class KeptCenters:
             added=self.rows[self._old :],
         )
 
-    def followed_by(self, picks: Picks) -> pd.DataFrame:
+    def followed_by(self, picks: PickedRows) -> pd.DataFrame:
         """All centers in order: CENTER_COLUMNS."""
         kept = self._centers.copy()
         if len(picks.radius_before) == len(kept):

@@ -10,7 +10,8 @@ from dask.distributed import Client
 from coreframe.tasks.engine.progress import stage_bar
 from coreframe.tasks.engine.stage import stage
 from coreframe.tasks.errors import UsageError
-from coreframe.tasks.kcenter.greedy import Goal, Picks, Quota, greedy_k_center
+from coreframe.tasks.kcenter.goal import Goal, PickedRows, Quota, StoppedBy
+from coreframe.tasks.kcenter.greedy import greedy_k_center
 from coreframe.tasks.kcenter.on_dask import DaskPartitions
 from coreframe.tasks.select.baselines import (
     baseline_rows,
@@ -78,8 +79,8 @@ def choose_frames(store: Store, choice: Choice, device: str, cluster: str) -> Se
             advance(n * units.length)
 
     stopped_by = picks.stopped_by
-    if stopped_by == "n" and (asked is None or wanted > available):
-        stopped_by = "exhausted"
+    if stopped_by == StoppedBy.N and (asked is None or wanted > available):
+        stopped_by = StoppedBy.EXHAUSTED
     return Selection(
         frames=frames,
         chosen=centers["row"].to_numpy(),
@@ -91,8 +92,8 @@ def choose_frames(store: Store, choice: Choice, device: str, cluster: str) -> Se
         absent=int((~np.isin(kept.rows, units.rows)).sum()) * units.length,
         stopped_by=stopped_by,
         passes=picks.passes,
-        pairs=picks.pairs,
-        screened=picks.screened,
+        pairs=picks.distances_formed,
+        screened=picks.rough_distances_formed,
     )
 
 
@@ -142,7 +143,7 @@ def _goal(choice: Choice, units: Units, kept: KeptCenters, n: int) -> Goal:
     return Goal(n, budget.squared_min_distance, budget.squared_radius, quota)
 
 
-def _baseline_picks(store: Store, choice: Choice, units: Units, n: int) -> Picks:
+def _baseline_picks(store: Store, choice: Choice, units: Units, n: int) -> PickedRows:
     """Choose at random or at a fixed rate, and apart if that is asked.
 
     At random, units too near to a drawn one are passed over and drawing goes on; a fixed rate
@@ -150,14 +151,18 @@ def _baseline_picks(store: Store, choice: Choice, units: Units, n: int) -> Picks
     """
     eligible, read = units.choosable, unit_reader(store, units)
     if choice.budget.min_distance == 0:
-        rows, stopped_by = baseline_rows(choice.method, eligible, n, choice.seed), "n"
+        rows, stopped_by = baseline_rows(choice.method, eligible, n, choice.seed), StoppedBy.N
     else:
         random = choice.method == "random"
         order = baseline_rows(choice.method, eligible, len(eligible) if random else n, choice.seed)
         rows = keep_apart(order, read, choice.budget.squared_min_distance, n)
-        stopped_by = "n" if len(rows) == n else "min_distance" if random else "thinned"
+        stopped_by = StoppedBy.N
+        if len(rows) < n:
+            stopped_by = StoppedBy.MIN_DISTANCE if random else StoppedBy.THINNED
     unknown = np.full(len(rows), np.nan)
-    return Picks(rows, distances_in_order(read(rows)), unknown, unknown, unknown[:0], stopped_by)
+    return PickedRows(
+        rows, distances_in_order(read(rows)), unknown, unknown, unknown[:0], stopped_by
+    )
 
 
 def _frames_of(centers: pd.DataFrame, units: Units, store: Store) -> pd.DataFrame:

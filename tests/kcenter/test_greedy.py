@@ -1,9 +1,8 @@
 """The selection equals the textbook greedy in integers, exactly, however the rows are split."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import pytest
@@ -11,17 +10,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coreframe.tasks.kcenter import assign as updates
-from coreframe.tasks.kcenter import bfloat16 as rough
-from coreframe.tasks.kcenter import greedy, pool, vectors
-from coreframe.tasks.kcenter import pruning as centers
 from coreframe.tasks.kcenter.assign import assign
-from coreframe.tasks.kcenter.bfloat16 import GROUP, Rough
+from coreframe.tasks.kcenter.bfloat16 import Bfloat16Screen
 from coreframe.tasks.kcenter.coverage import coverage
-from coreframe.tasks.kcenter.greedy import Picks, greedy_k_center
+from coreframe.tasks.kcenter.goal import PickedRows
+from coreframe.tasks.kcenter.greedy import greedy_k_center
 from coreframe.tasks.kcenter.local import LocalPartitions
 from coreframe.tasks.kcenter.partition import Partition
-from coreframe.tasks.kcenter.vectors import Held, Vectors
+from coreframe.tasks.kcenter.tuning import DEFAULT_TUNING, Tuning
+from coreframe.tasks.kcenter.vectors import ArraySource, Vectors
 from coreframe.tasks.lattice import Targets, squared_distances, squared_norms
 from coreframe.tasks.scale import squared_threshold
 from tests.kcenter.textbook import Asked, textbook
@@ -38,28 +35,27 @@ def run(
     kept_rows: int | None = None,
     blocks: int = 3,
     device: torch.device = CPU,
-) -> Picks:
+    tuning: Tuning = DEFAULT_TUNING,
+) -> PickedRows:
+    most = 4 * pool_rows * lattice.shape[1]
+    tuning = replace(tuning, pool_rows=pool_rows, pool_values=most, extending_factor=1)
     parts = []
     for rows in np.split(np.arange(len(lattice)), cuts):
         edges = sorted({0, *range(0, len(rows), blocks), len(rows)})
-        own = Vectors(Held(lattice[rows]), edges, lattice.shape[1], device, kept_rows)
+        own = Vectors(
+            ArraySource(lattice[rows]), edges, lattice.shape[1], device, kept_rows, tuning
+        )
         weight = None if asked.weight is None else asked.weight[rows]
         video = None if asked.video is None else asked.video[rows].astype(np.int32)
-        parts.append(Partition.of(rows, own, weight=weight, video=video))
+        parts.append(Partition.without_centers(rows, own, weight=weight, video=video))
     corpus = LocalPartitions(parts)
     if len(asked.before):
         before = np.array(asked.before)
         corpus.assign(before, lattice[before])
-    most = 4 * pool_rows * lattice.shape[1]
-    with (
-        mock.patch.object(greedy, "POOL_ROWS", pool_rows),
-        mock.patch.object(greedy, "POOL_VALUES", most),
-        mock.patch.object(greedy, "EXTENDING", 1),
-    ):
-        return greedy_k_center(corpus, asked.goal)
+    return greedy_k_center(corpus, asked.goal, tuning=tuning)
 
 
-def check(picks: Picks, expected: dict[str, list[int]]) -> None:
+def check(picks: PickedRows, expected: dict[str, list[int]]) -> None:
     def l2(squared: list[int]) -> np.ndarray:
         return np.sqrt(np.array(squared, np.float64)) / 4000
 
@@ -98,20 +94,18 @@ def drawn(data: st.DataObject, rows: int) -> Asked:
     return asked
 
 
-@contextmanager
-def rough_products(data: st.DataObject) -> Iterator[None]:
+def drawn_screen(data: st.DataObject) -> dict[str, Any]:
     """As on processors that have matrix units, or as on others; in pieces of any size."""
-    there, group = data.draw(st.booleans()), data.draw(st.sampled_from([1, 4, 64]))
-    with (
-        mock.patch.object(updates, "has_matrix_unit", return_value=there),
-        mock.patch.object(updates, "LEAST_ROWS", 1),
-        mock.patch.object(updates, "ROUGH_ROWS", data.draw(st.sampled_from([5, 8192]))),
-        mock.patch.object(updates, "LEAST_TARGETS", 1),
-        mock.patch.object(rough, "GROUP", group),
-        mock.patch.object(rough, "TARGETS", group * data.draw(st.sampled_from([1, 8]))),
-        mock.patch.object(rough, "ROWS", data.draw(st.sampled_from([3, 512]))),
-    ):
-        yield
+    group = data.draw(st.sampled_from([1, 4, 64]))
+    return {
+        "bfloat16_screen": data.draw(st.booleans()),
+        "screen_least_rows": 1,
+        "screen_rows": data.draw(st.sampled_from([5, 8192])),
+        "screen_least_targets": 1,
+        "screen_group_targets": group,
+        "screen_product_targets": group * data.draw(st.sampled_from([1, 8])),
+        "screen_product_rows": data.draw(st.sampled_from([3, 512])),
+    }
 
 
 @settings(max_examples=400, deadline=None)
@@ -123,13 +117,14 @@ def test_equals_the_textbook_for_any_split_pool_and_wish(data: st.DataObject) ->
     cuts = sorted(data.draw(st.lists(st.integers(0, rows), max_size=4)))
     pool_rows, front = data.draw(st.integers(1, 8)), data.draw(st.integers(1, 8))
     kept_rows = data.draw(st.sampled_from([None, 0, 7]))
-    with (
-        mock.patch.object(pool, "FRONT", front),
-        mock.patch.object(pool, "REFRESHED", data.draw(st.integers(1, 8))),
-        mock.patch.object(vectors, "CHUNK_ROWS", 4),
-        rough_products(data),
-    ):
-        picks = run(lattice, asked, cuts, pool_rows, kept_rows, data.draw(st.integers(1, 9)))
+    tuning = Tuning(
+        front_rows=front,
+        refreshed_rows=data.draw(st.integers(1, 8)),
+        chunk_rows=4,
+        **drawn_screen(data),
+    )
+    blocks = data.draw(st.integers(1, 9))
+    picks = run(lattice, asked, cuts, pool_rows, kept_rows, blocks, tuning=tuning)
     check(picks, textbook(lattice, asked))
 
 
@@ -142,26 +137,23 @@ def test_pruning_changes_nothing(data: st.DataObject) -> None:
     asked = drawn(data, len(lattice))
     asked.n = data.draw(st.integers(20, 150))
     asked.before = data.draw(st.lists(st.integers(0, len(lattice) - 1), max_size=90, unique=True))
-    with ExitStack() as patched:
-        for module, name, values in (
-            (centers, "CELL_ROWS", [8, 30]),
-            (updates, "CENTERS_AT_ONCE", [16, 1024]),
-            (updates, "UNPRUNED_AT_ONCE", [24, 2048]),
-            (updates, "DENSE", [0.0, 0.7, 1.0]),
-            (pool, "FRONT", [4, 128]),
-            (pool, "REFRESHED", [8, 2048]),
-        ):
-            value = data.draw(st.sampled_from(values))
-            patched.enter_context(mock.patch.object(module, name, value))
-        tile = data.draw(st.sampled_from([1 << 10, 1 << 19]))
-        patched.enter_context(mock.patch.dict("coreframe.tasks.lattice.TILE_VALUES", cpu=tile))
-        pruning = data.draw(st.sampled_from([{"cpu"}, {"cpu"}, set()]))  # as on a GPU
-        patched.enter_context(mock.patch.object(updates, "PRUNING_DEVICES", pruning))
-        patched.enter_context(rough_products(data))
-        picks = run(lattice, asked, [97], data.draw(st.sampled_from([8, 64])), blocks=50)
+    pruning = data.draw(st.sampled_from([{"cpu"}, {"cpu"}, set()]))  # as on a GPU
+    tuning = Tuning(
+        cell_rows=data.draw(st.sampled_from([8, 30])),
+        centers_at_once=data.draw(st.sampled_from([16, 1024])),
+        unpruned_centers_at_once=data.draw(st.sampled_from([24, 2048])),
+        dense_share=data.draw(st.sampled_from([0.0, 0.7, 1.0])),
+        front_rows=data.draw(st.sampled_from([4, 128])),
+        refreshed_rows=data.draw(st.sampled_from([8, 2048])),
+        tile_values=data.draw(st.sampled_from([1 << 10, 1 << 19])),
+        pruning_devices=frozenset(pruning),
+        **drawn_screen(data),
+    )
+    pool_rows = data.draw(st.sampled_from([8, 64]))
+    picks = run(lattice, asked, [97], pool_rows, blocks=50, tuning=tuning)
     check(picks, textbook(lattice, asked))
     if dim == 128 and pruning and asked.weight is None and asked.video is None and not asked.before:
-        assert picks.pairs < len(lattice) * len(picks.rows)
+        assert picks.distances_formed < len(lattice) * len(picks.rows)
 
 
 @pytest.mark.parametrize("min_distance", [1e-6, 1e-3, 0.1, 0.3, "spacing"])
@@ -237,7 +229,7 @@ def test_why_it_stopped() -> None:
 
 def test_assigning_leaves_the_given_partition_as_it_was() -> None:
     lattice = walks(50, 8, 5)
-    part = Partition.of(np.arange(50), Vectors.of(lattice, CPU))
+    part = Partition.without_centers(np.arange(50), Vectors.from_array(lattice, CPU))
     before = part.distance.clone()
     after = assign(part, np.array([3]), lattice[[3]])
     assert torch.equal(part.distance, before)
@@ -247,7 +239,7 @@ def test_assigning_leaves_the_given_partition_as_it_was() -> None:
 
 def test_coverage_equals_numpy() -> None:
     lattice = walks(300, 8, 6)
-    part = Partition.of(np.arange(300), Vectors.of(lattice, CPU))
+    part = Partition.without_centers(np.arange(300), Vectors.from_array(lattice, CPU))
     wide = lattice.astype(np.int64)
     nearest = ((wide[:, None] - wide[None, :20]) ** 2).sum(axis=2).min(axis=1)
     largest, total, rows = coverage(part, lattice[:20])
@@ -281,16 +273,17 @@ def test_rough_products_leave_every_row_that_a_target_is_nearer_to(
 
     one, other = np.linalg.qr(rng.normal(size=(64, 2)))[0].T
     rows = around(one, 700)
-    targets = Targets.of(around(cosine * one + (1 - cosine**2) ** 0.5 * other, 200))
+    targets = Targets.from_lattice(around(cosine * one + (1 - cosine**2) ** 0.5 * other, 200))
     norms = squared_norms(rows)
     exact = squared_distances(rows.float(), norms, targets.wide, targets.norms)
     nearest = exact.min(dim=1)
+    screen, group = Bfloat16Screen(64, 200, DEFAULT_TUNING), DEFAULT_TUNING.screen_group_targets
     left = {
-        (group, row)
-        for places, found in Rough(64, 200).left(
+        (part, row)
+        for places, found in screen.remaining(
             targets, rows, torch.arange(700), norms, nearest.values + 1
         )
-        for group in [places.start // GROUP]
+        for part in [places.start // group]
         for row in found.tolist()
     }
-    assert {(int(at) // GROUP, row) for row, at in enumerate(nearest.indices)} <= left
+    assert {(int(at) // group, row) for row, at in enumerate(nearest.indices)} <= left

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from coreframe.tasks.kcenter.greedy import Goal, Quota
+from coreframe.tasks.kcenter.goal import Goal, Quota
 from coreframe.tasks.kcenter.partition import FAR
 
 

@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coreframe.tasks.measure import pairwise
 from coreframe.tasks.measure.pairwise import PairStatistics, pairs_within, sample_places, strips
 
 
@@ -39,13 +38,9 @@ def test_equals_numpy_for_any_tiles_and_strips(
 ) -> None:
     vectors = unit_lattice(rows, dim, seed)
     vectors = np.concatenate([vectors, vectors[:copies]])
-    before, pairwise.TILE_ROWS = pairwise.TILE_ROWS, tile
-    try:
-        total = PairStatistics.empty()
-        for start, stop in strips(len(vectors), parts):
-            total = total.merge(pairs_within(vectors, start, stop))
-    finally:
-        pairwise.TILE_ROWS = before
+    total = PairStatistics.empty()
+    for start, stop in strips(len(vectors), parts):
+        total = total.merge(pairs_within(vectors, start, stop, tile))
     assert total.pairs == len(vectors) * (len(vectors) - 1) // 2
     assert total.summary() == pytest.approx(plain(vectors), abs=1e-5)
 

@@ -1,0 +1,90 @@
+"""The nearest center of every row of a partition, exactly, as new centers are compared with it."""
+
+import torch
+
+from coreframe.tasks.kcenter.bfloat16 import Bfloat16Screen, screen_pays
+from coreframe.tasks.kcenter.partition import Partition
+from coreframe.tasks.kcenter.pruning import Unpruned
+from coreframe.tasks.lattice import Targets, Workspace
+
+
+class NearestCenters:
+    """What a partition's rows have as their nearest center, being brought up to date.
+
+    Attributes:
+        distance: (n,) int32 squared distance of each row to its nearest center.
+        owner: (n,) int32, that center; new ones are numbered after those there were.
+        distances_formed: (row, new center) distances formed here.
+        rough_distances_formed: in bfloat16, formed here.
+    """
+
+    def __init__(self, part: Partition, new: Targets, first_number: int) -> None:
+        """Begin with what the partition knows.
+
+        Args:
+            part: the partition; it is left as it is.
+            new: the new centers.
+            first_number: how many centers there were: the new ones are numbered from here.
+        """
+        self.distance, self.owner = part.distance.clone(), part.owner.clone()
+        self.distances_formed = self.rough_distances_formed = 0
+        self._vectors, self._tuning = part.vectors, part.tuning
+        self._new, self._number = new, (first_number + new.place).int()
+        dim, device = part.vectors.dim, part.rows.device
+        self._workspace = Workspace(dim, len(new), device, part.tuning.tile_values)
+        self._screen: Bfloat16Screen | None = None
+        if screen_pays(device, part.tuning):
+            self._screen = Bfloat16Screen(dim, len(new), part.tuning)
+
+    def compare(self, left: Unpruned) -> None:
+        """Compare rows with new centers."""
+        for asked, vectors, index in self._vectors.chunks(left.rows):
+            cells, order = torch.sort(left.cell[asked], stable=True)
+            places, at = left.rows[asked].index_select(0, order), index.index_select(0, order)
+            names, sizes = torch.unique_consecutive(cells, return_counts=True)
+            stop = 0
+            for cell, size in zip(names.tolist(), sizes.tolist(), strict=True):
+                start, stop = stop, stop + size
+                self._compare_cell(left.targets[cell], places[start:stop], vectors, at[start:stop])
+
+    def _compare_cell(
+        self, chosen: torch.Tensor, places: torch.Tensor, vectors: torch.Tensor, at: torch.Tensor
+    ) -> None:
+        """Compare rows, whose vectors lie at ``at``, with the new centers chosen."""
+        tuning, screen = self._tuning, self._screen
+        some, number = self._new.at(chosen), self._number.index_select(0, chosen)
+        small = len(places) < tuning.screen_least_rows or len(some) < tuning.screen_least_targets
+        if screen is None or small:
+            self._compare_exactly(some, number, places, vectors, at)
+            return
+        self.rough_distances_formed += len(some) * len(places)
+        at_once = tuning.screen_rows
+        for own, own_at in zip(places.split(at_once), at.split(at_once), strict=True):
+            norms = self._vectors.norms.index_select(0, own)
+            before = self.distance.index_select(0, own)
+            for group, left in screen.remaining(some, vectors, own_at, norms, before):
+                self._compare_exactly(
+                    some.at_slice(group), number[group], own[left], vectors, own_at[left]
+                )
+
+    def _compare_exactly(
+        self,
+        some: Targets,
+        number: torch.Tensor,
+        places: torch.Tensor,
+        vectors: torch.Tensor,
+        at: torch.Tensor,
+    ) -> None:
+        """Compare rows with some new centers, so numbered (int32)."""
+        self.distances_formed += len(some) * len(places)
+        for tile in self._workspace.tiles(len(places), self._vectors.dim, len(some)):
+            own = places[tile]
+            before = self.distance.index_select(0, own)
+            scores = some.scores(self._workspace.widen(vectors, at[tile]), self._workspace)
+            squared = some.nearest(scores, self._vectors.norms.index_select(0, own))
+            nearer = torch.nonzero(squared < before).flatten()
+            if len(nearer):
+                moved = own.index_select(0, nearer)
+                self.distance[moved] = squared.index_select(0, nearer)
+                # the first of equal scores is the nearest and earliest, see Targets
+                self.owner[moved] = number[scores.index_select(1, nearer).max(dim=0).indices]

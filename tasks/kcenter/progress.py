@@ -1,0 +1,148 @@
+"""What a selection has picked so far, and what follows from it for the next pass."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coreframe.tasks.kcenter.goal import Goal, PickedRows, StoppedBy
+from coreframe.tasks.kcenter.partition import FAR, Farthest
+from coreframe.tasks.kcenter.tuning import Tuning
+from coreframe.tasks.scale import to_l2
+
+
+class Progress:
+    """What has been picked, and what that means for the next pass."""
+
+    def __init__(self, goal: Goal, weighted: bool, dim: int, tuning: Tuning) -> None:
+        """Begin before the first pass.
+
+        Args:
+            goal: when to stop.
+            weighted: whether rows have weights.
+            dim: of the vectors.
+            tuning: how large pools are.
+        """
+        self.goal = goal
+        self.pool_rows = tuning.pool_rows_of(dim, extending=True)
+        self._least_pool_rows = tuning.pool_rows
+        self.needs_curve = weighted or goal.quota is not None
+        self.passes = 0
+        self.rows: list[int] = []
+        self._squared: list[int] = []
+        self._radius: list[int] = []
+        self._first_alone = False
+        self._filling = goal.quota is not None and goal.quota.least > 0
+        self._left_of: dict[int, int] = {}
+        """Rows of each video that may still be picked in this phase."""
+        if goal.quota is not None:
+            self._taken = Counter(goal.quota.taken)
+            self._available = Counter(goal.quota.video.tolist())
+            self._count_left()
+
+    @property
+    def threshold(self) -> int:
+        """Rows nearer than this to a center are not picked now; squared."""
+        if self._filling or self.goal.squared_radius is None:
+            return self.goal.squared_min_distance
+        return max(self.goal.squared_min_distance, self.goal.squared_radius + 1)
+
+    def closed(self) -> NDArray[np.int32] | None:
+        """(v,) videos of which no row may be picked now; None when there is no limit."""
+        if self.left_of() is None:
+            return None
+        return np.array([video for video, left in self._left_of.items() if left <= 0], np.int32)
+
+    def left_of(self) -> dict[int, int] | None:
+        """Rows of each video that may still be picked, None when there is no limit."""
+        quota = self.goal.quota
+        unlimited = quota is None or (quota.most is None and not self._filling)
+        return None if unlimited else self._left_of
+
+    def take(self, rows: NDArray[np.int64], squared: Sequence[int]) -> None:
+        """Record the picks of a pass.
+
+        Args:
+            rows: (k,) in pick order.
+            squared: their squared distances when they were picked; none for the very first center.
+        """
+        if len(rows) > self.pool_rows // 16:
+            self.pool_rows = max(self._least_pool_rows, self.pool_rows // 2)
+        self._first_alone |= len(squared) < len(rows)
+        self.rows += rows.tolist()
+        self._squared += squared
+        if self.goal.quota is not None:
+            self._taken.update(self.goal.quota.video_of(rows).tolist())
+            self._count_left()
+            if self._filling and all(left <= 0 for left in self._left_of.values()):
+                self.stop_filling()
+
+    def stop_filling(self) -> bool:
+        """End the phase in which videos get their least number; False when it was over."""
+        was, self._filling = self._filling, False
+        if was:
+            self._count_left()
+        return was
+
+    def note(self, reports: Sequence[Farthest]) -> None:
+        """Take the radius after each of the last picks from the partitions' answers."""
+        if self.needs_curve:
+            self._radius += highest_curve(reports).tolist()
+
+    def picks(self, reports: Sequence[Farthest], before: NDArray[np.int32]) -> PickedRows:
+        """The selection.
+
+        Args:
+            reports: the partitions' answers after its last pick.
+            before: (p,) squared covering radius after each center that existed before.
+        """
+        largest = max((report.largest for report in reports), default=0)
+        squared = [0] * self._first_alone + self._squared
+        radius = self._radius
+        if not self.needs_curve:  # each pick was the farthest row
+            radius = [*squared[1:], largest] if self.rows else []
+        apart = np.array(squared, np.int64)
+        if self._first_alone:
+            apart[0] = FAR
+        bound = np.minimum(np.minimum.accumulate(apart), np.array(radius, np.int64))
+        distance = to_l2(np.array(squared, np.int64))
+        if self._first_alone:
+            distance[0] = np.nan
+        return PickedRows(
+            rows=np.array(self.rows, np.int64),
+            distance=distance,
+            radius=to_l2(np.array(radius, np.int64)),
+            lower_bound=to_l2(bound) / 2,
+            radius_before=to_l2(before),
+            stopped_by=self._stopped_by(reports, largest),
+            passes=self.passes,
+            distances_formed=sum(report.distances_formed for report in reports),
+            rough_distances_formed=sum(report.rough_distances_formed for report in reports),
+        )
+
+    def _stopped_by(self, reports: Sequence[Farthest], largest: int) -> StoppedBy:
+        goal = self.goal
+        if len(self.rows) >= goal.n:
+            return StoppedBy.N
+        if not any(report.unpicked for report in reports):
+            return StoppedBy.EXHAUSTED
+        if goal.squared_radius is not None and largest <= goal.squared_radius:
+            return StoppedBy.RADIUS
+        closed = self.closed()
+        if closed is not None and len(closed):
+            return StoppedBy.MAX_PER_VIDEO
+        return StoppedBy.MIN_DISTANCE if goal.squared_min_distance else StoppedBy.EXHAUSTED
+
+    def _count_left(self) -> None:
+        quota = self.goal.quota
+        assert quota is not None
+        for video, available in self._available.items():
+            limit = min(quota.least, available) if self._filling else quota.most
+            self._left_of[video] = available if limit is None else limit - self._taken[video]
+
+
+def highest_curve(reports: Sequence[Farthest]) -> NDArray[np.int32]:
+    """(m,) squared covering radius after each of the centers that partitions last took up."""
+    curves = [report.curve for report in reports if report.curve is not None]
+    return np.max(curves, axis=0) if curves else np.empty(0, np.int32)
