@@ -73,7 +73,7 @@ class Workspace:
         """
         self._tile_values = tile_values or TILE_VALUES[device.type]
         values = max(self._tile_values, dim)
-        self._short = torch.empty(values, dtype=torch.int16, device=device)
+        self._integers = torch.empty(values, dtype=torch.int16, device=device)
         self._wide = torch.empty(values, dtype=torch.float32, device=device)
         self.scores = torch.empty(max(values, targets), dtype=torch.float32, device=device)
 
@@ -96,9 +96,9 @@ class Workspace:
     def widen(self, vectors: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
         """(n, dim) float32 of the int16 vectors at n places; valid until the next call."""
         count, dim = len(places), vectors.shape[1]
-        short = self._short[: count * dim].view(count, dim)
-        torch.index_select(vectors, 0, places, out=short)
-        return self._wide[: count * dim].view(count, dim).copy_(short)
+        integers = self._integers[: count * dim].view(count, dim)
+        torch.index_select(vectors, 0, places, out=integers)
+        return self._wide[: count * dim].view(count, dim).copy_(integers)
 
 
 def squared_distances(

@@ -134,8 +134,8 @@ def _prune(
     else:  # cells would only cut the product into pieces
         every = torch.arange(len(new), device=device)
         left = replace(left, cell=torch.zeros_like(left.cell), targets=[every])
-    screened = screen_pays(device, tuning)
-    worthwhile = tuning.dense_share_bfloat16 if screened else tuning.dense_share
+    cheap = screen_pays(device, tuning)
+    worthwhile = tuning.dense_share_bfloat16 if cheap else tuning.dense_share
     return left, pairs <= worthwhile * len(part) * len(new)
 
 

@@ -44,7 +44,7 @@ class Bfloat16Screen:
         self._group = tuning.screen_group_targets
         most = -(-targets // self._group) * self._group
         self._targets = torch.zeros((most, dim), dtype=torch.bfloat16)
-        self._short = torch.empty((self._at_once, dim), dtype=torch.int16)
+        self._integers = torch.empty((self._at_once, dim), dtype=torch.int16)
         self._rows = torch.zeros((self._at_once, dim), dtype=torch.bfloat16)
         scores = min(most, self._product_targets) * self._at_once
         self._scores = torch.empty(scores, dtype=torch.bfloat16)
@@ -86,9 +86,9 @@ class Bfloat16Screen:
         best = torch.empty((groups, len(places)), dtype=torch.int16)
         for start in range(0, len(places), at_once):
             own = places[start : start + at_once]
-            short = self._short[: len(own)]
-            torch.index_select(vectors, 0, own, out=short)
-            self._rows[: len(own)].copy_(short)
+            integers = self._integers[: len(own)]
+            torch.index_select(vectors, 0, own, out=integers)
+            self._rows[: len(own)].copy_(integers)
             for first in range(0, groups * group, self._product_targets):
                 some = rounded[first : first + self._product_targets]
                 scores = self._scores[: len(some) * at_once].view(len(some), at_once)

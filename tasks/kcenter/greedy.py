@@ -85,7 +85,7 @@ def greedy_k_center(
     Args:
         corpus: the rows, with any centers that exist before already assigned.
         goal: when to stop.
-        advance: told of every number of picks just made.
+        advance: called after every pass, with the number of picks made in it.
         tuning: how large pools are. Partitions have theirs with their vectors.
     """
     weighted = corpus.weight(np.empty(0, np.int64)) is not None

@@ -12,6 +12,7 @@ from coreframe.tasks.kcenter import coverage
 from coreframe.tasks.kcenter.assign import assign, center_sketch, restored
 from coreframe.tasks.kcenter.coverage import Represented
 from coreframe.tasks.kcenter.partition import Partition
+from coreframe.tasks.kcenter.tuning import DEFAULT_TUNING, Tuning
 from coreframe.tasks.kcenter.vectors import Vectors, mean_vectors
 from coreframe.tasks.store.named_selections import read_centers, read_distances, write_distances
 from coreframe.tasks.store.store import Store
@@ -36,19 +37,23 @@ class PartitionJob:
     device: str
     vectors_bytes: int | None
     """Memory that vectors may fill, None for as much as they take."""
+    tuning: Tuning = DEFAULT_TUNING
+    """How the units are worked on."""
 
 
 class StoredUnits:
     """Units of a store, read when asked for: :class:`coreframe.tasks.kcenter.vectors.Source`."""
 
-    def __init__(self, store: str, rows: np.ndarray, length: int) -> None:
+    def __init__(self, store: str, rows: NDArray[np.int64], length: int) -> None:
         self._store, self._rows, self._length = store, rows, length
         self._read: Any = None
 
-    def __reduce__(self) -> tuple:
+    def __reduce__(self) -> tuple[type["StoredUnits"], tuple[Any, ...]]:
         return StoredUnits, (self._store, self._rows, self._length)
 
-    def read(self, start: int, stop: int, into: np.ndarray | None = None) -> np.ndarray:
+    def read(
+        self, start: int, stop: int, into: NDArray[np.int16] | None = None
+    ) -> NDArray[np.int16]:
         if self._read is None:
             self._read = mean_vectors(Store.open(self._store).row_reader(), self._length)
         return self._read(self._rows[start:stop], into)
@@ -99,7 +104,7 @@ def load_partition(job: PartitionJob, before: Before | None = None) -> Partition
     return replace(part, curve=np.concatenate([curve for curve in curves if curve is not None]))
 
 
-def _resumed(part: Partition, job: PartitionJob, saved: str, gone: np.ndarray) -> Partition:
+def _resumed(part: Partition, job: PartitionJob, saved: str, gone: NDArray[np.int64]) -> Partition:
     """Take over what an earlier run found, and find what it would have found of other units."""
     center_rows, vectors = read_centers(saved, gone)
     distance = np.zeros(len(part), np.int32)
@@ -124,7 +129,7 @@ def _resumed(part: Partition, job: PartitionJob, saved: str, gone: np.ndarray) -
     )
 
 
-def _vectors(job: PartitionJob, rows: np.ndarray) -> Vectors:
+def _vectors(job: PartitionJob, rows: NDArray[np.int64]) -> Vectors:
     store = Store.open(job.store)
     device = resolve_device(job.device)
     dim = store.settings.dim
@@ -136,7 +141,8 @@ def _vectors(job: PartitionJob, rows: np.ndarray) -> Vectors:
         kept_rows = max(0, (free_bytes - STATE_BYTES * len(rows)) // (2 * dim))
     cuts = np.flatnonzero(np.diff(rows // store.block_rows)) + 1
     edges = np.unique([0, *cuts.tolist(), len(rows)])
-    return Vectors(StoredUnits(job.store, rows, job.length), edges, dim, device, kept_rows)
+    source = StoredUnits(job.store, rows, job.length)
+    return Vectors(source, edges, dim, device, kept_rows, job.tuning)
 
 
 def assign_centers(part: Partition, centers: CenterArrays, curve: bool) -> Partition:
@@ -145,8 +151,8 @@ def assign_centers(part: Partition, centers: CenterArrays, curve: bool) -> Parti
 
 
 def represented_units(
-    part: Partition, centers: CenterArrays, asked: np.ndarray
-) -> tuple[Represented, np.ndarray, np.ndarray]:
+    part: Partition, centers: CenterArrays, asked: NDArray[np.int64]
+) -> tuple[Represented, NDArray[np.int64], NDArray[np.int32]]:
     """See :func:`coreframe.tasks.kcenter.coverage.represented`."""
     return coverage.represented(part, *centers, asked)
 

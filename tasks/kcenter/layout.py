@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coreframe.tasks.kcenter.job import Before, PartitionJob
+from coreframe.tasks.kcenter.tuning import DEFAULT_TUNING, Tuning
 from coreframe.tasks.store.named_selections import settled_rows
 from coreframe.tasks.store.store import Store
 
@@ -79,6 +80,7 @@ def partition_jobs(
     video: NDArray[np.int32] | None,
     device: str,
     vectors_bytes: int | None,
+    tuning: Tuning = DEFAULT_TUNING,
 ) -> list[PartitionJob]:
     """What the process that holds a partition must know, for each.
 
@@ -89,6 +91,7 @@ def partition_jobs(
         video: (u,) or None, see :class:`coreframe.tasks.kcenter.partition.Partition`.
         device: where tensors are kept.
         vectors_bytes: that vectors may fill in a process, None for as much as they take.
+        tuning: how units are worked on.
     """
     return [
         PartitionJob(
@@ -99,6 +102,7 @@ def partition_jobs(
             None if video is None else video[own],
             device,
             vectors_bytes,
+            tuning,
         )
         for own in layout.members()
     ]

@@ -12,6 +12,7 @@ from coreframe.tasks.kcenter.layout import Layout, layout_of_parts, partition_jo
 from coreframe.tasks.kcenter.memory import own_vectors_bytes
 from coreframe.tasks.kcenter.partition import Partition
 from coreframe.tasks.kcenter.partitions import BasePartitions
+from coreframe.tasks.kcenter.tuning import DEFAULT_TUNING, Tuning
 from coreframe.tasks.store.store import Store
 
 
@@ -45,6 +46,7 @@ class LocalPartitions(BasePartitions):
         device: str = "auto",
         before: Before | None = None,
         memory_limit_bytes: int | None = None,
+        tuning: Tuning = DEFAULT_TUNING,
     ) -> "LocalPartitions":
         """Hold units of a store as one partition, whose vectors are read when first needed.
 
@@ -58,6 +60,7 @@ class LocalPartitions(BasePartitions):
             before: centers that exist.
             memory_limit_bytes: of this process: vectors that would take it above half of that are
                 read anew each time. By default the machine's memory, or the container's.
+            tuning: how units are worked on.
         """
         layout = split_units(store, rows, weight, before, most_parts=1)
         jobs = partition_jobs(
@@ -67,6 +70,7 @@ class LocalPartitions(BasePartitions):
             video=video,
             device=device,
             vectors_bytes=own_vectors_bytes(memory_limit_bytes),
+            tuning=tuning,
         )
         return cls([job.load_partition(one, before) for one in jobs], layout)
 

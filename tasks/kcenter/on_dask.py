@@ -14,6 +14,7 @@ from coreframe.tasks.kcenter.job import Before
 from coreframe.tasks.kcenter.layout import partition_jobs, split_units
 from coreframe.tasks.kcenter.memory import vectors_bytes
 from coreframe.tasks.kcenter.partitions import BasePartitions
+from coreframe.tasks.kcenter.tuning import DEFAULT_TUNING, Tuning
 from coreframe.tasks.store.store import Store
 
 
@@ -36,6 +37,7 @@ class DaskPartitions(BasePartitions):
         video: NDArray[np.int32] | None = None,
         device: str = "auto",
         before: Before | None = None,
+        tuning: Tuning = DEFAULT_TUNING,
     ) -> None:
         """Spread units over the workers.
 
@@ -48,6 +50,7 @@ class DaskPartitions(BasePartitions):
             video: (u,) or None, likewise.
             device: where workers keep tensors.
             before: centers that exist.
+            tuning: how workers go about it.
         """
         layout = split_units(store, rows, weight, before, most_parts=processes(client))
         super().__init__(layout, store.settings.dim)
@@ -59,6 +62,7 @@ class DaskPartitions(BasePartitions):
             video=video,
             device=device,
             vectors_bytes=_vectors_bytes(client),
+            tuning=tuning,
         )
         # Nothing here depends on what one worker holds: Dask would run all of it there.
         self._parts: list[Future] = [

@@ -55,13 +55,13 @@ class CenterCells:
     """The centers that own a row of one partition, in cells around the first centers of all.
 
     Attributes:
-        received: centers that the partition was told of, owners of rows or not.
-        number: (c,) int64, their places in the order in which the partition was told.
+        received: how many centers the partition was given, owners of rows or not.
+        number: (c,) int64, their places in the order in which the partition was given them.
         sketches: (c, q) int16.
         norms: (c,) int32 squared lengths of the sketches.
         cell: (c,) int64, the nearest anchor of each.
         to_anchor: (c,) float64 lattice distance to it.
-        anchors: (a, dim) int16 lattice, the first centers that the partition was told of.
+        anchors: (a, dim) int16 lattice, the first centers that the partition was given.
         max_anchors: where the number of anchors ends.
         tuning: when it pays to look at single centers.
     """

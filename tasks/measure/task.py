@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from dask.distributed import Client
+from numpy.typing import NDArray
 
 from coreframe.tasks.engine.dispatch import gather, workers
 from coreframe.tasks.engine.shared import as_is
@@ -76,7 +77,7 @@ def measure_selection(
             del choosing
             subsets[method.replace("-", "_")] = selection.chosen
 
-        def vectors(chosen: np.ndarray) -> np.ndarray:
+        def vectors(chosen: NDArray[np.int64]) -> NDArray[np.int16]:
             rows = np.sort(chosen)
             if np.isin(rows, units.rows).all():
                 return every.collect(rows)
@@ -99,7 +100,10 @@ metrics_stage = stage("metrics")(measure_selection)
 
 
 def _pairs(
-    client: Client, read: Callable[[np.ndarray], np.ndarray], chosen: np.ndarray, seed: int
+    client: Client,
+    read: Callable[[NDArray[np.int64]], NDArray[np.int16]],
+    chosen: NDArray[np.int64],
+    seed: int,
 ) -> dict[str, Any]:
     """Pairwise statistics of some units, computed on the workers in strips."""
     measured: dict[str, Any] = {"n": len(chosen)}
@@ -120,12 +124,12 @@ def _pairs(
     return measured
 
 
-def _statistics(client: Client, vectors: np.ndarray) -> PairStatistics:
-    """Of all pairs of (n, dim) int16 lattice vectors."""
+def _statistics(client: Client, vectors: NDArray[np.int16]) -> PairStatistics:
+    """Of all pairs of (n, dim) lattice vectors."""
     parts = 4 * workers(client) if len(vectors) > STRIP_UNITS else 1
-    held = client.submit(as_is, vectors, pure=False)
+    on_worker = client.submit(as_is, vectors, pure=False)
     futures = [
-        client.submit(pairs_within, held, start, stop, pure=False)
+        client.submit(pairs_within, on_worker, start, stop, pure=False)
         for start, stop in strips(len(vectors), parts)
     ]
     total = PairStatistics.empty()

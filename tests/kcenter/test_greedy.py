@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from coreframe.tasks.kcenter.assign import assign
 from coreframe.tasks.kcenter.bfloat16 import Bfloat16Screen
@@ -28,7 +29,7 @@ CPU = torch.device("cpu")
 
 
 def run(
-    lattice: np.ndarray,
+    lattice: NDArray[np.int16],
     asked: Asked,
     cuts: Sequence[int] = (),
     pool_rows: int = 64,
@@ -56,7 +57,7 @@ def run(
 
 
 def check(picks: PickedRows, expected: dict[str, list[int]]) -> None:
-    def l2(squared: list[int]) -> np.ndarray:
+    def l2(squared: list[int]) -> NDArray[np.float64]:
         return np.sqrt(np.array(squared, np.float64)) / 4000
 
     assert picks.rows.tolist() == expected["rows"]
@@ -68,7 +69,7 @@ def check(picks: PickedRows, expected: dict[str, list[int]]) -> None:
     assert np.array_equal(picks.lower_bound, l2(expected["bound"]) / 2)
 
 
-def small_lattice(data: st.DataObject) -> np.ndarray:
+def small_lattice(data: st.DataObject) -> NDArray[np.int16]:
     rows, dim = data.draw(st.integers(1, 40)), data.draw(st.integers(1, 4))
     reach = data.draw(st.sampled_from([1, 3, 4000]))  # small: duplicates and ties abound
     values = data.draw(
@@ -266,7 +267,7 @@ def test_rough_products_leave_every_row_that_a_target_is_nearer_to(
     """Products of all signs, and all negative ones; each row is nearer by the least there is."""
     rng = np.random.default_rng(0)
 
-    def around(direction: np.ndarray, count: int) -> torch.Tensor:
+    def around(direction: NDArray[np.float64], count: int) -> torch.Tensor:
         some = direction + spread * rng.normal(size=(count, 64)) / 8
         unit = some / np.linalg.norm(some, axis=1, keepdims=True)
         return torch.from_numpy(np.rint(4000 * unit).astype(np.int16))

@@ -1,10 +1,11 @@
-"""Greedy k-center as textbooks write it, with every wish, in int64: what the engine must equal."""
+"""Greedy k-center as textbooks write it, with all options, in int64: the engine must equal it."""
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from coreframe.tasks.kcenter.goal import Goal, Quota
 from coreframe.tasks.kcenter.partition import FAR
@@ -17,8 +18,8 @@ class Asked:
     n: int
     threshold: int = 0
     radius: int | None = None
-    weight: np.ndarray | None = None
-    video: np.ndarray | None = None
+    weight: NDArray[np.int64] | None = None
+    video: NDArray[np.int64] | None = None
     most: int | None = None
     least: int = 0
     before: Sequence[int] = ()
@@ -32,7 +33,7 @@ class Asked:
         return Goal(self.n, self.threshold, self.radius, quota)
 
 
-def textbook(lattice: np.ndarray, asked: Asked) -> dict[str, list[int]]:
+def textbook(lattice: NDArray[np.int16], asked: Asked) -> dict[str, list[int]]:
     """Greedy k-center, one pass over all rows for each pick, in int64."""
     wide = lattice.astype(np.int64)
     distance = np.full(len(wide), FAR, np.int64)
