@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ByteSize, ConfigDict, Field, model_validator
 
 from coreframe.tasks.output.images import PictureSettings, Resize
-from coreframe.tasks.select.choice import MEASURES, Budget, Choice
+from coreframe.tasks.select.choice import MEASURES, Budget, Choice, Method
 from coreframe.tasks.train.settings import TrainingSettings
 from coreframe.tasks.video.pixels import Crop
 from coreframe.tasks.video.sampling import Sampling
@@ -216,7 +216,7 @@ class Selecting(Parameters):
         if all(bound is None for bound in bounds):
             n_samples = max(DEFAULT_SAMPLES, self.sequence_length)
         return Choice(
-            method=self.method,
+            method=Method(self.method),
             budget=Budget(n_samples, self.proportion, self.min_distance or 0.0, self.radius),
             seed=self.seed,
             keep_exact_duplicates=self.keep_exact_duplicates,

@@ -9,6 +9,8 @@ Everything runs in this process, without Prefect and without other processes::
     picks.frames                        # pandas: in pick order
     picks.contact_sheet()               # a picture, shown by the notebook
 
+Prefect and Dask are never loaded, and torch only to choose.
+
 This folder is installed as the package ``coreframe``, and `flows` and `tasks` inside it. Nothing is
 imported before it is needed: whatever of Coreframe is imported, this module runs first.
 """

@@ -6,20 +6,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import dask
 import numpy as np
 import pandas as pd
-from dask.distributed import LocalCluster
 from PIL import Image
 from pydantic import ValidationError
 
-from coreframe.flows.cluster import SETTINGS
-from coreframe.flows.parameters import Selecting
+from coreframe.flows.parameters import Compute, Selecting
 from coreframe.tasks.errors import CoreframeError, UsageError
 from coreframe.tasks.output.contact_sheet import contact_sheet
-from coreframe.tasks.report.gather import pictures_of_frames
+from coreframe.tasks.report.frames import pictures_of_frames
 from coreframe.tasks.scale import SCALE
-from coreframe.tasks.select.task import choose_frames
 from coreframe.tasks.store.corpus import read_corpus
 from coreframe.tasks.store.lock import writing
 from coreframe.tasks.store.store import Store
@@ -77,32 +73,36 @@ class Corpus:
         """(k, dim) float32 unit vectors of some rows of the store, in the order asked."""
         return self._store.read_rows(rows).astype(np.float32) / np.float32(SCALE)
 
-    def select(self, device: str = "auto", **wishes: Any) -> "Picks":
-        """Choose frames, as ``coreframe select`` does.
+    def select(
+        self, device: str = "auto", memory_limit: str | int | None = None, **options: Any
+    ) -> "Picks":
+        """Choose frames in this process: those that ``coreframe select`` chooses.
 
         Args:
             device: ``auto``, ``cpu`` or ``cuda``.
-            wishes: the command's options of which frames to choose, with underscores:
+            memory_limit: of this process, such as ``"2GB"``. Embeddings are kept in memory while
+                it takes less than half of that, and those beyond are read again when needed. By
+                default the limit is the memory of the machine, or of the container.
+            options: the command's options of which frames to choose, with underscores:
                 ``n_samples``, ``proportion``, ``min_distance``, ``radius``, ``method``,
                 ``max_per_video``, ... 100 frames when none says how many. With ``name``, the store
                 keeps the selection and extends it the next time.
 
         Raises:
-            UsageError: a wish is unknown, or the wishes cannot be met.
+            UsageError: an option is unknown, or this corpus cannot give what is asked for.
             CoreframeError: there is a ``name``, and another run writes to the store.
         """
         try:
-            choice = Selecting(**wishes).choice()
+            choice = Selecting(**options).choice()
+            compute = Compute.model_validate({"device": device, "memory_limit": memory_limit})
         except ValidationError as error:
             first = error.errors()[0]
-            name = ".".join(map(str, first["loc"])) or "the wishes"
+            name = ".".join(map(str, first["loc"])) or "the options"
             raise UsageError(f"{name}: {first['msg'].removeprefix('Value error, ')}.") from error
-        with (
-            writing(self._store, "a notebook", 0) if choice.name is not None else nullcontext(),
-            dask.config.set(SETTINGS),
-            LocalCluster(processes=False, n_workers=1, dashboard_address=None) as cluster,
-        ):
-            chosen = choose_frames(self._store, choice, device, cluster.scheduler_address)
+        from coreframe.tasks.select.local import choose_here  # loads torch: needed here alone
+
+        with writing(self._store, "a notebook", 0) if choice.name is not None else nullcontext():
+            chosen = choose_here(self._store, choice, compute.device, compute.memory_limit)
         return Picks(self, self._named(chosen.frames))
 
     def pictures(self, rows: np.ndarray, side_px: int = 224) -> dict[int, Image.Image]:

@@ -24,6 +24,7 @@ from coreframe.tasks.measure.pairwise import (
 )
 from coreframe.tasks.output.exported import Exported
 from coreframe.tasks.select.baselines import baseline_rows
+from coreframe.tasks.select.choice import Method
 from coreframe.tasks.select.result import Selection
 from coreframe.tasks.select.units import unit_reader
 from coreframe.tasks.store.store import Store
@@ -64,8 +65,8 @@ def measure_selection(
     eligible = units.choosable
     subsets = {
         "original": units.rows,
-        "fixed_rate": baseline_rows("fixed-rate", eligible, min(n, len(eligible)), seed),
-        "random": baseline_rows("random", eligible, min(n, len(eligible)), seed),
+        "fixed_rate": baseline_rows(Method.FIXED_RATE, eligible, min(n, len(eligible)), seed),
+        "random": baseline_rows(Method.RANDOM, eligible, min(n, len(eligible)), seed),
     }
     with Client(cluster) as client:
         every = DaskPartitions(client, store, units.rows, length=units.length, device=device)

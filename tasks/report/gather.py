@@ -1,6 +1,5 @@
 """Gather what a report shows beside the numbers, from a store and a selection, on the workers."""
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -8,14 +7,14 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 from dask.distributed import Client
-from PIL import Image
 
 from coreframe.tasks.engine.dispatch import run_jobs
 from coreframe.tasks.kcenter.coverage import Represented
 from coreframe.tasks.kcenter.on_dask import DaskPartitions
 from coreframe.tasks.output.thumbnails import kept_pictures, side_px
 from coreframe.tasks.report.evidence import Evidence
-from coreframe.tasks.report.job import FrameJob, ImageJob, shrink_frames, shrink_images
+from coreframe.tasks.report.frames import frame_jobs
+from coreframe.tasks.report.job import ImageJob, shrink_frames, shrink_images
 from coreframe.tasks.report.projection import projections
 from coreframe.tasks.scale import SCALE
 from coreframe.tasks.select.choice import Choice
@@ -23,7 +22,6 @@ from coreframe.tasks.select.units import form_units, unit_reader
 from coreframe.tasks.store.catalogue import Video
 from coreframe.tasks.store.corpus import read_corpus
 from coreframe.tasks.store.store import Store
-from coreframe.tasks.video.pixels import Crop
 
 MAPPED = 20_000
 """Units on the map; of more, as many drawn at random."""
@@ -179,40 +177,6 @@ def small_pictures(
     return pictures, len(files)
 
 
-def pictures_of_frames(store: Store, rows: np.ndarray, side_px: int) -> dict[int, Image.Image]:
-    """Decode some rows in this process, and make them small; one that cannot be had is left out."""
-    frames = store.frames_at(rows)
-    videos = {video.video: video for video in store.read_catalogue().videos}
-    found: dict[int, Image.Image] = {}
-    for job in _frame_jobs(store, frames, videos, side_px):
-        for row, picture in shrink_frames(job).items():
-            found[row] = Image.open(io.BytesIO(picture))
-    return found
-
-
-def _frame_jobs(
-    store: Store, frames: pd.DataFrame, videos: Mapping[int, Video], side_px: int
-) -> list[FrameJob]:
-    """One for each video that any of the frames is of."""
-    crop = Crop.parse(store.settings.crop) if store.settings.crop else None
-    jobs = []
-    for number, some in frames.drop_duplicates("row").groupby("video"):
-        video, ordered = videos[int(str(number))], some.sort_values("frame_index")
-        jobs.append(
-            FrameJob(
-                store=store.path,
-                source=video.source,
-                fingerprint=video.fingerprint,
-                rows=tuple(ordered["row"].tolist()),
-                frame_index=tuple(ordered["frame_index"].tolist()),
-                digest=tuple(ordered["digest"].tolist()),
-                crop=crop,
-                side_px=side_px,
-            )
-        )
-    return jobs
-
-
 def pictures_of_dropped(
     client: Client, store: Store, frames: pd.DataFrame, videos: Mapping[int, Video]
 ) -> dict[int, bytes]:
@@ -221,7 +185,7 @@ def pictures_of_dropped(
     for _, pictures in run_jobs(
         client,
         shrink_frames,
-        _frame_jobs(store, frames, videos, FRAME_PX),
+        frame_jobs(store, frames, videos, FRAME_PX),
         lambda job: f"Decoding frames of {job.source}",
         killed=lambda job, error: {},
     ):

@@ -3,29 +3,31 @@
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from coreframe.tasks.scale import to_l2
+from coreframe.tasks.select.choice import Method
 
 KEEP_TILE = 1024
 """Rows read from the store at a time."""
 
 
-def random_rows(eligible: np.ndarray, n: int, seed: int) -> np.ndarray:
+def random_rows(eligible: NDArray[np.int64], n: int, seed: int) -> NDArray[np.int64]:
     """``n`` of the eligible rows at random, in order of drawing; a larger n extends a smaller."""
     return np.random.default_rng(seed).permutation(eligible)[:n]
 
 
-def fixed_rate_rows(eligible: np.ndarray, n: int) -> np.ndarray:
+def fixed_rate_rows(eligible: NDArray[np.int64], n: int) -> NDArray[np.int64]:
     """``n`` of the eligible rows at an even stride over the corpus, each in its stride's middle."""
     places = (2 * np.arange(n, dtype=np.int64) + 1) * len(eligible) // (2 * max(1, n))
     return eligible[places]
 
 
-def nearest_earlier(vectors: np.ndarray) -> np.ndarray:
-    """(n,) int64 squared distance of each vector to the nearest one before it; -1 for the first.
+def nearest_earlier(vectors: NDArray[np.int16]) -> NDArray[np.int64]:
+    """(n,) squared distance of each vector to the nearest one before it; -1 for the first.
 
     Args:
-        vectors: (n, dim) int16 lattice.
+        vectors: (n, dim) lattice.
     """
     wide = vectors.astype(np.float32)
     norms = np.einsum("ij,ij->i", wide, wide).astype(np.int64)
@@ -43,13 +45,16 @@ def nearest_earlier(vectors: np.ndarray) -> np.ndarray:
 
 
 def keep_apart(
-    rows: np.ndarray, read: Callable[[np.ndarray], np.ndarray], squared_min_distance: int, n: int
-) -> np.ndarray:
+    rows: NDArray[np.int64],
+    read: Callable[[NDArray[np.int64]], NDArray[np.int16]],
+    squared_min_distance: int,
+    n: int,
+) -> NDArray[np.int64]:
     """Go through rows in order and keep those at least so far from every kept one, at most ``n``.
 
     Args:
-        rows: (m,) int64.
-        read: gives the (k, dim) int16 lattice vectors of k rows.
+        rows: (m,).
+        read: gives the (k, dim) lattice vectors of k rows.
         squared_min_distance: in squared lattice units.
         n: where to stop.
     """
@@ -62,10 +67,10 @@ def keep_apart(
             if len(kept) == n:
                 return np.array(kept, np.int64)
             norm = int(vector @ vector)
-            if len(kept) == len(near):  # full: make room for twice as many
-                room = np.zeros((max(16, 2 * len(near)), len(vector)), np.float32)
-                room[: len(near)] = near.reshape(-1, len(vector))
-                near, norms = room, np.resize(norms, len(room))
+            if len(kept) == len(near):  # full: twice as large
+                larger = np.zeros((max(16, 2 * len(near)), len(vector)), np.float32)
+                larger[: len(near)] = near.reshape(-1, len(vector))
+                near, norms = larger, np.resize(norms, len(larger))
             held = slice(0, len(kept))
             squared = norms[held] + norm - 2 * (near[held] @ vector).astype(np.int64)
             if not np.any(squared < squared_min_distance):
@@ -74,15 +79,17 @@ def keep_apart(
     return np.array(kept, np.int64)
 
 
-def distances_in_order(vectors: np.ndarray) -> np.ndarray:
-    """(n,) float64 L2 to the nearest earlier vector, NaN for the first."""
+def distances_in_order(vectors: NDArray[np.int16]) -> NDArray[np.float64]:
+    """(n,) L2 to the nearest earlier vector, NaN for the first."""
     squared = nearest_earlier(vectors).astype(np.float64)
     squared[:1] = np.nan
     return to_l2(squared)
 
 
-def baseline_rows(method: str, eligible: np.ndarray, n: int, seed: int) -> np.ndarray:
+def baseline_rows(
+    method: Method, eligible: NDArray[np.int64], n: int, seed: int
+) -> NDArray[np.int64]:
     """The units that ``random`` or ``fixed-rate`` chooses, in its order."""
-    if method == "random":
+    if method == Method.RANDOM:
         return random_rows(eligible, n, seed)
     return fixed_rate_rows(eligible, n)

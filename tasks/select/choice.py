@@ -1,13 +1,22 @@
-"""What can be asked of a selection, and which wishes contradict each other."""
+"""What can be asked of a selection, and which options contradict each other."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from fractions import Fraction
 
 from coreframe.tasks.errors import UsageError
 from coreframe.tasks.scale import SCALE, squared_threshold
 
-METHODS = ("coreset", "random", "fixed-rate")
+
+class Method(StrEnum):
+    """The ways of choosing; each equals the word that the command and the outputs have."""
+
+    CORESET = "coreset"
+    """The most diverse frames, by greedy k-center."""
+    RANDOM = "random"
+    FIXED_RATE = "fixed-rate"
+
 
 MEASURES = ("luminance", "sharpness")
 """Columns of the frames table that quality limits may name."""
@@ -73,7 +82,7 @@ class Budget:
 class Choice:
     """How to choose. Nothing set beyond the method and the budget gives the plain coreset."""
 
-    method: str = "coreset"
+    method: Method = Method.CORESET
     budget: Budget = field(default_factory=Budget)
     seed: int = 0
     keep_exact_duplicates: bool = False
@@ -96,9 +105,11 @@ class Choice:
     """Whether frames that it holds of videos that are gone or changed are dropped from it."""
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise UsageError(f"unknown method {self.method!r}: use {', '.join(METHODS)}.")
-        if self.method != "coreset":
+        try:
+            object.__setattr__(self, "method", Method(self.method))  # a word will do
+        except ValueError:
+            raise UsageError(f"unknown method {self.method!r}: use {', '.join(Method)}.") from None
+        if self.method is not Method.CORESET:
             self._refuse_without_coreset()
         self._refuse_quality()
         self._refuse_shares()

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from coreframe.tasks.kcenter.goal import PickedRows
 from coreframe.tasks.kcenter.job import Before
-from coreframe.tasks.kcenter.on_dask import DaskPartitions
+from coreframe.tasks.kcenter.partitions import BasePartitions
 from coreframe.tasks.select.baselines import distances_in_order
 from coreframe.tasks.select.choice import Choice
 from coreframe.tasks.select.preselected import preselected_rows
@@ -79,7 +80,7 @@ class KeptCenters:
         )
         return pd.concat([kept, new], ignore_index=True) if len(kept) else new
 
-    def save(self, parts: DaskPartitions, centers: pd.DataFrame) -> None:
+    def save(self, parts: BasePartitions, centers: pd.DataFrame) -> None:
         """Keep the selection in the store under its name."""
         assert self.place is not None
         folder = self.place.begin()
@@ -95,7 +96,7 @@ class KeptCenters:
 
 def _still_there(
     saved: SavedSelection | None, units: Units
-) -> tuple[SavedSelection | None, np.ndarray]:
+) -> tuple[SavedSelection | None, NDArray[np.int64]]:
     """The saved selection without the centers that left the corpus, and these centers' rows."""
     if saved is None:
         return None, np.empty(0, np.int64)

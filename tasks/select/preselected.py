@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from coreframe.tasks.errors import UsageError
 from coreframe.tasks.store.catalogue import Catalogue
@@ -43,8 +44,8 @@ def read_preselected(path: str) -> pd.DataFrame:
     return listed.assign(video=listed["video"].astype(str)).drop_duplicates(ignore_index=True)
 
 
-def preselected_rows(path: str, frames: pd.DataFrame, catalogue: Catalogue) -> np.ndarray:
-    """(p,) int64 rows of the frames that a file lists, in its order.
+def preselected_rows(path: str, frames: pd.DataFrame, catalogue: Catalogue) -> NDArray[np.int64]:
+    """(p,) rows of the frames that a file lists, in its order.
 
     Args:
         path: the file.

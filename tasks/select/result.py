@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from coreframe.tasks.kcenter.goal import StoppedBy
 from coreframe.tasks.select.units import Units
 
 
@@ -15,8 +17,8 @@ class Selection:
     frames: pd.DataFrame
     """One row a frame in pick order: rank, row, video (its catalogue number), frame_index, pts,
     time_s, distance, radius, lower_bound, preselected, sequence, digest."""
-    chosen: np.ndarray
-    """(k,) int64 units in pick order, those from before first; a unit is named by its first row."""
+    chosen: NDArray[np.int64]
+    """(k,) units in pick order, those from before first; a unit is named by its first row."""
     units: Units
     decodable: int
     """Frames of the corpus."""
@@ -28,9 +30,8 @@ class Selection:
     """Frames that an earlier run under this name selected and that are now dropped."""
     absent: int
     """Of those kept, frames whose videos are gone or changed."""
-    stopped_by: str
-    """``n``, ``min_distance``, ``radius``, ``max_per_video``, ``exhausted`` or, at a fixed rate,
-    ``thinned``."""
+    stopped_by: StoppedBy
+    """Why there are no more."""
     passes: int
     pairs: int
     """Distances formed."""

@@ -1,15 +1,17 @@
 """What can be chosen: frames, or sequences of consecutive sampled frames.
 
-Wishes take effect in one order. Sequences are formed; exact duplicates are left out; quality limits
-close what is outside them; what remains is *eligible*. Then come preselected centers, the least
-number of every video, and last the greedy choice under weights and the largest number of a video.
+Options take effect in one order. Sequences are formed; exact duplicates are left out; quality
+limits close what is outside them; what remains is *eligible*. Then come preselected centers, the
+least number of every video, and last the greedy choice under weights and the largest number of a
+video.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from coreframe.tasks.kcenter.vectors import mean_vectors
 from coreframe.tasks.select.choice import Choice
@@ -24,21 +26,21 @@ class Units:
     """Everything that could be chosen or not, in row order.
 
     Attributes:
-        rows: (u,) int64, each unit's first row in the store: its name.
+        rows: (u,) each unit's first row in the store: its name.
         length: rows a unit; they follow one another.
-        video: (u,) int32.
-        eligible: (u,) bool, may be chosen.
-        weight: (u,) int64 by which squared distances are multiplied, None when all are alike.
+        video: (u,) the number of its video.
+        eligible: (u,) whether it may be chosen.
+        weight: (u,) by which squared distances are multiplied, None when all are alike.
         duplicates: frames left out because earlier ones have the same pixels.
         rejected: frames left out by quality limits.
         loose: frames that are in no whole sequence.
     """
 
-    rows: np.ndarray
+    rows: NDArray[np.int64]
     length: int
-    video: np.ndarray
-    eligible: np.ndarray
-    weight: np.ndarray | None
+    video: NDArray[np.int32]
+    eligible: NDArray[np.bool_]
+    weight: NDArray[np.int64] | None
     duplicates: int
     rejected: int
     loose: int
@@ -47,27 +49,27 @@ class Units:
         return len(self.rows)
 
     @property
-    def choosable(self) -> np.ndarray:
-        """(e,) int64 first rows of the eligible ones."""
+    def choosable(self) -> NDArray[np.int64]:
+        """(e,) first rows of the eligible ones."""
         return self.rows[self.eligible]
 
-    def frames_of(self, units: np.ndarray) -> np.ndarray:
-        """(k * length,) int64 rows of k units, in their order."""
+    def frames_of(self, units: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(k * length,) rows of k units, in their order."""
         return (units[:, None] + np.arange(self.length)[None, :]).ravel()
 
 
-def unit_reader(store: Store, units: Units):  # type: ignore[no-untyped-def]
-    """Give what reads the (k, dim) int16 lattice vectors of k units."""
+def unit_reader(store: Store, units: Units) -> Callable[[NDArray[np.int64]], NDArray[np.int16]]:
+    """Give what reads the (k, dim) lattice vectors of k units."""
     return mean_vectors(store.row_reader(), units.length)
 
 
 def form_units(frames: pd.DataFrame, first_row: Mapping[int, int], choice: Choice) -> Units:
-    """Apply the wishes that say what may be chosen at all.
+    """Apply the options that say what may be chosen at all.
 
     Args:
         frames: the corpus's decodable frames in row order, with ``choice.columns``.
         first_row: where the rows of each video begin.
-        choice: the wishes.
+        choice: the options.
     """
     length = choice.sequence_length
     rows, video = frames["row"].to_numpy(), frames["video"].to_numpy().astype(np.int32)
@@ -99,7 +101,9 @@ def form_units(frames: pd.DataFrame, first_row: Mapping[int, int], choice: Choic
     )
 
 
-def weights(quality: np.ndarray, eligible: np.ndarray, strength: float) -> np.ndarray:
+def weights(
+    quality: NDArray[np.float64], eligible: NDArray[np.bool_], strength: float
+) -> NDArray[np.int64]:
     """Square weights that let the better of near-equals win.
 
     With q the share of the eligible units of lower quality (0 for the worst, near 1 for the
@@ -108,12 +112,12 @@ def weights(quality: np.ndarray, eligible: np.ndarray, strength: float) -> np.nd
     as far out as one of the highest to be picked before it; at 0 only distance counts.
 
     Args:
-        quality: (u,) float64.
-        eligible: (u,) bool.
+        quality: (u,).
+        eligible: (u,).
         strength: 0 to 1.
 
     Returns:
-        (u,) int64, round(1024 w) squared.
+        (u,) round(1024 w) squared.
     """
     order = np.sort(quality[eligible])
     share = np.searchsorted(order, quality, side="left") / max(1, len(order))
@@ -121,8 +125,8 @@ def weights(quality: np.ndarray, eligible: np.ndarray, strength: float) -> np.nd
 
 
 def _whole_sequences(
-    rows: np.ndarray, video: np.ndarray, first_row: Mapping[int, int], length: int
-) -> np.ndarray:
+    rows: NDArray[np.int64], video: NDArray[np.int32], first_row: Mapping[int, int], length: int
+) -> NDArray[np.int64]:
     """Places at which the sequences begin whose frames are all decodable.
 
     A video's sampled frames are cut into sequences from its first one on.
@@ -137,8 +141,8 @@ def _whole_sequences(
     return places[whole]
 
 
-def _repeated(digests: np.ndarray) -> np.ndarray:
-    """(u,) bool: all digests of a (u, length) row are those of an earlier one."""
+def _repeated(digests: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """(u,) whether all digests of a (u, length) row are those of an earlier one."""
     if digests.shape[1] == 1:
         return pd.Series(digests[:, 0]).duplicated().to_numpy()
     return pd.DataFrame(digests).duplicated().to_numpy()

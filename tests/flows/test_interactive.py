@@ -1,15 +1,28 @@
 """The door for notebooks."""
 
+import subprocess
+import sys
 from pathlib import Path
+from textwrap import dedent
+from typing import Any
+from unittest import mock
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import coreframe
+from coreframe.flows.parameters import Selecting
+from coreframe.tasks.kcenter.job import StoredUnits
 from coreframe.tasks.select.choice import Budget, Choice
 from coreframe.tasks.select.task import choose_frames
+from coreframe.tasks.store.store import Store
 from tests.runs import content, ingest
+from tests.stores import make_store, walks
 from tests.videos import sequential_rgb
+
+LENGTHS = [200, 37, 160, 3, 400]
+"""Rows of each video of a store of given embeddings."""
 
 
 @pytest.fixture(scope="module")
@@ -76,20 +89,182 @@ def test_the_contact_sheet_has_a_place_for_every_pick(corpus: coreframe.Corpus) 
 
 
 @pytest.mark.parametrize(
-    ("wishes", "sentence"),
+    ("options", "sentence"),
     [
         ({"n_sample": 3}, "n_sample: Extra inputs"),
         ({"proportion": 3}, "proportion: Input should be less"),
         ({"min": ["beauty=1"]}, "min: must be"),
+        ({"n_samples": 2, "sequence_length": 3}, "the options: n-samples 2 is less than one"),
+        ({"device": "tpu"}, "device: Input should be 'auto', 'cpu' or 'cuda'"),
+        ({"memory_limit": "2 frames"}, "memory_limit: could not interpret byte unit"),
     ],
 )
-def test_wrong_wishes_are_one_sentence(
-    corpus: coreframe.Corpus, wishes: dict[str, object], sentence: str
+def test_wrong_options_are_one_sentence(
+    corpus: coreframe.Corpus, options: dict[str, Any], sentence: str
 ) -> None:
     with pytest.raises(coreframe.UsageError, match=sentence):
-        corpus.select(**wishes)
+        corpus.select(**options)
 
 
 def test_no_store_is_said(tmp_path: Path) -> None:
     with pytest.raises(coreframe.UsageError, match="no store at"):
         coreframe.open(tmp_path)
+
+
+def nights(folder: Path, rows: int = sum(LENGTHS)) -> Store:
+    """A store of given embeddings, or the one of fewer rows grown to these."""
+    ends = np.cumsum(LENGTHS)
+    lengths = [n - max(0, int(end) - rows) for n, end in zip(LENGTHS, ends, strict=True)]
+    return make_store(
+        folder / "store",
+        walks(sum(LENGTHS), 64, seed=11)[:rows],
+        [n for n in lengths if n > 0],
+        undecodable=(5, 6, 210),
+        copies={300: 12} if rows > 300 else None,
+    )
+
+
+def on_cluster(store: Store, cluster: str, **options: Any) -> pd.DataFrame:
+    """What the command selects, with the names of the videos."""
+    frames = choose_frames(store, Selecting(**options).choice(), "cpu", cluster).frames
+    names = {video.video: video.path for video in store.read_catalogue().videos}
+    return frames.assign(video=frames["video"].map(names))
+
+
+def in_notebook(store: Store, **options: Any) -> pd.DataFrame:
+    return coreframe.open(store.path).select(device="cpu", **options).frames
+
+
+def assert_same(found: pd.DataFrame, expected: pd.DataFrame) -> None:
+    pd.testing.assert_frame_equal(found, expected, check_exact=True)
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return nights(tmp_path_factory.mktemp("given"))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"radius": 0.15},
+        {"n_samples": 60, "max_per_video": 12, "min_per_video": 2},
+        {"n_samples": 96, "sequence_length": 8, "max_per_video": 40},
+        {"n_samples": 60, "prefer_sharp": 0.5, "min": ["luminance=0.1"]},
+        {"n_samples": 40, "method": "random", "min_distance": 0.1, "seed": 3},
+        {"n_samples": 40, "method": "fixed-rate"},
+    ],
+    ids=str,
+)
+def test_a_notebook_and_a_cluster_choose_the_same(
+    options: dict[str, Any], given: Store, cluster: str
+) -> None:
+    expected = on_cluster(given, cluster, **options)
+    assert len(expected) > 10
+    assert_same(in_notebook(given, **options), expected)
+
+
+def test_preselected_frames_are_started_from(given: Store, cluster: str, tmp_path: Path) -> None:
+    listed = on_cluster(given, cluster, n_samples=15, method="random")
+    listed.to_parquet(tmp_path / "mine.parquet")
+    options = {"n_samples": 40, "preselected": str(tmp_path / "mine.parquet")}
+    found = in_notebook(given, **options)
+    assert found["preselected"].sum() == 15
+    assert_same(found, on_cluster(given, cluster, **options))
+
+
+def kept_state(store: Store) -> np.ndarray:
+    """Where each unit stands in the kept selection, in row order."""
+    files = (Path(store.path) / "selections" / "nightly").glob("*/rows-*.npy")
+    return np.sort(np.concatenate([np.load(file) for file in files]), order="row")
+
+
+@pytest.mark.parametrize("options", [{}, {"prefer_sharp": 0.4, "max_per_video": 40}], ids=str)
+def test_a_selection_kept_over_nights_is_the_same_wherever_each_was_chosen(
+    options: dict[str, Any], cluster: str, tmp_path: Path
+) -> None:
+    """Every second night in a notebook, every night in one, and every night on the cluster."""
+    stores = []
+    for kind in ("cluster", "notebook", "both"):
+        (tmp_path / kind).mkdir()
+        for night, (rows, n) in enumerate(((300, 20), (550, 40), (800, 70))):
+            store = nights(tmp_path / kind, rows)
+            given = dict(options, name="nightly", n_samples=n)
+            if kind == "notebook" or (kind == "both" and night % 2 == 0):
+                found = in_notebook(store, **given)
+            else:
+                found = on_cluster(store, cluster, **given)
+            assert len(found) == n
+        stores.append((found, kept_state(store)))
+    for found, state in stores[1:]:
+        assert_same(found, stores[0][0])
+        assert np.array_equal(state, stores[0][1])
+
+
+def test_what_is_gone_is_dropped_from_a_kept_selection(cluster: str, tmp_path: Path) -> None:
+    found = []
+    for kind in ("cluster", "notebook"):
+        (tmp_path / kind).mkdir()
+        store = nights(tmp_path / kind)
+        on_cluster(store, cluster, name="nightly", n_samples=30)
+        catalogue = store.read_catalogue()
+        catalogue.update(0, state="missing", reason="its file is gone")
+        store.write_catalogue(catalogue)
+        options = {"name": "nightly", "n_samples": 30, "drop_gone": True}
+        here = kind == "notebook"
+        found.append(
+            in_notebook(store, **options) if here else on_cluster(store, cluster, **options)
+        )
+    assert "v0.mp4" not in set(found[1]["video"])
+    assert_same(found[1], found[0])
+
+
+def test_embeddings_beyond_the_memory_limit_are_read_again(given: Store, cluster: str) -> None:
+    read: list[int] = []
+    original = StoredUnits.read
+
+    def noted(
+        self: StoredUnits, start: int, stop: int, into: np.ndarray | None = None
+    ) -> np.ndarray:
+        read.append(stop - start)
+        return original(self, start, stop, into)
+
+    expected = on_cluster(given, cluster, n_samples=60)
+    with mock.patch.object(StoredUnits, "read", noted):
+        assert_same(in_notebook(given, n_samples=60), expected)
+        once = sum(read)
+        read.clear()
+        with mock.patch(
+            "coreframe.tasks.kcenter.memory.psutil.Process"
+        ) as process:  # takes up all but 300 rows' worth of the half that it may
+            process().memory_info().rss = 10**9 - 300 * 400
+            found = in_notebook(given, n_samples=60, memory_limit="2GB")
+    assert once == len(given.frames()) - 3 - 1
+    assert sum(read) > 2 * once
+    assert_same(found, expected)
+
+
+def test_prefect_and_dask_are_never_loaded_and_torch_only_to_choose(folder: Path) -> None:
+    work = f"""
+        import sys
+
+        def loaded():
+            return {{"prefect", "dask", "distributed", "torch"}} & sys.modules.keys()
+
+        import coreframe
+        assert coreframe.__version__
+        assert not {{"numpy", "pandas", "pyarrow", "zarr"}} & sys.modules.keys()
+        corpus = coreframe.open({str(folder / "store")!r})
+        assert len(corpus.videos) == 2
+        assert len(corpus.frames) == len(corpus.embeddings)
+        assert corpus.pictures(corpus.frames["row"].to_numpy()[:2], 32)
+        assert not loaded(), loaded()
+        picks = corpus.select(n_samples=3, name="kept")
+        assert picks.contact_sheet()
+        assert loaded() == {{"torch"}}, loaded()
+    """
+    ended = subprocess.run(
+        [sys.executable, "-c", dedent(work)], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr

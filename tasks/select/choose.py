@@ -1,0 +1,239 @@
+"""Choose frames from what a store holds, wherever the partitions of its corpus are."""
+
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from coreframe.tasks.errors import UsageError
+from coreframe.tasks.kcenter.goal import Goal, PickedRows, Quota, StoppedBy
+from coreframe.tasks.kcenter.greedy import greedy_k_center
+from coreframe.tasks.kcenter.job import Before
+from coreframe.tasks.kcenter.partitions import BasePartitions
+from coreframe.tasks.select.baselines import (
+    baseline_rows,
+    distances_in_order,
+    keep_apart,
+)
+from coreframe.tasks.select.choice import Choice, Method
+from coreframe.tasks.select.kept import CENTER_COLUMNS, KeptCenters
+from coreframe.tasks.select.result import Selection
+from coreframe.tasks.select.units import Units, form_units, unit_reader
+from coreframe.tasks.store.corpus import FRAME_COLUMNS, read_corpus
+from coreframe.tasks.store.store import Store
+
+
+class PartitionsOf(Protocol):
+    """Gives the partitions of units of a store, for as long as a context lasts."""
+
+    def __call__(
+        self,
+        store: Store,
+        rows: NDArray[np.int64],
+        *,
+        length: int,
+        weight: NDArray[np.int64] | None,
+        video: NDArray[np.int32] | None,
+        before: Before | None,
+    ) -> AbstractContextManager[BasePartitions]:
+        """Split units; see :class:`coreframe.tasks.kcenter.on_dask.DaskPartitions`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What may be chosen and how much of it, settled before any method chooses.
+
+    So methods differ in nothing else; see `coreframe.tasks.select.units` for the order in which
+    options take effect.
+    """
+
+    store: Store
+    choice: Choice
+    units: Units
+    kept: KeptCenters
+    decodable: int
+    """Frames of the corpus."""
+    asked: int | None
+    """Frames that the budget asks for; None when it sets no number."""
+    available: int
+    """Units that may be chosen and are not."""
+    wanted: int
+    """Units to be chosen, perhaps more than there are."""
+
+    @property
+    def n(self) -> int:
+        """Units to be chosen at most."""
+        return min(self.wanted, self.available)
+
+    @property
+    def frames(self) -> int:
+        """Frames to be chosen at most."""
+        return self.n * self.units.length
+
+
+def plan_selection(store: Store, choice: Choice) -> Plan:
+    """Look up what of a store may be chosen.
+
+    Raises:
+        UsageError: nothing may be, or an option names what the corpus does not hold.
+    """
+    corpus = read_corpus(store, choice.columns)
+    first_row = {video.video: video.first_row for video in store.read_catalogue().videos}
+    units = form_units(corpus, first_row, choice)
+    asked = choice.budget.asked(len(corpus))
+    kept = KeptCenters(store, choice, units)
+    available = int((units.eligible & ~np.isin(units.rows, kept.rows)).sum())
+    if available == 0 and len(kept.rows) == 0:
+        raise UsageError(_why_nothing(choice, units, corpus))
+    wanted = available
+    if asked is not None:
+        wanted = max(0, max(1, asked // units.length) - kept.counted)
+    return Plan(store, choice, units, kept, len(corpus), asked, available, wanted)
+
+
+def choose(
+    plan: Plan, partitions_of: PartitionsOf, advance: Callable[[int], None] = lambda _: None
+) -> Selection:
+    """Choose frames by the method asked for.
+
+    Args:
+        plan: what may be chosen.
+        partitions_of: splits the units that may be; asked for the coreset only.
+        advance: told of every number of frames just chosen.
+
+    Raises:
+        UsageError: this corpus cannot give what is asked for.
+    """
+    units, kept = plan.units, plan.kept
+    if plan.choice.method is Method.CORESET:
+        picks, centers, frames = _coreset(plan, partitions_of, advance)
+    else:
+        picks = _baseline_picks(plan)
+        centers = kept.followed_by(picks)
+        frames = _frames_of(centers, units, plan.store)
+        advance(plan.frames)
+    stopped_by = picks.stopped_by
+    if stopped_by is StoppedBy.N and (plan.asked is None or plan.wanted > plan.available):
+        stopped_by = StoppedBy.EXHAUSTED
+    return Selection(
+        frames=frames,
+        chosen=centers["row"].to_numpy(),
+        units=units,
+        decodable=plan.decodable,
+        asked=plan.asked,
+        kept=len(kept.rows) * units.length,
+        gone=len(kept.gone) * units.length,
+        absent=int((~np.isin(kept.rows, units.rows)).sum()) * units.length,
+        stopped_by=stopped_by,
+        passes=picks.passes,
+        pairs=picks.distances_formed,
+        screened=picks.rough_distances_formed,
+    )
+
+
+def _coreset(
+    plan: Plan, partitions_of: PartitionsOf, advance: Callable[[int], None]
+) -> tuple[PickedRows, pd.DataFrame, pd.DataFrame]:
+    """The picks; all centers with those from before; and the frames of these."""
+    units, kept = plan.units, plan.kept
+    goal = _goal(plan)
+    with partitions_of(
+        plan.store,
+        units.choosable,
+        length=units.length,
+        weight=None if units.weight is None else units.weight[units.eligible],
+        video=units.video[units.eligible] if goal.quota else None,
+        before=kept.before,
+    ) as parts:
+        picks = greedy_k_center(parts, goal, lambda count: advance(count * units.length))
+        centers = kept.followed_by(picks)
+        with ThreadPoolExecutor(1) as meanwhile:  # while the partitions write
+            frames = meanwhile.submit(_frames_of, centers, units, plan.store)
+            if kept.place is not None and len(centers):
+                kept.save(parts, centers)
+    return picks, centers, frames.result()
+
+
+def _why_nothing(choice: Choice, units: Units, corpus: pd.DataFrame) -> str:
+    if len(units) == 0:
+        return (
+            f"no video has {choice.sequence_length} consecutive sampled frames that can all be "
+            "decoded: ask for a smaller sequence-length."
+        )
+    spans = ", ".join(
+        f"{measure} is {corpus[measure].min():.4g} to {corpus[measure].max():.4g}"
+        for measure in sorted({*choice.minimum, *choice.maximum})
+    )
+    return (
+        f"none of the {len(corpus):,} frames is within the limits of min and max ({spans}): "
+        "loosen them."
+    )
+
+
+def _goal(plan: Plan) -> Goal:
+    """When the selection is done, in units.
+
+    Raises:
+        UsageError: the budget is less than the least number of every video.
+    """
+    choice, units, n = plan.choice, plan.units, plan.n
+    quota = None
+    least, most = -(-choice.min_per_video // units.length), None
+    if choice.max_per_video is not None:
+        most = choice.max_per_video // units.length
+    if least or most is not None:
+        video = units.video[units.eligible].astype(np.int64)
+        held = units.video[np.isin(units.rows, plan.kept.rows)]
+        taken = Counter(held.tolist())
+        quota = Quota(most, least, units.choosable, video, taken)
+        eligible = Counter(video.tolist())
+        needed = sum(max(0, min(least, eligible[v]) - taken[v]) for v in eligible)
+        if n < needed:
+            raise UsageError(
+                f"min-per-video {choice.min_per_video} needs {needed * units.length:,} frames of "
+                f"the {len(eligible):,} videos, and the budget allows {n * units.length:,}: ask "
+                "for fewer of each, or for more in all."
+            )
+    budget = choice.budget
+    return Goal(n, budget.squared_min_distance, budget.squared_radius, quota)
+
+
+def _baseline_picks(plan: Plan) -> PickedRows:
+    """Choose at random or at a fixed rate, and apart if that is asked.
+
+    At random, units too near to a drawn one are passed over and drawing goes on; a fixed rate
+    has no others to go on with, so its units are thinned.
+    """
+    choice, n = plan.choice, plan.n
+    eligible, read = plan.units.choosable, unit_reader(plan.store, plan.units)
+    if choice.budget.min_distance == 0:
+        rows, stopped_by = baseline_rows(choice.method, eligible, n, choice.seed), StoppedBy.N
+    else:
+        random = choice.method is Method.RANDOM
+        order = baseline_rows(choice.method, eligible, len(eligible) if random else n, choice.seed)
+        rows = keep_apart(order, read, choice.budget.squared_min_distance, n)
+        stopped_by = StoppedBy.N
+        if len(rows) < n:
+            stopped_by = StoppedBy.MIN_DISTANCE if random else StoppedBy.THINNED
+    unknown = np.full(len(rows), np.nan)
+    distance = distances_in_order(read(rows))
+    return PickedRows(rows, distance, unknown, unknown, unknown[:0], stopped_by)
+
+
+def _frames_of(centers: pd.DataFrame, units: Units, store: Store) -> pd.DataFrame:
+    """The frames of all centers; see :attr:`Selection.frames`."""
+    center = np.repeat(np.arange(len(centers)), units.length)
+    frames = store.frames_at(units.frames_of(centers["row"].to_numpy()), FRAME_COLUMNS)
+    for name in CENTER_COLUMNS[1:]:
+        frames[name] = centers[name].to_numpy()[center]
+    frames["preselected"] = frames["preselected"].astype(bool)
+    frames["sequence"] = center
+    frames.insert(0, "rank", np.arange(len(frames)))
+    return frames
