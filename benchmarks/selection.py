@@ -22,14 +22,13 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import psutil
@@ -150,29 +149,28 @@ def ours(folder: Path, picks: int, workers: int, memory_limit: int | None = None
 
     from coreframe.flows.cluster import open_cluster
     from coreframe.flows.parameters import Compute
-    from coreframe.tasks.kcenter import greedy
+    from coreframe.tasks.kcenter.on_dask import DaskPartitions
     from coreframe.tasks.select.choice import Budget, Choice
-    from coreframe.tasks.select.task import choose_frames
+    from coreframe.tasks.select.choose import choose, plan_selection
     from coreframe.tasks.store.store import Store
 
     arrived: list[tuple[int, float]] = []
 
-    def noted(corpus: Any, goal: Any, advance: Callable[[int], None]) -> Any:
-        def advanced(count: int) -> None:
-            arrived.append(((arrived[-1][0] if arrived else 0) + count, time.perf_counter()))
-            advance(count)
-
-        return greedy.greedy_k_center(corpus, goal, advanced)
+    def advance(count: int) -> None:
+        arrived.append(((arrived[-1][0] if arrived else 0) + count, time.perf_counter()))
 
     compute = Compute(workers=workers, device="cpu", memory_limit=memory_limit)
-    with (
-        open_cluster(compute) as cluster,
-        mock.patch("coreframe.tasks.select.task.greedy_k_center", noted),
-    ):
+    with open_cluster(compute) as cluster:
+
+        @contextmanager
+        def on_cluster(store: Store, rows: Any, **units: Any) -> Iterator[DaskPartitions]:
+            with Client(cluster) as client:
+                yield DaskPartitions(client, store, rows, device="cpu", **units)
 
         def select(store: str, n: int) -> Any:
             choice = Choice(budget=Budget(n_samples=n))
-            return choose_frames(Store.open(folder / store), choice, "cpu", cluster)
+            plan = plan_selection(Store.open(folder / store), choice)
+            return choose(plan, on_cluster, advance)
 
         with Client(cluster) as client:
             client.wait_for_workers(workers)

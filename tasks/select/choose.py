@@ -16,6 +16,7 @@ from coreframe.tasks.kcenter.goal import Goal, PickedRows, Quota, StoppedBy
 from coreframe.tasks.kcenter.greedy import greedy_k_center
 from coreframe.tasks.kcenter.job import Before
 from coreframe.tasks.kcenter.partitions import BasePartitions
+from coreframe.tasks.kcenter.tuning import DEFAULT_TUNING, Tuning
 from coreframe.tasks.select.baselines import (
     baseline_rows,
     distances_in_order,
@@ -41,6 +42,7 @@ class PartitionsOf(Protocol):
         weight: NDArray[np.int64] | None,
         video: NDArray[np.int32] | None,
         before: Before | None,
+        tuning: Tuning,
     ) -> AbstractContextManager[BasePartitions]:
         """Split units; see :class:`coreframe.tasks.kcenter.on_dask.DaskPartitions`."""
         ...
@@ -99,21 +101,25 @@ def plan_selection(store: Store, choice: Choice) -> Plan:
 
 
 def choose(
-    plan: Plan, partitions_of: PartitionsOf, advance: Callable[[int], None] = lambda _: None
+    plan: Plan,
+    partitions_of: PartitionsOf,
+    advance: Callable[[int], None] = lambda _: None,
+    tuning: Tuning = DEFAULT_TUNING,
 ) -> Selection:
     """Choose frames by the method asked for.
 
     Args:
         plan: what may be chosen.
         partitions_of: splits the units that may be; asked for the coreset only.
-        advance: told of every number of frames just chosen.
+        advance: called with every number of frames just chosen.
+        tuning: how the coreset is found; it changes nothing of what is chosen.
 
     Raises:
         UsageError: this corpus cannot give what is asked for.
     """
     units, kept = plan.units, plan.kept
     if plan.choice.method is Method.CORESET:
-        picks, centers, frames = _coreset(plan, partitions_of, advance)
+        picks, centers, frames = _coreset(plan, partitions_of, advance, tuning)
     else:
         picks = _baseline_picks(plan)
         centers = kept.followed_by(picks)
@@ -139,7 +145,7 @@ def choose(
 
 
 def _coreset(
-    plan: Plan, partitions_of: PartitionsOf, advance: Callable[[int], None]
+    plan: Plan, partitions_of: PartitionsOf, advance: Callable[[int], None], tuning: Tuning
 ) -> tuple[PickedRows, pd.DataFrame, pd.DataFrame]:
     """The picks; all centers with those from before; and the frames of these."""
     units, kept = plan.units, plan.kept
@@ -151,8 +157,9 @@ def _coreset(
         weight=None if units.weight is None else units.weight[units.eligible],
         video=units.video[units.eligible] if goal.quota else None,
         before=kept.before,
+        tuning=tuning,
     ) as parts:
-        picks = greedy_k_center(parts, goal, lambda count: advance(count * units.length))
+        picks = greedy_k_center(parts, goal, lambda count: advance(count * units.length), tuning)
         centers = kept.followed_by(picks)
         with ThreadPoolExecutor(1) as meanwhile:  # while the partitions write
             frames = meanwhile.submit(_frames_of, centers, units, plan.store)

@@ -11,13 +11,16 @@ from numpy.typing import NDArray
 from coreframe.tasks.engine.progress import stage_bar
 from coreframe.tasks.engine.stage import stage
 from coreframe.tasks.kcenter.on_dask import DaskPartitions
+from coreframe.tasks.kcenter.tuning import DEFAULT_TUNING, Tuning
 from coreframe.tasks.select.choice import Choice
 from coreframe.tasks.select.choose import choose, plan_selection
 from coreframe.tasks.select.result import Selection
 from coreframe.tasks.store.store import Store
 
 
-def choose_frames(store: Store, choice: Choice, device: str, cluster: str) -> Selection:
+def choose_frames(
+    store: Store, choice: Choice, device: str, cluster: str, tuning: Tuning = DEFAULT_TUNING
+) -> Selection:
     """Choose frames by the method asked for; see `coreframe.tasks.select.choose`.
 
     Args:
@@ -25,6 +28,7 @@ def choose_frames(store: Store, choice: Choice, device: str, cluster: str) -> Se
         choice: what is asked for.
         device: where workers keep tensors.
         cluster: the scheduler's address.
+        tuning: how the coreset is found; it changes nothing of what is chosen.
 
     Raises:
         UsageError: this corpus cannot give what is asked for, or does not hold what is named.
@@ -37,7 +41,7 @@ def choose_frames(store: Store, choice: Choice, device: str, cluster: str) -> Se
 
     plan = plan_selection(store, choice)
     with stage_bar("select", plan.frames, "frames") as advance:
-        return choose(plan, on_cluster, advance)
+        return choose(plan, on_cluster, advance, tuning)
 
 
 select_stage = stage("select")(choose_frames)

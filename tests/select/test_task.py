@@ -17,6 +17,7 @@ from coreframe.flows.parameters import Compute
 from coreframe.tasks.errors import CoreframeError, UsageError
 from coreframe.tasks.kcenter.layout import block_cuts
 from coreframe.tasks.kcenter.on_dask import DaskPartitions
+from coreframe.tasks.kcenter.tuning import DEFAULT_TUNING, Tuning
 from coreframe.tasks.kcenter.vectors import mean_vectors
 from coreframe.tasks.select.choice import Budget, Choice
 from coreframe.tasks.select.result import Selection
@@ -45,9 +46,15 @@ def store(lattice: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Stor
     )
 
 
-def select(store: Store, cluster: str, n: int | None = None, **wishes: Any) -> Selection:
+def select(
+    store: Store,
+    cluster: str,
+    n: int | None = None,
+    tuning: Tuning = DEFAULT_TUNING,
+    **wishes: Any,
+) -> Selection:
     budget = Budget(n, **{k: wishes.pop(k) for k in ("min_distance", "radius") if k in wishes})
-    return choose_frames(store, Choice(budget=budget, **wishes), "cpu", cluster)
+    return choose_frames(store, Choice(budget=budget, **wishes), "cpu", cluster, tuning)
 
 
 def eligible(store: Store) -> np.ndarray:
@@ -238,10 +245,8 @@ def test_a_killed_worker_changes_nothing(store: Store, cluster: str) -> None:
     with (
         open_cluster(Compute(workers=2, device="cpu")) as processes,
         mock.patch.object(DaskPartitions, "farthest", farthest),
-        mock.patch("coreframe.tasks.kcenter.greedy.POOL_ROWS", 16),
-        mock.patch("coreframe.tasks.kcenter.greedy.POOL_VALUES", 0),
     ):
-        found = select(store, processes, 120)
+        found = select(store, processes, 120, Tuning(pool_rows=16, pool_values=0))
     assert len(killed) == 2
     assert len(calls) > 6
     pd.testing.assert_frame_equal(found.frames, expected.frames)
