@@ -1,12 +1,8 @@
 """Choose frames in this process: for notebooks."""
 
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from functools import partial
 
-import numpy as np
-from numpy.typing import NDArray
-
-from coreframe.tasks.kcenter.local import LocalPartitions
+from coreframe.tasks.kcenter.local import local_partitions
 from coreframe.tasks.select.choice import Choice
 from coreframe.tasks.select.choose import choose, plan_selection
 from coreframe.tasks.select.result import Selection
@@ -22,19 +18,10 @@ def choose_here(
         store: to choose from.
         choice: what is asked for.
         device: where to keep tensors: ``auto``, ``cpu`` or ``cuda``.
-        memory_limit_bytes: of this process; see :meth:`LocalPartitions.from_store`.
+        memory_limit_bytes: of this process; see `coreframe.tasks.kcenter.local`.
 
     Raises:
         UsageError: this corpus cannot give what is asked for, or does not hold what is named.
     """
-
-    def here(
-        store: Store, rows: NDArray[np.int64], **units: Any
-    ) -> AbstractContextManager[LocalPartitions]:
-        return nullcontext(
-            LocalPartitions.from_store(
-                store, rows, device=device, memory_limit_bytes=memory_limit_bytes, **units
-            )
-        )
-
+    here = partial(local_partitions, device=device, memory_limit_bytes=memory_limit_bytes)
     return choose(plan_selection(store, choice), here)

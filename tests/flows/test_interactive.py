@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -10,6 +11,7 @@ from unittest import mock
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import coreframe
 from coreframe.flows.parameters import Selecting
@@ -163,6 +165,27 @@ def test_a_notebook_and_a_cluster_choose_the_same(
     expected = on_cluster(given, cluster, **options)
     assert len(expected) > 10
     assert_same(in_notebook(given, **options), expected)
+
+
+@pytest.fixture
+def three_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("three_threads")
+def test_each_of_torchs_threads_has_a_partition_and_all_are_given_back(
+    cluster: str, tmp_path: Path
+) -> None:
+    store, options = nights(tmp_path), {"n_samples": 60, "max_per_video": 20}
+    found = in_notebook(store, **options, name="nightly")
+    assert torch.get_num_threads() == 3
+    files = Path(store.path).glob("selections/nightly/*/rows-*.npy")
+    assert len(list(files)) == 3
+    assert kept_state(store)["row"].tolist() == sorted(set(range(800)) - {5, 6, 210, 300})
+    assert_same(found, on_cluster(store, cluster, **options))
 
 
 def test_preselected_frames_are_started_from(given: Store, cluster: str, tmp_path: Path) -> None:
