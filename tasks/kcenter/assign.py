@@ -147,7 +147,7 @@ def _make_sketch(part: Partition) -> Sketch:
 
 
 def _sketch_step(rows: int, part: Partition) -> int:
-    """Of so many rows, each so manieth is in the sample for a partition's sketch."""
+    """The stride at which so many rows are sampled for a partition's sketch."""
     tuning = part.tuning
     most = max(1, min(tuning.sketch_sample_rows, tuning.sketch_sample_values // part.vectors.dim))
     return max(1, -(-rows // most))

@@ -63,10 +63,10 @@ def greedy_k_center(
     This is the 2-approximation of Gonzalez (1985), "Clustering to minimize the maximum
     intercluster distance"; Sener and Savarese (2018), "Active learning for convolutional neural
     networks: a core-set approach", choose training images by it. As textbooks write it, it reads
-    every row once a pick. Here each pass pools the farthest rows of all
-    partitions and picks inside the pool for as long as its best row is farther than every row
-    left out of it: those can only come nearer, so each pick is the true farthest row, and the
-    picks are those of the textbook, to the bit.
+    every row once a pick. Here each pass pools the farthest rows of all partitions and picks inside
+    the pool for as long as its best row is farther than every row left out of it: those can only
+    come nearer, so each pick is the true farthest row, and the picks are those of the textbook, to
+    the bit.
 
     Centers that exist before are in the corpus already, with a curve if one is wanted. Without
     any, the first pick is the row nearest to the mean of the corpus: the most typical frame. Ties
