@@ -1,5 +1,6 @@
 """What an embedder is, and how one is found by name."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from coreframe.tasks.device import resolve_device
 from coreframe.tasks.embedders import huggingface, simclr
@@ -131,7 +133,9 @@ def _facts(spec: EmbedderSpec, changed_ns: tuple[int, ...]) -> EmbedderFacts:
     return EmbedderFacts(embedder.dim, embedder.framing.side_px, embedder.fingerprint)
 
 
-def embed_images(embedder: Embedder, images: list[np.ndarray], device: torch.device) -> np.ndarray:
+def embed_images(
+    embedder: Embedder, images: Sequence[NDArray[np.uint8]], device: torch.device
+) -> NDArray[np.int16]:
     """Embed pictures of equal size.
 
     Args:

@@ -1,11 +1,13 @@
-"""What training is told."""
+"""The settings of a training."""
 
 from dataclasses import dataclass
+
+from coreframe.tasks.train.views import AUGMENTATION, Augmentation
 
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """What is to be done."""
+    """How a network is trained."""
 
     max_epochs: int = 10
     batch_size: int = 128
@@ -13,3 +15,4 @@ class TrainingSettings:
     seed: int = 0
     threads: int | None = None
     """CPU threads; None for one a core. The last bits of the result depend on it."""
+    augmentation: Augmentation = AUGMENTATION
