@@ -5,7 +5,6 @@ keyframes, so that no frame is decoded twice; blocks are so many rows, wherever 
 """
 
 import logging
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -335,18 +334,8 @@ def _embed_segment(
             flush()
     flush()
     for position, row in row_of.items():
-        record = FrameRecord(
-            row=row,
-            video=segment.video,
-            frame_index=-1,
-            pts=int(index.pts[position]),
-            time_s=float(time_s[position]),
-            digest=0,
-            luminance=math.nan,
-            sharpness=math.nan,
-            state=FrameState.UNDECODABLE,
-        )
-        fresh.append((record, None))
+        place = (int(index.pts[position]), float(time_s[position]))
+        fresh.append((FrameRecord.without_frame(row, segment.video, *place), None))
     return fresh
 
 

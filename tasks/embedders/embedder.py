@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from coreframe.tasks.device import resolve_device
+from coreframe.tasks.device import Device, resolve_device
 from coreframe.tasks.embedders import huggingface, simclr
 from coreframe.tasks.embedders.descriptor import DescriptorEmbedder
 from coreframe.tasks.errors import CoreframeError, UsageError
@@ -26,8 +26,7 @@ class EmbedderSpec:
     name: str = "descriptor"
     input_px: int | None = None
     """Side of the square picture it is given; None for the embedder's own choice."""
-    device: str = "auto"
-    """``auto`` (a GPU when there is one), ``cpu`` or ``cuda``."""
+    device: Device = Device.AUTO
     batch_size: int = 64
 
 
@@ -129,7 +128,7 @@ def embedder_facts(spec: EmbedderSpec) -> EmbedderFacts:
 @lru_cache
 def _facts(spec: EmbedderSpec, changed_ns: tuple[int, ...]) -> EmbedderFacts:
     """They are asked for twice a run, and hold for as long as the files are not written anew."""
-    embedder = _make_embedder(replace(spec, device="cpu"))
+    embedder = _make_embedder(replace(spec, device=Device.CPU))
     return EmbedderFacts(embedder.dim, embedder.framing.side_px, embedder.fingerprint)
 
 

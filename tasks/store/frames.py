@@ -1,5 +1,6 @@
 """The frames table: what is known of each row, one Parquet file a block."""
 
+import math
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from typing import Annotated, NamedTuple, get_type_hints
@@ -34,6 +35,12 @@ class FrameRecord(NamedTuple):
     """0 to 1; NaN where undecodable, as is the next."""
     sharpness: Annotated[float, pa.float32()]
     state: Annotated[FrameState, pa.string()]
+
+    @classmethod
+    def without_frame(cls, row: int, video: int, pts: int, time_s: float) -> "FrameRecord":
+        """Of a row whose frame cannot be had."""
+        nan, state = math.nan, FrameState.UNDECODABLE
+        return cls(row, video, -1, pts, time_s, 0, nan, nan, state)
 
 
 SCHEMA = pa.schema(

@@ -91,19 +91,19 @@ def writing(
     Raises:
         CoreframeError: another run writes to it, and does not end in time.
     """
-    content = _take(store, run, wait_s, times)
+    held = _take(store, run, wait_s, times)
     ended, lost = threading.Event(), threading.Event()
-    held = [content]
 
     def renew() -> None:
+        nonlocal held
         while not ended.wait(times.renew_s):
-            mine = Holder(**json.loads(held[0]))
+            mine = Holder(**json.loads(held))
             longer = _written(replace(mine, until_s=time.time() + times.lease_s))
             try:
-                if not store.folder.swap(LOCK, held[0], longer):
+                if not store.folder.swap(LOCK, held, longer):
                     lost.set()
                     return
-                held[0] = longer
+                held = longer
             except Exception:  # out of reach for now: there is time until the lease ends
                 if time.time() > mine.until_s:
                     lost.set()
@@ -127,7 +127,7 @@ def writing(
         thread.join()
         store.guard = lambda: None
         with suppress(OSError, CoreframeError):  # a lease that cannot be given back runs out
-            store.folder.swap(LOCK, held[0], RELEASED)
+            store.folder.swap(LOCK, held, RELEASED)
 
 
 def _take(store: Store, run: str, wait_s: float, times: LeaseTimes) -> bytes:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # workers never need pandas, which takes 35 MB of each
     import pandas as pd
 
 
-FORMAT_VERSION = 2
+SELECTION_FORMAT_VERSION = 2
 
 CENTERS_SCHEMA = pa.schema(
     {
@@ -38,7 +38,7 @@ CENTERS_SCHEMA = pa.schema(
 )
 """A center in pick order: its first row, and the columns of the same names of what a run writes."""
 
-STATE = np.dtype([("row", "<i8"), ("center", "<i8"), ("distance", "<i4")])
+NEAREST_DTYPE = np.dtype([("row", "<i8"), ("center", "<i8"), ("distance", "<i4")])
 """A unit's first row, its nearest center's, and the squared lattice distance between them."""
 
 
@@ -48,7 +48,7 @@ class Pointer:
 
     generation: int
     sequence_length: int
-    format_version: int = FORMAT_VERSION
+    format_version: int = SELECTION_FORMAT_VERSION
 
 
 @dataclass(frozen=True)
@@ -142,10 +142,10 @@ class NamedSelection:
             return None
         except (OSError, ValueError, TypeError) as error:
             raise self._unreadable(error) from error
-        if pointer.format_version != FORMAT_VERSION:
+        if pointer.format_version != SELECTION_FORMAT_VERSION:
             raise UsageError(
                 f"the selection {self.name} has format {pointer.format_version}, this version "
-                f"reads {FORMAT_VERSION}: use the version that made it, or another name."
+                f"reads {SELECTION_FORMAT_VERSION}: use the version that made it, or another name."
             )
         return pointer
 
@@ -163,10 +163,10 @@ def write_distances(
     distance: NDArray[np.int32],
     center: NDArray[np.int64],
 ) -> None:
-    """Write one partition's units, (n,) each, as in STATE, in row order."""
-    state = np.empty(len(rows), STATE)
-    state["row"], state["distance"], state["center"] = rows, distance, center
-    save_array(open_folder(folder), f"rows-{part:05d}.npy", state)
+    """Write one partition's units, (n,) each, as in NEAREST_DTYPE, in row order."""
+    nearest = np.empty(len(rows), NEAREST_DTYPE)
+    nearest["row"], nearest["distance"], nearest["center"] = rows, distance, center
+    save_array(open_folder(folder), f"rows-{part:05d}.npy", nearest)
 
 
 def read_centers(
@@ -181,20 +181,20 @@ def read_centers(
 
 def settled_rows(folder: str, gone: NDArray[np.int64]) -> NDArray[np.int64]:
     """(n,) int64: the units whose nearest center is known and not one of some rows."""
-    rows = [state["row"][~np.isin(state["center"], gone)] for state in _states(folder)]
+    rows = [part["row"][~np.isin(part["center"], gone)] for part in _nearest(folder)]
     return np.concatenate([np.empty(0, np.int64), *rows])
 
 
 def read_distances(
     folder: str, rows: NDArray[np.int64]
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.void]]]:
-    """(n,) places among ascending rows, and (n,) STATE of the units there; for each partition."""
-    for state in _states(folder):
-        asked = state[np.isin(state["row"], rows, assume_unique=True)]
+    """Of each partition, (n,) places among ascending rows, and (n,) NEAREST_DTYPE of the units."""
+    for part in _nearest(folder):
+        asked = part[np.isin(part["row"], rows, assume_unique=True)]
         yield np.searchsorted(rows, asked["row"]), asked
 
 
-def _states(folder: str) -> Iterator[NDArray[np.void]]:
+def _nearest(folder: str) -> Iterator[NDArray[np.void]]:
     """What partitions wrote, one after the other: together they may be more than fits."""
     place = open_folder(folder)
     for name in place.names():

@@ -60,13 +60,8 @@ def test_a_table_without_rows_has_all_columns() -> None:
 
 
 def test_a_frame_that_cannot_be_decoded_keeps_its_state() -> None:
-    lost = record(0)._replace(
-        frame_index=-1,
-        digest=0,
-        luminance=math.nan,
-        sharpness=math.nan,
-        state=FrameState.UNDECODABLE,
-    )
+    lost = FrameRecord.without_frame(row=5, video=2, pts=512, time_s=0.5)
+    assert (lost.frame_index, lost.digest) == (-1, 0)
     (back,) = frame_records(frames_table([lost]))
     assert back.state is FrameState.UNDECODABLE
     assert math.isnan(back.luminance)

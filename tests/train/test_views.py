@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from coreframe.tasks.train import views
-from coreframe.tasks.train.views import AUGMENTATION, Augmentation, random_views
+from coreframe.tasks.train.settings import AUGMENTATION, Augmentation
+from coreframe.tasks.train.views import random_views
 from tests.videos import scenes
 
 
