@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from coreframe.tasks.store.catalogue import Video, VideoState
+from coreframe.tasks.store.catalogue import Video
 
 LISTED = 200
 """Files listed by name at most; a page stays a page on a corpus of any size."""
@@ -48,7 +48,7 @@ def reduction(storage: Mapping[str, Any]) -> str:
 
 def troubles_table(videos: Sequence[Video]) -> list[dict[str, str]]:
     """The first LISTED of the files that are not ok, or odd, and why."""
-    troubles = [video for video in videos if video.state != VideoState.OK or video.note]
+    troubles = [video for video in videos if video.state != "ok" or video.note]
     return [
         {"file": video.path, "state": video.state, "why": video.reason or video.note}
         for video in troubles[:LISTED]
@@ -57,9 +57,7 @@ def troubles_table(videos: Sequence[Video]) -> list[dict[str, str]]:
 
 def more_troubles(videos: Sequence[Video]) -> int:
     """How many such files the table leaves out."""
-    return max(
-        0, sum(bool(video.state != VideoState.OK or video.note) for video in videos) - LISTED
-    )
+    return max(0, sum(bool(video.state != "ok" or video.note) for video in videos) - LISTED)
 
 
 def changes_table(changes: Mapping[str, Mapping[str, Any]]) -> list[dict[str, str]]:

@@ -16,7 +16,7 @@ from coreframe.flows.curate import curate
 from coreframe.flows.parameters import Compute, Corpus, Ingestion, Selecting
 from coreframe.tasks.errors import CoreframeError
 from coreframe.tasks.storage.fingerprint import fingerprint
-from coreframe.tasks.store.frames import FrameRecord, frames_table
+from coreframe.tasks.store.frames import frames_table
 from tests.runs import bytes_of, run
 from tests.videos import clips
 
@@ -150,8 +150,8 @@ def test_a_night_with_nothing_new_on_10_000_videos(tmp_path: Path, cluster: str)
     for block in store.blocks_of(0, 40_000):
         rows = np.arange(1024 * block, min(1024 * (block + 1), 40_000))
         own = four.iloc[rows % 4].assign(row=rows, video=(rows // 4).astype(np.int32))
-        own_records = [FrameRecord(*row) for row in own.itertuples(index=False, name=None)]
-        store.commit_block(block, vectors[rows % 4], frames_table(own_records))
+        tuples = list(own.itertuples(index=False, name=None))
+        store.commit_block(block, vectors[rows % 4], frames_table(tuples))
     store.write_catalogue(catalogue)
 
     again(tmp_path, cluster, block_rows=1024)
