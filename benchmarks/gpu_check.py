@@ -264,13 +264,13 @@ def simclr(check: Check) -> dict[str, Any]:
         shown = TrainingFrames((file,), np.zeros(count, np.int32), np.arange(count) / 10)
         results, seconds = [], []
         for _ in range(2):
-            trainee = begin(None, settings, check.device.type)
+            state = begin(None, settings, check.device.type)
             for _ in range(settings.max_epochs):
                 start = time.perf_counter()
-                trainee = epoch(trainee, shown, settings, check.device.type)
+                state = epoch(state, shown, settings, check.device.type)
                 check.wait()
                 seconds.append(time.perf_counter() - start)
-            results.append(finish(trainee, count, 64))
+            results.append(finish(state, count, 64))
     if results[0].checkpoint != results[1].checkpoint:
         raise Differs("two trainings from one seed")
     return {"same": True, "frames": count, "frames_per_s": count / min(seconds[1:])}

@@ -6,12 +6,12 @@ from typing import Any
 from prefect.artifacts import create_table_artifact
 
 from coreframe.tasks.report.facts import LISTED
-from coreframe.tasks.store.catalogue import Video
+from coreframe.tasks.store.catalogue import Video, VideoState
 
 
 def show_quarantined(videos: Sequence[Video]) -> None:
     """Show in Prefect which videos are taken out and why, if there are any."""
-    out = [video for video in videos if video.state == "quarantined"]
+    out = [video for video in videos if video.state == VideoState.QUARANTINED]
     if out:
         create_table_artifact(
             key="coreframe-quarantined",

@@ -31,7 +31,7 @@ class Ingested:
 
     def counts(self) -> dict[str, Any]:
         return {
-            "files": dict(Counter(video.state for video in self.videos)),
+            "files": dict(Counter(str(video.state) for video in self.videos)),
             "embedded_frames": self.embedded.frames,
             "embedded_blocks": self.embedded.blocks,
             "censuses": self.embedded.censuses,

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from coreframe.tasks.errors import CoreframeError
 from coreframe.tasks.select.choice import exact
-from coreframe.tasks.store.catalogue import Video
+from coreframe.tasks.store.catalogue import Video, VideoState
 from coreframe.tasks.store.store import Store
 
-LOST = ("broken", "pending", "quarantined")
+LOST = (VideoState.BROKEN, VideoState.PENDING, VideoState.QUARANTINED)
 """States of videos of which no frame, or not every planned one, is to be had."""
 
 
@@ -45,7 +45,7 @@ def check_selectable(store: Store, videos: Sequence[Video]) -> None:
 
 def _lost(videos: Sequence[Video]) -> tuple[list[Video], int]:
     """The videos of which no frame, or not every planned one, was read; and how many there are."""
-    counted = [video for video in videos if video.state != "skipped"]
+    counted = [video for video in videos if video.state != VideoState.SKIPPED]
     return [video for video in counted if video.state in LOST], len(counted)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ByteSize, ConfigDict, Field, model_validator
 
-from coreframe.tasks.output.images import PictureSettings, Resize
+from coreframe.tasks.output.images import ImageFormat, PictureSettings, Resize
 from coreframe.tasks.select.choice import MEASURES, Budget, Choice, Method
 from coreframe.tasks.train.settings import TrainingSettings
 from coreframe.tasks.video.pixels import Crop
@@ -244,7 +244,7 @@ class Picture(Parameters):
 
     def settings(self, crop: Crop | None) -> PictureSettings:
         resize = Resize.parse(self.resize) if self.resize else None
-        return PictureSettings(crop, resize, self.format, self.quality)
+        return PictureSettings(crop, resize, ImageFormat(self.format), self.quality)
 
 
 class Training(Parameters):
@@ -303,10 +303,12 @@ class Compute(Parameters):
 
     def embedder(self, ingestion: Ingestion) -> "EmbedderSpec":
         """Name it so that workers in other folders find it."""
+        from coreframe.tasks.device import Device
         from coreframe.tasks.embedders.embedder import EmbedderSpec, absolute_name
 
         name = absolute_name(ingestion.embedder)
-        return EmbedderSpec(name, ingestion.input_size, self.device, ingestion.batch_size)
+        device = Device(self.device)
+        return EmbedderSpec(name, ingestion.input_size, device, ingestion.batch_size)
 
 
 MODELS = {

@@ -19,6 +19,7 @@ from coreframe.flows.artifacts import show_run
 from coreframe.flows.logs import LOGGER, logs_of_run
 from coreframe.tasks.errors import CoreframeError
 from coreframe.tasks.report.facts import LISTED
+from coreframe.tasks.store.catalogue import Change
 from coreframe.tasks.store.lock import writing
 from coreframe.tasks.store.store import Store
 
@@ -101,9 +102,12 @@ def _emit(store: Store, record: Mapping[str, Any]) -> None:
         )
 
 
-def told_changes(found: Mapping[str, list[str]]) -> dict[str, Any]:
+def told_changes(found: Mapping[Change, list[str]]) -> dict[str, Any]:
     """Changes of a catalogue as a record has them: how many of each kind, and the first of them."""
-    return {kind: {"count": len(names), "first": names[:LISTED]} for kind, names in found.items()}
+    return {
+        str(change): {"count": len(names), "first": names[:LISTED]}
+        for change, names in found.items()
+    }
 
 
 @contextmanager

@@ -1,20 +1,31 @@
 """Which device tensors live on."""
 
+from enum import StrEnum
+
 import torch
 
 from coreframe.tasks.errors import UsageError
 
 
+class Device(StrEnum):
+    """Where people want something computed."""
+
+    AUTO = "auto"
+    """On a GPU when there is one, else on the CPU."""
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
 def resolve_device(device: str) -> torch.device:
-    """The device that ``auto``, ``cpu`` or ``cuda`` means here.
+    """The device that one of :class:`Device` means here.
 
     Raises:
-        UsageError: a GPU was asked for and there is none.
+        UsageError: a GPU was asked for and there is none, or it is no such name.
     """
-    if device == "cpu" or (device == "auto" and not torch.cuda.is_available()):
+    if device not in set(Device):
+        raise UsageError(f"unknown device {device!r}: use auto, cpu or cuda.")
+    if device == Device.CPU or (device == Device.AUTO and not torch.cuda.is_available()):
         return torch.device("cpu")
-    if device in ("auto", "cuda"):
-        if not torch.cuda.is_available():
-            raise UsageError("device cuda: torch sees no GPU here. Use --device auto or cpu.")
-        return torch.device("cuda")
-    raise UsageError(f"unknown device {device!r}: use auto, cpu or cuda.")
+    if not torch.cuda.is_available():
+        raise UsageError("device cuda: torch sees no GPU here. Use --device auto or cpu.")
+    return torch.device("cuda")

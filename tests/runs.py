@@ -13,6 +13,7 @@ import zarr
 
 from coreframe.flows.parameters import Compute, Ingestion
 from coreframe.flows.preflight import open_store
+from coreframe.tasks.embed.plan import PART_LIMITS, PartLimits
 from coreframe.tasks.embed.task import EmbedCounts, embed_frames
 from coreframe.tasks.index.task import index_files
 from coreframe.tasks.store.catalogue import Video
@@ -28,6 +29,7 @@ def ingest(
     *,
     limit_s: float = 0.0,
     retry: bool = False,
+    limits: PartLimits = PART_LIMITS,
     **ingestion: Any,
 ) -> tuple[Store, EmbedCounts]:
     """Index and embed, as the ``ingest`` flow does, without Prefect."""
@@ -39,7 +41,7 @@ def ingest(
     limit = {"stall_limit_s": limit_s}
     index_files(opened, files, sampling, crop, cluster, retry_quarantined=retry, **limit)
     spec = compute.embedder(parameters)
-    return opened, embed_frames(opened, sampling, crop, spec, cluster, **limit)
+    return opened, embed_frames(opened, sampling, crop, spec, cluster, limits=limits, **limit)
 
 
 def run(

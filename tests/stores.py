@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from coreframe.tasks.store.catalogue import Catalogue, Video
-from coreframe.tasks.store.frames import SCHEMA
+from coreframe.tasks.store.catalogue import Catalogue, Video, VideoState
+from coreframe.tasks.store.frames import SCHEMA, FrameState
 from coreframe.tasks.store.settings import StoreSettings
 from coreframe.tasks.store.store import Store
 
@@ -41,8 +41,8 @@ def make_store(
     index = rows - starts[video]
     ok = ~np.isin(rows, undecodable)
     digest = rows.astype(np.uint64) + np.uint64(1)
-    for row, of in (copies or {}).items():
-        digest[row] = digest[of]
+    for row, original in (copies or {}).items():
+        digest[row] = digest[original]
     luminance, sharpness = measures(len(lattice))
     table = pa.table(
         {
@@ -54,7 +54,7 @@ def make_store(
             "digest": np.where(ok, digest, np.uint64(0)),
             "luminance": np.where(ok, luminance, np.float32(np.nan)),
             "sharpness": np.where(ok, sharpness, np.float32(np.nan)),
-            "state": np.where(ok, "ok", "undecodable"),
+            "state": np.where(ok, FrameState.OK, FrameState.UNDECODABLE),
         }
     ).cast(SCHEMA)
     for start in range(0, len(lattice), block_rows):
@@ -72,7 +72,7 @@ def make_store(
                     source=f"/videos/v{number}.mp4",
                     fingerprint=str(number),
                     size_bytes=1000,
-                    state="ok",
+                    state=VideoState.OK,
                     frame_count=length,
                     first_row=int(start),
                     rows=length,

@@ -1,13 +1,24 @@
 """Compare a block of a store with what its commit says."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from coreframe.tasks.errors import CoreframeError
-from coreframe.tasks.store.frames import OK
+from coreframe.tasks.store.frames import FrameState
 from coreframe.tasks.store.row_reader import vectors_hash
 from coreframe.tasks.store.store import Store
+
+
+class PlannedRows(NamedTuple):
+    """Rows of a block that the catalogue plans for one video."""
+
+    first: int
+    stop: int
+    """The row after the last."""
+    video: int
 
 
 @dataclass(frozen=True)
@@ -16,8 +27,8 @@ class BlockCheck:
 
     store: str
     block: int
-    planned: tuple[tuple[int, int, int], ...]
-    """(first row, row after the last, video), ascending."""
+    planned: tuple[PlannedRows, ...]
+    """Ascending."""
 
 
 @dataclass(frozen=True)
@@ -49,14 +60,15 @@ def check_block(job: BlockCheck) -> BlockFault | None:
     if known is not None and known.decode() != vectors_hash(own):
         return BlockFault(job.block, "its embeddings are not those that were committed")
     lengths = np.linalg.norm(own.astype(np.float64), axis=1)
-    sound = np.array(table["state"].to_pylist()) == OK
+    sound = np.array(table["state"].to_pylist()) == FrameState.OK
     if not (np.all(lengths[sound] > 0) and np.all(lengths[~sound] == 0)):
         return BlockFault(job.block, "rows with a frame lack an embedding, or the reverse")
     return None
 
 
-def _planned(job: BlockCheck, rows: np.ndarray, videos: np.ndarray) -> bool:
+def _planned(job: BlockCheck, rows: NDArray[np.int64], videos: NDArray[np.int32]) -> bool:
+    """Whether rows, (n,) each, are those of the videos that the catalogue plans them for."""
     owner = np.full(len(rows), -1)
-    for first, stop, video in job.planned:
-        owner[(rows >= first) & (rows < stop)] = video
+    for planned in job.planned:
+        owner[(rows >= planned.first) & (rows < planned.stop)] = planned.video
     return bool(np.array_equal(owner, videos))

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 
 from dask.distributed import Client
 
-from coreframe.tasks.check.job import BlockCheck, check_block
+from coreframe.tasks.check.job import BlockCheck, PlannedRows, check_block
 from coreframe.tasks.engine.dispatch import run_jobs
 from coreframe.tasks.engine.progress import stage_bar
 from coreframe.tasks.engine.stage import stage
 from coreframe.tasks.errors import CoreframeError
-from coreframe.tasks.store.catalogue import Catalogue
-from coreframe.tasks.store.frames import OK, UNDECODABLE
+from coreframe.tasks.store.catalogue import INACTIVE, Catalogue
+from coreframe.tasks.store.frames import FrameState
 from coreframe.tasks.store.settings import CATALOGUE
 from coreframe.tasks.store.store import Store
 
@@ -113,7 +113,7 @@ def _jobs(store: Store, catalogue: Catalogue, blocks: list[int]) -> Iterator[Blo
     for block in blocks:
         start = block * store.block_rows
         own = near(start, start + store.block_rows)
-        planned = tuple((v.first_row, v.first_row + v.rows, v.video) for v in own)
+        planned = tuple(PlannedRows(v.first_row, v.first_row + v.rows, v.video) for v in own)
         yield BlockCheck(store.path, block, planned)
 
 
@@ -125,12 +125,13 @@ def _recount(store: Store, catalogue: Catalogue, checked: Checked) -> None:
         if table is not None:
             counts.update(zip(table["video"].to_pylist(), table["state"].to_pylist(), strict=True))
     for video in list(catalogue.videos):
-        decoded, undecodable = counts[video.video, OK], counts[video.video, UNDECODABLE]
+        decoded = counts[video.video, FrameState.OK]
+        undecodable = counts[video.video, FrameState.UNDECODABLE]
         if (decoded, undecodable) != (video.decoded, video.undecodable):
             checked.recounted.append(video.path)
             before = video.state
             catalogue.counted(video.video, decoded, undecodable)
-            if before in ("missing", "retired", "quarantined"):
+            if before in INACTIVE:
                 catalogue.update(video.video, state=before, reason=video.reason)
 
 

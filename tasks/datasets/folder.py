@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from coreframe.tasks.errors import UsageError
 from coreframe.tasks.storage.buckets import is_url
-from coreframe.tasks.storage.folders import room
+from coreframe.tasks.storage.folders import explain_full_disk
 
 MARKER = ".coreframe-export.json"
 """Lists the files of a dataset with their sizes in bytes. The readers pass over hidden files."""
@@ -41,7 +41,7 @@ def replacing(place: str | Path) -> Iterator[Path]:
     unique = uuid4().hex
     temporary, earlier = (folder.with_name(f".{folder.name}.{unique}.{w}") for w in ("tmp", "old"))
     try:
-        with room(folder):
+        with explain_full_disk(folder):
             temporary.mkdir(parents=True)
             yield temporary
             listed = json.dumps({"files": _sizes(temporary)}, indent=1)

@@ -30,7 +30,7 @@ def take_and_keep_census(job: CensusJob) -> str:
 
 
 def survey(store: Store, source: str, content: str, stall_limit_s: float) -> str:
-    """Take a video's census and keep it as its index, with a note of what it met.
+    """Take a video's census and keep it as its index, with a note of what it found.
 
     Returns:
         The note.

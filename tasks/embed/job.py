@@ -7,11 +7,14 @@ keyframes, so that no frame is decoded twice; blocks are so many rows, wherever 
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from coreframe.tasks.device import resolve_device
 from coreframe.tasks.embed.census import survey
+from coreframe.tasks.embed.incidents import Incidents, Quarantine
 from coreframe.tasks.embed.plan import Segment
 from coreframe.tasks.embedders.embedder import (
     Embedder,
@@ -26,7 +29,7 @@ from coreframe.tasks.errors import (
     DamagedVideoError,
     SourceChangedError,
 )
-from coreframe.tasks.store.frames import OK, UNDECODABLE, frames_table
+from coreframe.tasks.store.frames import FrameRecord, FrameState, frame_records, frames_table
 from coreframe.tasks.store.stalls import hung, note_stall
 from coreframe.tasks.store.store import Store
 from coreframe.tasks.video.decode import ahead, decode_frames
@@ -34,7 +37,7 @@ from coreframe.tasks.video.index import VideoIndex
 from coreframe.tasks.video.pixels import (
     Crop,
     Framing,
-    Thumbnailer,
+    InputScaler,
     frame_digest,
     luminance_and_sharpness,
     upright_size,
@@ -62,38 +65,13 @@ class PartJob:
 
 
 @dataclass
-class Met:
-    """What was met in videos, by their numbers in the catalogue."""
-
-    damaged: set[int] = field(default_factory=set)
-    """Videos that need a census before their rows here can be embedded."""
-    notes: dict[int, str] = field(default_factory=dict)
-    """video -> what its census met."""
-    censuses: set[int] = field(default_factory=set)
-    """Videos of which one was taken here."""
-    unreadable: dict[int, str] = field(default_factory=dict)
-    """video -> why its rows here stay uncommitted."""
-    quarantined: dict[int, tuple[str, int]] = field(default_factory=dict)
-    """video -> why it is not tried any more, and how many workers it has cost."""
-
-    def __ior__(self, other: "Met") -> "Met":
-        """Add what was met elsewhere."""
-        self.damaged |= other.damaged
-        self.notes |= other.notes
-        self.censuses |= other.censuses
-        self.unreadable |= other.unreadable
-        self.quarantined |= other.quarantined
-        return self
-
-
-@dataclass
 class Part:
     """What came of it. Rows that are committed already are not done again."""
 
-    records: "list[Record]" = field(default_factory=list)
-    vectors: list[np.ndarray] = field(default_factory=list)
-    """(dim,) int16 lattice each; zeros where there is no frame."""
-    met: Met = field(default_factory=Met)
+    records: list[FrameRecord] = field(default_factory=list)
+    vectors: list[NDArray[np.int16]] = field(default_factory=list)
+    """(dim,) lattice each; zeros where there is no frame."""
+    incidents: Incidents = field(default_factory=Incidents)
 
 
 @dataclass(frozen=True)
@@ -108,21 +86,42 @@ class BlockJob:
     sampling: Sampling
 
 
+class RowCounts(NamedTuple):
+    """How many rows of a video are committed."""
+
+    decoded: int
+    """With an embedding."""
+    undecodable: int
+    """Without one."""
+
+
 @dataclass
 class BlockReport:
     """What a block holds now."""
 
     block: int
-    counts: dict[int, tuple[int, int]] = field(default_factory=dict)
-    """video -> (decoded, undecodable), over all of its rows committed in this block."""
+    counts: dict[int, RowCounts] = field(default_factory=dict)
+    """video -> its rows that are committed in this block."""
     embedded: int = 0
     """Rows newly committed by this call."""
-    met: Met = field(default_factory=Met)
+    incidents: Incidents = field(default_factory=Incidents)
     """Of the parts that the block was made of."""
 
 
-Record = tuple[int, int, int, int, float, int, float, float, str]
-"""One row of :data:`coreframe.tasks.store.frames.SCHEMA`."""
+Embedded = tuple[FrameRecord, NDArray[np.int16] | None]
+"""A row that is done: its record, and its (dim,) lattice vector, or None without a frame."""
+
+
+class PreparedFrame(NamedTuple):
+    """What the embedder and the frames table need of a decoded frame."""
+
+    position: int
+    """In the video's index."""
+    image: NDArray[np.uint8]
+    """(side, side, 3) RGB, the embedder's input."""
+    digest: int
+    luminance: float
+    sharpness: float
 
 
 def embed_part(job: PartJob) -> Part:
@@ -133,54 +132,67 @@ def embed_part(job: PartJob) -> Part:
     store = Store.open(job.store)
     embedder = _embedder(job, store)
     part = Part()
-    met = part.met
+    incidents = part.incidents
     hanging = hung(store)
+    nothing = np.zeros(store.settings.dim, np.int16)
     for segment in job.segments:
         if segment.fingerprint in hanging:
             stall = hanging[segment.fingerprint]
-            met.quarantined[segment.video] = (stall.reason, stall.times)
+            incidents.quarantined[segment.video] = Quarantine(stall.reason, stall.times)
             continue
         facts, index = store.read_facts_and_index(segment.fingerprint)
         if index.surveyed:
-            met.notes[segment.video] = facts.note
-        positions = job.sampling.positions(index)
-        own = slice(segment.start, segment.stop)
+            incidents.notes[segment.video] = facts.note
         rows = np.array(segment.rows)
         done = _still_valid(store, [segment], job.sampling, rows)
-        missing = np.array([row not in done for row in rows.tolist()], bool)
-        if not missing.any():
+        missing = np.array([row for row in rows.tolist() if row not in done], np.int64)
+        if not len(missing):
             continue
-        wanted = (positions[own][missing], rows[missing])
         try:
-            try:
-                fresh = _embed_segment(job, embedder, segment, index, *wanted)
-            except DamagedVideoError:
-                if len(rows) < len(positions):  # others may be at work on the rest of it
-                    met.damaged.add(segment.video)
-                    continue
-                met.notes[segment.video] = survey(
-                    store, segment.source, segment.fingerprint, job.stall_limit_s
-                )
-                met.censuses.add(segment.video)
-                logger.info("%s: census taken, %s", segment.source, met.notes[segment.video])
-                index = store.read_index(segment.fingerprint)
-                fresh = _embed_segment(job, embedder, segment, index, *wanted)
+            fresh = _embed_or_survey(job, store, embedder, segment, index, missing, incidents)
         except (SourceChangedError, BrokenVideoError) as error:
-            met.unreadable[segment.video] = str(error)
-            continue
+            incidents.unreadable[segment.video] = str(error)
         except CoreframeError:  # the embedder's fault, not this file's
             raise
         except Exception as error:  # whatever one file does, the others of the part go on
-            met.unreadable[segment.video] = f"{type(error).__name__}: {error}"
+            incidents.unreadable[segment.video] = f"{type(error).__name__}: {error}"
+        else:
+            for record, vector in fresh:
+                part.records.append(record)
+                part.vectors.append(nothing if vector is None else vector)
             continue
-        finally:
-            if segment.video in met.unreadable:
-                logger.warning("%s: %s", segment.source, met.unreadable[segment.video])
-        nothing = np.zeros(store.settings.dim, np.int16)
-        for record, vector in fresh:
-            part.records.append(record)
-            part.vectors.append(nothing if vector is None else vector)
+        logger.warning("%s: %s", segment.source, incidents.unreadable[segment.video])
     return part
+
+
+def _embed_or_survey(
+    job: PartJob,
+    store: Store,
+    embedder: Embedder,
+    segment: Segment,
+    index: VideoIndex,
+    rows: NDArray[np.int64],
+    incidents: Incidents,
+) -> list[Embedded]:
+    """Embed missing rows of a segment, after a census where decoding breaks its promise.
+
+    The census is taken here only of a video that is whole in this segment: others may be at work
+    on the rest of it. Such a video is noted as damaged, and nothing of it is given.
+    """
+    positions = job.sampling.positions(index)
+    wanted = positions[rows - segment.first_row]
+    try:
+        return _embed_segment(job, embedder, segment, index, wanted, rows)
+    except DamagedVideoError:
+        if len(segment.rows) < len(positions):
+            incidents.damaged.add(segment.video)
+            return []
+    note = survey(store, segment.source, segment.fingerprint, job.stall_limit_s)
+    incidents.notes[segment.video] = note
+    incidents.censuses.add(segment.video)
+    logger.info("%s: census taken, %s", segment.source, note)
+    index = store.read_index(segment.fingerprint)
+    return _embed_segment(job, embedder, segment, index, wanted, rows)
 
 
 def _embedder(job: PartJob, store: Store) -> Embedder:
@@ -220,38 +232,39 @@ def commit_block(job: BlockJob, parts: Sequence[Part]) -> BlockReport:
         for row in records:
             vectors[row - start] = held[row - start]
     for part in parts:
-        report.met |= part.met
+        report.incidents |= part.incidents
         for record, vector in zip(part.records, part.vectors, strict=True):
-            row = record[0]
+            row = record.row
             if start <= row < start + job.planned_rows and row not in records:
                 records[row] = record
                 vectors[row - start] = vector
                 report.embedded += 1
     if report.embedded:
-        store.commit_block(job.block, vectors, frames_table(list(records.values())))
+        store.commit_block(job.block, vectors, frames_table(records.values()))
     for segment in job.segments:
-        states = [record[-1] for record in records.values() if record[1] == segment.video]
-        report.counts[segment.video] = (states.count(OK), states.count(UNDECODABLE))
+        states = [record.state for record in records.values() if record.video == segment.video]
+        decoded, undecodable = states.count(FrameState.OK), states.count(FrameState.UNDECODABLE)
+        report.counts[segment.video] = RowCounts(decoded, undecodable)
     return report
 
 
 def _still_valid(
-    store: Store, segments: Sequence[Segment], sampling: Sampling, rows: np.ndarray
-) -> dict[int, Record]:
+    store: Store, segments: Sequence[Segment], sampling: Sampling, rows: NDArray[np.int64]
+) -> dict[int, FrameRecord]:
     """Committed records, by row, of some ascending rows that lie side by side.
 
     A census changes what is known of a video: rows committed before it count only if its
     verdict on them is the same.
     """
-    records: dict[int, Record] = {}
+    records: dict[int, FrameRecord] = {}
     if len(rows) == 0:
         return records
     first, last = int(rows[0]), int(rows[-1])
     for block in store.blocks_of(first, last + 1):
         table = store.committed(block)
         if table is not None:
-            every = zip(*table.to_pydict().values(), strict=True)
-            records.update((record[0], record) for record in every if first <= record[0] <= last)
+            every = frame_records(table)
+            records.update((record.row, record) for record in every if first <= record.row <= last)
     if not records:
         return records
     for segment in segments:
@@ -260,7 +273,7 @@ def _still_valid(
             continue
         for row, position in enumerate(sampling.positions(index).tolist(), segment.first_row):
             record = records.get(row)
-            if record is not None and (record[2], record[5]) != (
+            if record is not None and (record.frame_index, record.digest) != (
                 int(index.frame_index[position]),
                 int(index.digest[position]),
             ):
@@ -273,16 +286,25 @@ def _embed_segment(
     embedder: Embedder,
     segment: Segment,
     index: VideoIndex,
-    positions: np.ndarray,
-    rows: np.ndarray,
-) -> list[tuple[Record, np.ndarray | None]]:
-    """Decode and embed a segment's missing rows: each one's record, and its vector or None."""
+    positions: NDArray[np.int64],
+    rows: NDArray[np.int64],
+) -> list[Embedded]:
+    """Decode and embed a segment's missing rows.
+
+    Args:
+        job: of the part.
+        embedder: for its frames.
+        segment: of one video.
+        index: of this video.
+        positions: (n,) ascending positions in the index.
+        rows: (n,) their rows.
+    """
     device = resolve_device(job.embedder.device)
     row_of = dict(zip(positions.tolist(), rows.tolist(), strict=True))
     time_s = index.time_s()
-    fresh: list[tuple[Record, np.ndarray | None]] = []
-    pending: list[Record] = []
-    images: list[np.ndarray] = []
+    fresh: list[Embedded] = []
+    pending: list[FrameRecord] = []
+    images: list[NDArray[np.uint8]] = []
 
     def flush() -> None:
         if images:
@@ -290,38 +312,42 @@ def _embed_segment(
             pending.clear()
             images.clear()
 
-    seen = _seen_frames(job, segment, index, positions, embedder.framing)
+    frames = _prepared_frames(job, segment, index, positions, embedder.framing)
     depth = max(
         2, min(2 * job.embedder.batch_size, AHEAD_BYTES // (3 * embedder.framing.side_px**2))
     )
-    for position, image, digest, luminance, sharpness in ahead(seen, depth):
-        record = (
-            row_of.pop(position),
-            segment.video,
-            int(index.frame_index[position]),
-            int(index.pts[position]),
-            float(time_s[position]),
-            digest,
-            luminance,
-            sharpness,
-            OK,
+    for frame in ahead(frames, depth):
+        record = FrameRecord(
+            row=row_of.pop(frame.position),
+            video=segment.video,
+            frame_index=int(index.frame_index[frame.position]),
+            pts=int(index.pts[frame.position]),
+            time_s=float(time_s[frame.position]),
+            digest=frame.digest,
+            luminance=frame.luminance,
+            sharpness=frame.sharpness,
+            state=FrameState.OK,
         )
         pending.append(record)
-        images.append(image)
+        images.append(frame.image)
         if len(images) == job.embedder.batch_size:
             flush()
     flush()
-    nan = float("nan")
     for position, row in row_of.items():
         place = (int(index.pts[position]), float(time_s[position]))
-        fresh.append(((row, segment.video, -1, *place, 0, nan, nan, UNDECODABLE), None))
+        fresh.append((FrameRecord.without_frame(row, segment.video, *place), None))
     return fresh
 
 
-def _seen_frames(
-    job: PartJob, segment: Segment, index: VideoIndex, positions: np.ndarray, framing: Framing
-) -> Iterator[tuple[int, np.ndarray, int, float, float]]:
-    thumbnail = Thumbnailer(framing, job.crop)
+def _prepared_frames(
+    job: PartJob,
+    segment: Segment,
+    index: VideoIndex,
+    positions: NDArray[np.int64],
+    framing: Framing,
+) -> Iterator[PreparedFrame]:
+    """Decode frames of a segment, but those that the crop does not fit; the watchdog watches."""
+    scale = InputScaler(framing, job.crop)
     last = int(positions[0])
 
     def stalled() -> None:
@@ -334,7 +360,7 @@ def _seen_frames(
             if job.crop is not None and not job.crop.fits(*upright_size(frame)):
                 continue  # the picture's size changes on the way: nothing to embed in this frame
             measures = luminance_and_sharpness(frame)
-            seen = (position, thumbnail(frame), frame_digest(frame), *measures)
+            prepared = PreparedFrame(position, scale(frame), frame_digest(frame), *measures)
             rest()
-            yield seen
+            yield prepared
             beat()

@@ -4,27 +4,39 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from coreframe.tasks.store.catalogue import Video
 from coreframe.tasks.video.index import VideoIndex
 from coreframe.tasks.video.sampling import Sampling, gop_starts
 
-FRAME_PX, FILE_PX = 2**16, 2**20
-"""What every frame costs beside its pixels, and every file that is opened: as so many pixels."""
 
-LEAST_PART_PX = 2**27
-"""Work that is worth a part of its own: some tenths of a second."""
+@dataclass(frozen=True)
+class PartLimits:
+    """How large a part may be, and how the work in it is estimated."""
 
-LEFT_PER_WORKER = 4
-"""A part is at most a fourth of what is left for each worker, so that parts become small towards
-the end and all workers are done at about one time (Polychronopoulos and Kuck 1987, "Guided
-self-scheduling")."""
+    frame_cost_px: int = 2**16
+    """What every frame costs besides its pixels: as so many more pixels."""
+    file_cost_px: int = 2**20
+    """What opening a file costs: as so many pixels."""
+    least_px: int = 2**27
+    """Work that is worth a part of its own: some tenths of a second."""
+    parts_left_per_worker: int = 4
+    """A part is at most a fourth of what is left for each worker, so that parts become small
+    towards the end and all workers are done at about one time (Polychronopoulos and Kuck 1987,
+    "Guided self-scheduling")."""
+    most_frames: int = 4096
+    """Frames of the file, wanted or not, that a part spans: no more than what is soon done
+    again."""
+    unseekable_frames: int = 8192
+    """The same in a file that is always decoded from its beginning, where every cut costs that."""
 
-MOST_PART_FRAMES = 4096
-"""Frames of the file, wanted or not, that a part spans: no more than what is soon done again."""
+    def frame_px(self, video: Video) -> int:
+        """What a frame of the video costs, in pixels."""
+        return video.width * video.height + self.frame_cost_px
 
-UNSEEKABLE_PART_FRAMES = 8192
-"""In a file that is always decoded from its beginning, where every cut costs that."""
+
+PART_LIMITS = PartLimits()
 
 
 @dataclass(frozen=True)
@@ -62,6 +74,7 @@ def plan_parts(
     workers: int,
     sampling: Sampling,
     index_of: Callable[[Video], VideoIndex],
+    limits: PartLimits = PART_LIMITS,
 ) -> Iterator[tuple[Segment, ...]]:
     """Cut videos into parts that occupy all workers to the end; small videos share one.
 
@@ -73,25 +86,29 @@ def plan_parts(
         workers: that there are.
         sampling: which frames are rows.
         index_of: gives the index of a video; asked only of one that is to be cut.
+        limits: how large parts may be.
     """
-    left_px: float = sum(video.frame_count * _frame_px(video) + FILE_PX for video in videos)
+    left_px: float = sum(
+        video.frame_count * limits.frame_px(video) + limits.file_cost_px for video in videos
+    )
     part: list[Segment] = []
     part_px = part_frames = 0.0
     for video in videos:
-        frame_px, frames_per_row = _frame_px(video), video.frame_count / max(1, video.rows)
+        frame_px = limits.frame_px(video)
+        frames_per_row = video.frame_count / max(1, video.rows)
         cuts: _Cuts | None = None
         start = 0
         while start < video.rows:
-            share_px = max(LEAST_PART_PX, left_px / (LEFT_PER_WORKER * workers))
+            share_px = max(limits.least_px, left_px / (limits.parts_left_per_worker * workers))
             frames = (video.rows - start) * frames_per_row
-            pieces = round(frames / min(share_px / frame_px, MOST_PART_FRAMES))
+            pieces = round(frames / min(share_px / frame_px, limits.most_frames))
             stop = video.rows
             if pieces > 1:
-                cuts = cuts or _Cuts.of(index_of(video), sampling)
+                cuts = cuts or _Cuts.from_index(index_of(video), sampling, limits)
                 stop = cuts.next(start, pieces)
             span = (stop - start) * frames_per_row
-            work_px = span * frame_px + FILE_PX
-            too_much = part_px + work_px > share_px or part_frames + span > MOST_PART_FRAMES
+            work_px = span * frame_px + limits.file_cost_px
+            too_much = part_px + work_px > share_px or part_frames + span > limits.most_frames
             if part and too_much:
                 yield tuple(part)
                 part, part_px, part_frames = [], 0.0, 0.0
@@ -103,32 +120,27 @@ def plan_parts(
         yield tuple(part)
 
 
-def _frame_px(video: Video) -> int:
-    return video.width * video.height + FRAME_PX
-
-
 @dataclass(frozen=True)
 class _Cuts:
     """Where a video may be cut.
 
     Attributes:
-        positions: (rows,) those of its sampled frames.
+        positions: (rows,) int64, those of its sampled frames.
         free: (c,) int64 rows before which a cut costs nothing, ascending; the end is the last.
         most: frames to which a part is cut where there is no such row.
     """
 
-    positions: np.ndarray
-    free: np.ndarray
+    positions: NDArray[np.int64]
+    free: NDArray[np.int64]
     most: int
 
     @classmethod
-    def of(cls, index: VideoIndex, sampling: Sampling) -> "_Cuts":
+    def from_index(cls, index: VideoIndex, sampling: Sampling, limits: PartLimits) -> "_Cuts":
         positions = sampling.positions(index)
         if index.seekable:
-            return cls(
-                positions, np.append(gop_starts(index, positions), len(positions)), MOST_PART_FRAMES
-            )
-        return cls(positions, np.array([len(positions)]), UNSEEKABLE_PART_FRAMES)
+            free = np.append(gop_starts(index, positions), len(positions))
+            return cls(positions, free, limits.most_frames)
+        return cls(positions, np.array([len(positions)]), limits.unseekable_frames)
 
     def next(self, start: int, pieces: int) -> int:
         """Where the first of so many equal pieces of the rows from ``start`` on ends, about."""

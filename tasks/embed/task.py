@@ -2,28 +2,29 @@
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from dask.distributed import Client, Future, KilledWorker, wait
 
 from coreframe.tasks.embed.census import CensusJob, take_and_keep_census
+from coreframe.tasks.embed.incidents import Incidents, Quarantine
 from coreframe.tasks.embed.job import (
     BlockJob,
     BlockReport,
-    Met,
     Part,
     PartJob,
+    RowCounts,
     commit_block,
     embed_part,
 )
-from coreframe.tasks.embed.plan import plan_parts, plan_segments
+from coreframe.tasks.embed.plan import PART_LIMITS, PartLimits, plan_parts, plan_segments
 from coreframe.tasks.embedders.embedder import EmbedderSpec
 from coreframe.tasks.engine.dispatch import deadly, deaths, gather, run_jobs, workers
 from coreframe.tasks.engine.progress import stage_bar
 from coreframe.tasks.engine.shared import as_is
 from coreframe.tasks.engine.stage import stage
-from coreframe.tasks.store.catalogue import Catalogue, Video
-from coreframe.tasks.store.frames import OK
+from coreframe.tasks.store.catalogue import Catalogue, Video, VideoState
+from coreframe.tasks.store.frames import FrameState
 from coreframe.tasks.store.stalls import forget_stalls
 from coreframe.tasks.store.store import Store
 from coreframe.tasks.video.pixels import Crop
@@ -54,6 +55,7 @@ def embed_frames(
     cluster: str,
     *,
     stall_limit_s: float = 0.0,
+    limits: PartLimits = PART_LIMITS,
 ) -> EmbedCounts:
     """Embed what is missing, in two rounds: the second after a census of damaged videos.
 
@@ -62,97 +64,156 @@ def embed_frames(
 
     The catalogue's counts are brought up to date at the end, and before the second round, so that
     an interrupted run finds the damaged videos incomplete and continues with them.
+
+    Args:
+        store: to bring up to date.
+        sampling: which frames are rows.
+        crop: what is embedded of every picture.
+        embedder: that the store was made with.
+        cluster: the scheduler's address.
+        stall_limit_s: longest time that a decoder may give no sign of life; 0 for any.
+        limits: how large the parts are that workers do in one go.
     """
     catalogue = store.read_catalogue()
-    counts = EmbedCounts()
+    empty_part = PartJob(store.path, (), sampling, crop, embedder, stall_limit_s)
     with Client(cluster) as client:
-
-        def blocks(videos: Sequence[Video]) -> Iterator[BlockJob]:
-            near = catalogue.by_rows()
-            touched = {
-                block
-                for video in videos
-                for block in store.blocks_of(video.first_row, video.first_row + video.rows)
-            }
-            for block in sorted(touched):
-                start = block * store.block_rows
-                stop = min(start + store.block_rows, catalogue.rows)
-                own = (video for video in near(start, stop) if video.active)
-                segments = plan_segments(own, start, stop)
-                yield BlockJob(store.path, block, stop - start, segments, sampling)
-
-        def parts(videos: Sequence[Video]) -> Iterator[PartJob]:
-            ordered = sorted(videos, key=lambda video: video.first_row)
-            many = workers(client)
-            for segments in plan_parts(
-                ordered, many, sampling, lambda video: store.read_index(video.fingerprint)
-            ):
-                yield PartJob(store.path, segments, sampling, crop, embedder, stall_limit_s)
-
-        def embed(videos: Sequence[Video]) -> set[int]:
-            met = Met()
-            held: dict[int, dict[int, tuple[int, int]]] = {}
-            missing = sum(video.rows - video.decoded - video.undecodable for video in videos)
-            with stage_bar("embed", missing, "frames") as advance:
-                needs = _Parts(client, store, parts(videos))
-                reports = run_jobs(
-                    client, commit_block, blocks(videos), _describe, needs, needs.alone
-                )
-                for _, report in reports:
-                    store.guard()
-                    needs.done(report.block)
-                    counts.blocks += 1
-                    counts.frames += report.embedded
-                    met |= report.met
-                    for video, pair in report.counts.items():
-                        held.setdefault(video, {})[report.block] = pair
-                    advance(report.embedded)
-            counts.censuses += len(met.censuses)
-            for number, note in met.notes.items():
-                catalogue.update(number, note=note)
-            _count(store, catalogue, held, met.unreadable)
-            for number, (reason, attempts) in sorted(met.quarantined.items()):
-                catalogue.quarantined(number, reason, attempts)
-                name = catalogue.videos[number].path
-                logger.warning("%s is quarantined: %s", name, reason)
-            counts.quarantined += len(met.quarantined)
-            if counts.blocks:
-                store.write_catalogue(catalogue)
-                forget_stalls(store)
-            return met.damaged - set(met.quarantined)
-
-        damaged = embed(
+        embedding = _Embedding(client, store, catalogue, empty_part, limits)
+        damaged = embedding.embed(
             [video for video in catalogue.videos if video.active and not video.complete]
         )
         if damaged:
-            wanted = [catalogue.videos[number] for number in sorted(damaged)]
-            surveyed = []
-            jobs = _census_jobs(store, wanted, stall_limit_s)
-            surveys = run_jobs(
-                client,
-                take_and_keep_census,
-                jobs,
-                _describe_census,
-                killed=lambda job, error: error,
-            )
-            for job, trouble in surveys:
-                counts.censuses += 1
-                if isinstance(trouble, KilledWorker):
-                    why = deadly(trouble, DECODED)
-                    catalogue.quarantined(job.video, why, deaths(trouble))
-                    counts.quarantined += 1
-                elif trouble:
-                    catalogue.update(job.video, reason=trouble)
-                else:
-                    reset = {"decoded": 0, "undecodable": 0, "state": "pending"}
-                    catalogue.update(job.video, **reset)
-                    surveyed.append(job.video)
-            store.write_catalogue(catalogue)
-            embed([catalogue.videos[number] for number in sorted(surveyed)])
-    return counts
+            embedding.embed(embedding.take_censuses(damaged))
+    return embedding.counts
 
 
 embed_stage = stage("embed")(embed_frames)
+
+
+@dataclass
+class _Embedding:
+    """The stage at work."""
+
+    client: Client
+    store: Store
+    catalogue: Catalogue
+    empty_part: PartJob
+    """What all parts have in common, without segments."""
+    limits: PartLimits
+    counts: EmbedCounts = field(default_factory=EmbedCounts)
+
+    def embed(self, videos: Sequence[Video]) -> list[int]:
+        """Embed what some videos lack, and enter what came of it into the catalogue.
+
+        Returns:
+            The numbers of those that need a census, ascending.
+        """
+        incidents = Incidents()
+        held: dict[int, dict[int, RowCounts]] = {}
+        missing = sum(video.rows - video.decoded - video.undecodable for video in videos)
+        with stage_bar("embed", missing, "frames") as advance:
+            needs = _Parts(self.client, self.store, self._parts(videos))
+            reports = run_jobs(
+                self.client, commit_block, self._blocks(videos), _describe, needs, needs.alone
+            )
+            for _, report in reports:
+                self.store.guard()
+                needs.done(report.block)
+                self.counts.blocks += 1
+                self.counts.frames += report.embedded
+                incidents |= report.incidents
+                for video, counts in report.counts.items():
+                    held.setdefault(video, {})[report.block] = counts
+                advance(report.embedded)
+        self._enter(held, incidents)
+        return sorted(incidents.damaged - incidents.quarantined.keys())
+
+    def take_censuses(self, numbers: Sequence[int]) -> list[Video]:
+        """Take a census of damaged videos, each on its own.
+
+        Returns:
+            Those whose rows can be embedded now.
+        """
+        surveyed = []
+        jobs = self._census_jobs(numbers)
+        surveys = run_jobs(
+            self.client,
+            take_and_keep_census,
+            jobs,
+            _describe_census,
+            killed=lambda job, error: error,
+        )
+        for job, trouble in surveys:
+            self.counts.censuses += 1
+            if isinstance(trouble, KilledWorker):
+                self.catalogue.quarantined(job.video, deadly(trouble, DECODED), deaths(trouble))
+                self.counts.quarantined += 1
+            elif trouble:
+                self.catalogue.update(job.video, reason=trouble)
+            else:
+                state = VideoState.PENDING
+                self.catalogue.update(job.video, decoded=0, undecodable=0, state=state)
+                surveyed.append(job.video)
+        self.store.write_catalogue(self.catalogue)
+        return [self.catalogue.videos[number] for number in sorted(surveyed)]
+
+    def _blocks(self, videos: Sequence[Video]) -> Iterator[BlockJob]:
+        """The blocks that hold rows of some videos, ascending."""
+        store, total = self.store, self.catalogue.rows
+        near = self.catalogue.by_rows()
+        touched = {
+            block
+            for video in videos
+            for block in store.blocks_of(video.first_row, video.first_row + video.rows)
+        }
+        for block in sorted(touched):
+            start = block * store.block_rows
+            stop = min(start + store.block_rows, total)
+            own = (video for video in near(start, stop) if video.active)
+            segments = plan_segments(own, start, stop)
+            yield BlockJob(store.path, block, stop - start, segments, self.empty_part.sampling)
+
+    def _parts(self, videos: Sequence[Video]) -> Iterator[PartJob]:
+        """What workers do in one go, in row order."""
+        parts = plan_parts(
+            sorted(videos, key=lambda video: video.first_row),
+            workers(self.client),
+            self.empty_part.sampling,
+            lambda video: self.store.read_index(video.fingerprint),
+            self.limits,
+        )
+        for segments in parts:
+            yield replace(self.empty_part, segments=segments)
+
+    def _enter(self, held: dict[int, dict[int, RowCounts]], incidents: Incidents) -> None:
+        """Bring the catalogue up to date, and write it if anything was done.
+
+        Args:
+            held: video -> block -> its rows that are committed there.
+            incidents: of all blocks.
+        """
+        self.counts.censuses += len(incidents.censuses)
+        for number, note in incidents.notes.items():
+            self.catalogue.update(number, note=note)
+        _count(self.store, self.catalogue, held, incidents.unreadable)
+        for number, quarantine in sorted(incidents.quarantined.items()):
+            self.catalogue.quarantined(number, quarantine.reason, quarantine.attempts)
+            name = self.catalogue.videos[number].path
+            logger.warning("%s is quarantined: %s", name, quarantine.reason)
+        self.counts.quarantined += len(incidents.quarantined)
+        if self.counts.blocks:
+            self.store.write_catalogue(self.catalogue)
+            forget_stalls(self.store)
+
+    def _census_jobs(self, numbers: Sequence[int]) -> Iterator[CensusJob]:
+        for number in numbers:
+            video = self.catalogue.videos[number]
+            yield CensusJob(
+                self.store.path,
+                video.video,
+                video.source,
+                video.fingerprint,
+                self.empty_part.stall_limit_s,
+            )
 
 
 @dataclass
@@ -179,7 +240,7 @@ class _Parts:
         self._running: list[_Submitted] = []
         self._of_block: dict[int, list[_Submitted]] = {}
         """Of the blocks that are not done: held as long, so that they can be asked what failed."""
-        self._deadly: dict[str, tuple[str, int]] = {}
+        self._deadly: dict[str, Quarantine] = {}
         """Contents that killed workers even when read alone."""
 
     def __call__(self, block: BlockJob) -> list[Future]:
@@ -223,8 +284,9 @@ class _Parts:
             error = future.exception() if future.status == "error" else None
             if not isinstance(error, KilledWorker):
                 return future
-            self._deadly[segment.fingerprint] = (deadly(error, DECODED), deaths(error))
-        taken_out = Part(met=Met(quarantined={segment.video: self._deadly[segment.fingerprint]}))
+            self._deadly[segment.fingerprint] = Quarantine(deadly(error, DECODED), deaths(error))
+        quarantined = {segment.video: self._deadly[segment.fingerprint]}
+        taken_out = Part(incidents=Incidents(quarantined=quarantined))
         return self._client.submit(as_is, taken_out, pure=False)
 
     def _submit(self, job: PartJob) -> Future:
@@ -237,7 +299,7 @@ class _Parts:
 def _count(
     store: Store,
     catalogue: Catalogue,
-    held: dict[int, dict[int, tuple[int, int]]],
+    held: dict[int, dict[int, RowCounts]],
     reasons: dict[int, str],
 ) -> None:
     """Enter how many rows of each touched video are committed, over all of its blocks."""
@@ -246,27 +308,20 @@ def _count(
         for block in store.blocks_of(video.first_row, video.first_row + video.rows):
             if block not in by_block:
                 by_block[block] = _committed(store, block, number)
-        decoded, undecodable = map(sum, zip(*by_block.values(), strict=True))
+        decoded = sum(counts.decoded for counts in by_block.values())
+        undecodable = sum(counts.undecodable for counts in by_block.values())
         cropped = bool(store.settings.crop)
         reason = reasons.get(number, "")
         catalogue.counted(number, decoded, undecodable, reason, cropped=cropped)
 
 
-def _committed(store: Store, block: int, video: int) -> tuple[int, int]:
+def _committed(store: Store, block: int, video: int) -> RowCounts:
     table = store.committed(block)
     if table is None:
-        return 0, 0
+        return RowCounts(0, 0)
     own = table.to_pandas().query("video == @video")
-    decoded = int((own["state"] == OK).sum())
-    return decoded, len(own) - decoded
-
-
-def _census_jobs(
-    store: Store, videos: Sequence[Video], stall_limit_s: float
-) -> Iterator[CensusJob]:
-    for video in videos:
-        content = (video.source, video.fingerprint)
-        yield CensusJob(store.path, video.video, *content, stall_limit_s)
+    decoded = int((own["state"] == FrameState.OK).sum())
+    return RowCounts(decoded, len(own) - decoded)
 
 
 def _describe(job: BlockJob) -> str:

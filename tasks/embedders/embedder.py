@@ -1,5 +1,6 @@
 """What an embedder is, and how one is found by name."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -8,8 +9,9 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from coreframe.tasks.device import resolve_device
+from coreframe.tasks.device import Device, resolve_device
 from coreframe.tasks.embedders import huggingface, simclr
 from coreframe.tasks.embedders.descriptor import DescriptorEmbedder
 from coreframe.tasks.errors import CoreframeError, UsageError
@@ -24,8 +26,7 @@ class EmbedderSpec:
     name: str = "descriptor"
     input_px: int | None = None
     """Side of the square picture it is given; None for the embedder's own choice."""
-    device: str = "auto"
-    """``auto`` (a GPU when there is one), ``cpu`` or ``cuda``."""
+    device: Device = Device.AUTO
     batch_size: int = 64
 
 
@@ -127,11 +128,13 @@ def embedder_facts(spec: EmbedderSpec) -> EmbedderFacts:
 @lru_cache
 def _facts(spec: EmbedderSpec, changed_ns: tuple[int, ...]) -> EmbedderFacts:
     """They are asked for twice a run, and hold for as long as the files are not written anew."""
-    embedder = _make_embedder(replace(spec, device="cpu"))
+    embedder = _make_embedder(replace(spec, device=Device.CPU))
     return EmbedderFacts(embedder.dim, embedder.framing.side_px, embedder.fingerprint)
 
 
-def embed_images(embedder: Embedder, images: list[np.ndarray], device: torch.device) -> np.ndarray:
+def embed_images(
+    embedder: Embedder, images: Sequence[NDArray[np.uint8]], device: torch.device
+) -> NDArray[np.int16]:
     """Embed pictures of equal size.
 
     Args:

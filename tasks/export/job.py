@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image
 
 from coreframe.tasks.errors import DamagedVideoError, SourceChangedError, UsageError
-from coreframe.tasks.output.exported import Exported
-from coreframe.tasks.output.images import PictureSettings, encode
+from coreframe.tasks.output.exported import EncodedSizes, Exported
+from coreframe.tasks.output.images import ImageFormat, PictureSettings, encode
 from coreframe.tasks.output.thumbnails import small_picture
 from coreframe.tasks.store.decoding import recorded_frames
 from coreframe.tasks.video.pixels import upright_rgb
@@ -55,7 +55,8 @@ def export_job(job: ExportJob) -> Exported:
                     result.small[job.targets[which]] = _small(job, image, data)
             if job.measure[which]:
                 whole = Image.fromarray(np.ascontiguousarray(upright_rgb(frame)))
-                result.sample.append((len(encode(whole, "png")), len(encode(whole, "jpg"))))
+                png, jpg = encode(whole, ImageFormat.PNG), encode(whole, ImageFormat.JPG)
+                result.sample.append(EncodedSizes(len(png), len(jpg)))
             due.remove(which)
     except (DamagedVideoError, SourceChangedError, UsageError, OSError) as error:
         trouble = str(error)
@@ -69,5 +70,5 @@ def export_job(job: ExportJob) -> Exported:
 
 def _small(job: ExportJob, image: Image.Image, data: bytes) -> bytes:
     """The picture that the report would make of the file: PNG loses nothing, the others do."""
-    seen = image if job.picture.format == "png" else Image.open(io.BytesIO(data))
-    return small_picture(seen, job.small_px)
+    lossless = job.picture.format == ImageFormat.PNG
+    return small_picture(image if lossless else Image.open(io.BytesIO(data)), job.small_px)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from dask.distributed import Client, KilledWorker
+from numpy.typing import NDArray
 
 from coreframe.tasks.engine.dispatch import explained, run_jobs
 from coreframe.tasks.engine.progress import stage_bar
@@ -93,7 +94,7 @@ def export_frames(
 export_stage = stage("export")(export_frames)
 
 
-def size_sample(rows: np.ndarray) -> np.ndarray:
+def size_sample(rows: NDArray[np.int64]) -> NDArray[np.int64]:
     """(m,) int64, those at an even stride among (n,) rows; all of a small corpus."""
     count = min(SIZE_SAMPLE, len(rows))
     return rows[(2 * np.arange(count) + 1) * len(rows) // (2 * count)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from coreframe.tasks.errors import BrokenVideoError, NotAVideoError
 from coreframe.tasks.storage.files import size_bytes
 from coreframe.tasks.storage.fingerprint import fingerprint
-from coreframe.tasks.store.catalogue import Video
+from coreframe.tasks.store.catalogue import Video, VideoState
 from coreframe.tasks.store.stalls import Stall, hung, note_stall
 from coreframe.tasks.store.store import Store
 from coreframe.tasks.video.discover import SourceFile, readable
@@ -38,50 +38,59 @@ def look_at_files(job: IndexJob) -> list[Video]:
     """Fingerprint some files, and write the index of those whose content is new.
 
     Returns:
-        One catalogue entry a file, not yet numbered.
+        What the catalogue is to say of each file, not yet numbered.
     """
     store = Store.open(job.store)
     hanging = hung(store)
     found = [_look_at(file, job, store, hanging) for file in job.files]
-    for entry in found:
-        if entry.state == "broken":
-            logger.warning("%s: %s", entry.source, entry.reason)
+    for video in found:
+        if video.state == VideoState.BROKEN:
+            logger.warning("%s: %s", video.source, video.reason)
     return found
 
 
 def _look_at(file: SourceFile, job: IndexJob, store: Store, hanging: Mapping[str, Stall]) -> Video:
-    entry = Video(-1, file.name, readable(file.path), "", 0, "broken", version=file.version)
-    if entry.source != file.path:
-        return replace(entry, reason="its name is not valid UTF-8: rename it")
+    video = Video(
+        video=-1,
+        path=file.name,
+        source=readable(file.path),
+        fingerprint="",
+        size_bytes=0,
+        state=VideoState.BROKEN,
+        version=file.version,
+    )
+    if video.source != file.path:
+        return replace(video, reason="its name is not valid UTF-8: rename it")
     try:
-        entry = replace(entry, fingerprint=fingerprint(file.path), size_bytes=size_bytes(file.path))
+        video = replace(video, fingerprint=fingerprint(file.path), size_bytes=size_bytes(file.path))
     except OSError as error:
-        return replace(entry, reason=f"cannot be read: {error.strerror or error}")
-    if entry.fingerprint in job.quarantined:
-        return replace(entry, state="quarantined")
-    if entry.fingerprint in hanging:
-        stall = hanging[entry.fingerprint]
-        return replace(entry, state="quarantined", reason=stall.reason, attempts=stall.times)
+        return replace(video, reason=f"cannot be read: {error.strerror or error}")
+    if video.fingerprint in job.quarantined:
+        return replace(video, state=VideoState.QUARANTINED)
+    if video.fingerprint in hanging:
+        stall = hanging[video.fingerprint]
+        state = VideoState.QUARANTINED
+        return replace(video, state=state, reason=stall.reason, attempts=stall.times)
 
     def stalled() -> None:
         reason = f"its packets or its first frame did not come for {job.stall_limit_s:g} s"
-        note_stall(store, entry.fingerprint, reason)
+        note_stall(store, video.fingerprint, reason)
 
     try:
         with watching(job.stall_limit_s, stalled):
-            facts, index = _facts_and_index(file, entry.fingerprint, store)
+            facts, index = _facts_and_index(file, video.fingerprint, store)
     except NotAVideoError as error:
-        return replace(entry, state="skipped", reason=str(error))
+        return replace(video, state=VideoState.SKIPPED, reason=str(error))
     except (BrokenVideoError, OSError) as error:
-        return replace(entry, reason=str(error))
+        return replace(video, reason=str(error))
     except Exception as error:  # whatever one file does, the others go on
-        return replace(entry, reason=f"{type(error).__name__}: {error}")
+        return replace(video, reason=f"{type(error).__name__}: {error}")
     if job.crop is not None and not job.crop.fits(facts.width, facts.height):
         reason = f"its {facts.width}x{facts.height} pixels do not hold the crop {job.crop}"
-        return replace(entry, reason=reason)
+        return replace(video, reason=reason)
     return replace(
-        entry,
-        state="pending",
+        video,
+        state=VideoState.PENDING,
         note=facts.note,
         container=facts.container,
         codec=facts.codec,

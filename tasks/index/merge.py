@@ -1,80 +1,118 @@
 """Bringing a catalogue up to date with the files that were found."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from coreframe.tasks.storage.files import exists
-from coreframe.tasks.store.catalogue import Catalogue, Video, unique_name
+from coreframe.tasks.store.catalogue import Catalogue, Video, VideoState, unique_name
 
 
 def merge(catalogue: Catalogue, looked_at: Iterable[Video]) -> list[int]:
-    """Enter what was found into the catalogue, in the order of the files."""
-    current = [video for video in catalogue.videos if video.state != "retired"]
-    by_source = {video.source: video.video for video in current}
-    taken = {video.path for video in current}
-    by_content: dict[str, list[int]] = {}
-    quarantined: dict[str, Video] = {}
-    for video in catalogue.videos:
-        if video.rows:
-            by_content.setdefault(video.fingerprint, []).append(video.video)
-        if video.state == "quarantined":
-            quarantined.setdefault(video.fingerprint, video)
-    next_row = catalogue.rows
-    numbers: list[int] = []
-    for entry in looked_at:
-        known = quarantined.get(entry.fingerprint)
-        if known is not None:  # its content was not opened
-            entry = replace(known, path=entry.path, source=entry.source, first_row=-1)
-            entry = replace(entry, rows=0, decoded=0, undecodable=0)
-        own = by_source.get(entry.source)
-        if own is not None:
-            old = catalogue.videos[own]
-            if not entry.fingerprint or entry.fingerprint == old.fingerprint:
-                if entry.version != old.version:
-                    catalogue.update(own, version=entry.version)
-                if old.rows or not entry.fingerprint or old.state == "quarantined":
-                    catalogue.revived(own)
-                else:  # nothing is planned of it: what was found now counts
-                    attempts = old.attempts + entry.attempts
-                    own_row = next_row if entry.rows else -1
-                    next_row += entry.rows
-                    catalogue.videos[own] = replace(
-                        entry, video=own, path=old.path, first_row=own_row, attempts=attempts
-                    )
-                    if entry.rows:
-                        by_content.setdefault(entry.fingerprint, []).append(own)
-                numbers.append(own)
-                continue
-            catalogue.update(own, state="retired", reason="its file now holds another content")
-            taken.discard(catalogue.videos[own].path)
-        same = by_content.get(entry.fingerprint, [] if known is None else [known.video])
-        free = [number for number in same if without_file(catalogue.videos[number])]
-        if free:  # moved here, or back again
-            number = free[0]
-            taken.discard(catalogue.videos[number].path)
-            name = unique_name(entry.path, entry.source, taken)
-            catalogue.update(number, path=name, source=entry.source, version=entry.version)
-            catalogue.revived(number)
-        else:
-            number = len(catalogue)
-            if same:  # one more copy of a known file, with rows of its own
-                entry = replace(entry, note=catalogue.videos[same[0]].note)
-            name = unique_name(entry.path, entry.source, taken)
-            first_row = next_row if entry.rows else -1
-            next_row += entry.rows
-            catalogue.videos.append(replace(entry, video=number, path=name, first_row=first_row))
-            if entry.rows:
-                by_content.setdefault(entry.fingerprint, []).append(number)
-        taken.add(name)
-        by_source[entry.source] = number
-        numbers.append(number)
+    """Enter what was found into the catalogue, in the order of the files.
+
+    Args:
+        catalogue: to bring up to date.
+        looked_at: what is known of each file, not yet numbered.
+
+    Returns:
+        The number of each file's video.
+    """
+    merging = _Merging(catalogue)
+    numbers = [merging.enter(found) for found in looked_at]
     for number in sorted(set(range(len(catalogue))) - set(numbers)):
         video = catalogue.videos[number]
         if video.active and not exists(video.source):
-            catalogue.update(number, state="missing", reason="its file is gone")
+            catalogue.update(number, state=VideoState.MISSING, reason="its file is gone")
     return numbers
 
 
 def without_file(video: Video) -> bool:
     """Whether no file has this content any more."""
-    return video.state == "retired" or not exists(video.source)
+    return video.state == VideoState.RETIRED or not exists(video.source)
+
+
+class _Merging:
+    """A catalogue while files are entered into it, one after the other."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        current = [video for video in catalogue.videos if video.state != VideoState.RETIRED]
+        self._by_source = {video.source: video.video for video in current}
+        self._names = {video.path for video in current}
+        self._by_content: dict[str, list[int]] = {}
+        """Numbers of the videos with rows."""
+        self._quarantined: dict[str, Video] = {}
+        """The first of each content."""
+        for video in catalogue.videos:
+            if video.rows:
+                self._by_content.setdefault(video.fingerprint, []).append(video.video)
+            if video.state == VideoState.QUARANTINED:
+                self._quarantined.setdefault(video.fingerprint, video)
+        self._next_row = catalogue.rows
+
+    def enter(self, found: Video) -> int:
+        """Enter what was found in one file, and give the number of its video."""
+        catalogue = self._catalogue
+        quarantined = self._quarantined.get(found.fingerprint)
+        if quarantined is not None:  # its content was not opened
+            found = replace(quarantined, path=found.path, source=found.source, first_row=-1)
+            found = replace(found, rows=0, decoded=0, undecodable=0)
+        own = self._by_source.get(found.source)
+        if own is not None:
+            known = catalogue.videos[own]
+            if not found.fingerprint or found.fingerprint == known.fingerprint:
+                self._look_again(known, found)
+                return own
+            reason = "its file now holds another content"
+            catalogue.update(own, state=VideoState.RETIRED, reason=reason)
+            self._names.discard(known.path)
+        fallback = [] if quarantined is None else [quarantined.video]
+        same = self._by_content.get(found.fingerprint, fallback)
+        free = [number for number in same if without_file(catalogue.videos[number])]
+        number = self._move(free[0], found) if free else self._add(found, same)
+        self._names.add(catalogue.videos[number].path)
+        self._by_source[found.source] = number
+        return number
+
+    def _look_again(self, known: Video, found: Video) -> None:
+        """A file with the content that it had: what is planned of it stays."""
+        number = known.video
+        if found.version != known.version:
+            self._catalogue.update(number, version=found.version)
+        if known.rows or not found.fingerprint or known.state == VideoState.QUARANTINED:
+            self._catalogue.revived(number)
+            return
+        # nothing is planned of it: what was found now counts
+        attempts = known.attempts + found.attempts
+        self._plan(replace(found, video=number, path=known.path, attempts=attempts))
+
+    def _move(self, number: int, found: Video) -> int:
+        """A known content whose file is gone: it has moved here, or come back."""
+        self._names.discard(self._catalogue.videos[number].path)
+        name = unique_name(found.path, found.source, self._names)
+        self._catalogue.update(number, path=name, source=found.source, version=found.version)
+        self._catalogue.revived(number)
+        return number
+
+    def _add(self, found: Video, same: Sequence[int]) -> int:
+        """A file that was not known.
+
+        Args:
+            found: in it.
+            same: numbers of the videos with the same content: it has rows of its own even so.
+        """
+        number = len(self._catalogue)
+        if same:
+            found = replace(found, note=self._catalogue.videos[same[0]].note)
+        name = unique_name(found.path, found.source, self._names)
+        self._catalogue.videos.append(found)
+        self._plan(replace(found, video=number, path=name))
+        return number
+
+    def _plan(self, video: Video) -> None:
+        """Put a video in its place in the catalogue, with rows behind all that are planned."""
+        first_row = self._next_row if video.rows else -1
+        self._catalogue.videos[video.video] = replace(video, first_row=first_row)
+        self._next_row += video.rows
+        if video.rows:
+            self._by_content.setdefault(video.fingerprint, []).append(video.video)

@@ -12,7 +12,7 @@ from coreframe.tasks.index.job import IndexJob, look_at_files
 from coreframe.tasks.index.merge import merge
 from coreframe.tasks.storage.files import size_bytes
 from coreframe.tasks.storage.fingerprint import fingerprint
-from coreframe.tasks.store.catalogue import Video
+from coreframe.tasks.store.catalogue import Catalogue, Video, VideoState
 from coreframe.tasks.store.stalls import forget_stalls
 from coreframe.tasks.store.store import Store
 from coreframe.tasks.video.discover import SourceFile
@@ -60,52 +60,20 @@ def index_files(
     if retry_quarantined:
         for video in before:
             catalogue.released(video.video)
-    out = frozenset(v.fingerprint for v in catalogue.videos if v.state == "quarantined")
-    looked_at: dict[int, list[Video]] = {}
-    known = {
-        video.source: video
-        for video in catalogue.videos
-        if video.version and video.state != "retired" and (video.rows or video.state != "pending")
-    }
-    unchanged = {
-        place: known[file.path]
-        for place, file in enumerate(files)
-        if file.path in known and known[file.path].version == file.version
-    }
+    unchanged = _unchanged(catalogue, files)
     new = [file for place, file in enumerate(files) if place not in unchanged]
-    with Client(cluster) as client, stage_bar("index", len(new), "files") as advance:
-        share = len(new) // (JOBS_PER_WORKER * workers(client))
-        many = min(max(share, 1), MOST_FILES_PER_JOB)
-        jobs = [
-            IndexJob(
-                store.path,
-                first,
-                tuple(new[first : first + many]),
-                sampling,
-                crop,
-                out,
-                stall_limit_s,
-            )
-            for first in range(0, len(new), many)
-        ]
-
-        def one_by_one(job: IndexJob, error: KilledWorker) -> list[Video]:
-            if len(job.files) == 1:
-                return [_quarantined(job.files[0], error)]
-            singles = [replace(job, files=(file,)) for file in job.files]
-            return [
-                entry
-                for single in singles
-                for _, result in run_jobs(
-                    client, look_at_files, [single], _describe, killed=one_by_one
-                )
-                for entry in result
-            ]
-
-        for job, result in run_jobs(client, look_at_files, jobs, _describe, killed=one_by_one):
-            looked_at[job.first] = result
-            advance(len(result))
-    fresh = (entry for job in jobs for entry in looked_at[job.first])
+    every = IndexJob(
+        store=store.path,
+        first=0,
+        files=tuple(new),
+        sampling=sampling,
+        crop=crop,
+        quarantined=frozenset(
+            video.fingerprint for video in catalogue.videos if video.state == VideoState.QUARANTINED
+        ),
+        stall_limit_s=stall_limit_s,
+    )
+    fresh = iter(_look_at(every, cluster))
     numbers = merge(
         catalogue,
         (unchanged[place] if place in unchanged else next(fresh) for place in range(len(files))),
@@ -119,16 +87,63 @@ def index_files(
 index_stage = stage("index")(index_files)
 
 
+def _unchanged(catalogue: Catalogue, files: Sequence[SourceFile]) -> dict[int, Video]:
+    """What the catalogue knows of files in an object store that are as they were, by place."""
+    known = {
+        video.source: video
+        for video in catalogue.videos
+        if video.version
+        and video.state != VideoState.RETIRED
+        and (video.rows or video.state != VideoState.PENDING)
+    }
+    return {
+        place: known[file.path]
+        for place, file in enumerate(files)
+        if file.path in known and known[file.path].version == file.version
+    }
+
+
+def _look_at(every: IndexJob, cluster: str) -> list[Video]:
+    """Cut a job into jobs for all workers, and give what they find, in the order of its files."""
+    files = every.files
+    looked_at: dict[int, list[Video]] = {}
+    with Client(cluster) as client, stage_bar("index", len(files), "files") as advance:
+        share = len(files) // (JOBS_PER_WORKER * workers(client))
+        many = min(max(share, 1), MOST_FILES_PER_JOB)
+        jobs = [
+            replace(every, first=first, files=files[first : first + many])
+            for first in range(0, len(files), many)
+        ]
+
+        def one_by_one(job: IndexJob, error: KilledWorker) -> list[Video]:
+            if len(job.files) == 1:
+                return [_quarantined(job.files[0], error)]
+            singles = [replace(job, files=(file,)) for file in job.files]
+            return [
+                video
+                for single in singles
+                for _, result in run_jobs(
+                    client, look_at_files, [single], _describe, killed=one_by_one
+                )
+                for video in result
+            ]
+
+        for job, result in run_jobs(client, look_at_files, jobs, _describe, killed=one_by_one):
+            looked_at[job.first] = result
+            advance(len(result))
+    return [video for job in jobs for video in looked_at[job.first]]
+
+
 def _quarantined(file: SourceFile, error: KilledWorker) -> Video:
-    """The entry of a file that kills whoever opens it."""
+    """What the catalogue is to say of a file that kills whoever opens it."""
     return Video(
-        -1,
-        file.name,
-        file.path,
-        fingerprint(file.path),
-        size_bytes(file.path),
-        "quarantined",
-        deadly(error, "read its packets or its first frame"),
+        video=-1,
+        path=file.name,
+        source=file.path,
+        fingerprint=fingerprint(file.path),
+        size_bytes=size_bytes(file.path),
+        state=VideoState.QUARANTINED,
+        reason=deadly(error, "read its packets or its first frame"),
         attempts=deaths(error),
         version=file.version,
     )

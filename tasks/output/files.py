@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from coreframe.tasks.storage.folders import room
+from coreframe.tasks.storage.folders import explain_full_disk
 
 PAGE, PLOTS = "report.html", "plots"
 
@@ -23,7 +23,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
     """Let ``write`` make a file, and put it where readers look once it is whole."""
     temporary = path.with_name(f".{path.name}.tmp")
-    with room(path):
+    with explain_full_disk(path):
         try:
             write(temporary)
             os.replace(temporary, path)

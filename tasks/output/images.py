@@ -6,17 +6,26 @@ import unicodedata
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import PurePosixPath
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from coreframe.tasks.errors import UsageError
 from coreframe.tasks.video.pixels import Crop
 
-FORMATS = ("png", "jpg", "webp")
 PNG_LEVEL = 6
 """zlib's own default: smaller files cost much more time for little."""
+
+
+class ImageFormat(StrEnum):
+    """How an image is encoded; also the ending of its file."""
+
+    PNG = "png"
+    JPG = "jpg"
+    WEBP = "webp"
 
 
 @dataclass(frozen=True)
@@ -54,17 +63,17 @@ class PictureSettings:
 
     crop: Crop | None = None
     resize: Resize | None = None
-    format: str = "png"
+    format: ImageFormat = ImageFormat.PNG
     quality: int = 95
     """Of jpg and webp, 1 to 100; png is lossless."""
 
     def __post_init__(self) -> None:
-        if self.format not in FORMATS:
-            raise UsageError(f"unknown format {self.format!r}: use {', '.join(FORMATS)}.")
+        if self.format not in set(ImageFormat):
+            raise UsageError(f"unknown format {self.format!r}: use {', '.join(ImageFormat)}.")
         if not 1 <= self.quality <= 100:
             raise UsageError(f"quality {self.quality} is not from 1 to 100.")
 
-    def sized(self, image: np.ndarray) -> Image.Image:
+    def sized(self, image: NDArray[np.uint8]) -> Image.Image:
         """Resize (height, width, 3) uint8 RGB; crop has been applied already."""
         picture = Image.fromarray(np.ascontiguousarray(image))
         if self.resize is None:
@@ -76,12 +85,12 @@ class PictureSettings:
         return encode(picture, self.format, self.quality)
 
 
-def encode(picture: Image.Image, format: str, quality: int = 95) -> bytes:
+def encode(picture: Image.Image, format: ImageFormat, quality: int = 95) -> bytes:
     """Encode a picture; equal pictures give equal bytes."""
     buffer = io.BytesIO()
-    if format == "png":
+    if format == ImageFormat.PNG:
         picture.save(buffer, "PNG", compress_level=PNG_LEVEL)
-    elif format == "jpg":
+    elif format == ImageFormat.JPG:
         picture.save(buffer, "JPEG", quality=quality)
     else:
         picture.save(buffer, "WEBP", quality=quality)

@@ -72,9 +72,9 @@ def answering(
         if found and isinstance(error, FileNotFoundError):
             raise
         said = str(error).partition("\n\nDebug source")[0]
-        told = re.search("<Message>(.*?)</Message>", said, re.DOTALL)
+        message = re.search("<Message>(.*?)</Message>", said, re.DOTALL)
         brief = said.partition("<?xml")[0].strip().rstrip(":")
-        why = f"{brief}: {told[1]}" if told else " ".join(brief.split())
+        why = f"{brief}: {message[1]}" if message else " ".join(brief.split())
         raise kind(
             f"{url} does not answer as it should ({why}). Look at the bucket, its region and the "
             "credentials, then run again."

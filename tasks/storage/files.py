@@ -3,12 +3,20 @@
 import io
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, NamedTuple, cast
 
 from coreframe.tasks.storage.buckets import answering, has, in_bucket, is_url, open_bucket
 
 LEAST_RANGE_BYTES, MOST_RANGE_BYTES = 64 * 1024, 4 * 1024 * 1024
 """Of one request for a part of an object."""
+
+
+class StoredObject(NamedTuple):
+    """An object in a bucket."""
+
+    url: str
+    version: str
+    """What the service names its version by, another for another content; "" if it does not."""
 
 
 def exists(place: str) -> bool:
@@ -41,21 +49,16 @@ def open_file(place: str) -> BinaryIO:
     return open(place, "rb") if not is_url(place) else cast(BinaryIO, RangeFile(place))
 
 
-def listed(url: str) -> list[tuple[str, str]]:
-    """The objects at or under a URL, in the order of their names.
-
-    Returns:
-        The URL of each, and what the service names its version by ("" if it does not): another
-        content has another.
-    """
+def listed(url: str) -> list[StoredObject]:
+    """The objects at or under a URL, in the order of their names."""
     url = url.rstrip("/")
     if url.count("/") > 2:  # below a bucket it may be one object
         bucket, name = in_bucket(url)
         with suppress(FileNotFoundError), answering(url, found=True):
-            return [(url, bucket.head(name).get("e_tag") or "")]
+            return [StoredObject(url, bucket.head(name).get("e_tag") or "")]
     with answering(url):
         found = [item for batch in open_bucket(url).list() for item in batch]
-    return sorted((f"{url}/{item['path']}", item.get("e_tag") or "") for item in found)
+    return sorted(StoredObject(f"{url}/{item['path']}", item.get("e_tag") or "") for item in found)
 
 
 class RangeFile(io.RawIOBase):

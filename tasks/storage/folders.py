@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 import numpy as np
+from numpy.typing import NDArray
 
 from coreframe.tasks.errors import CoreframeError
 from coreframe.tasks.storage.buckets import answering, has, is_url, open_bucket
@@ -65,7 +66,7 @@ class Folder(Protocol):
             Whether it was so, and now is as wanted.
         """
 
-    def load_array(self, name: str) -> np.ndarray:
+    def load_array(self, name: str) -> NDArray[Any]:
         """Read an ``.npy`` file; only what is looked at, where that is possible."""
 
     def zarr_store(self) -> Any:
@@ -82,7 +83,7 @@ def open_folder(place: str | Path) -> Folder:
 
 
 @contextmanager
-def room(place: str | Path) -> Iterator[None]:
+def explain_full_disk(place: str | Path) -> Iterator[None]:
     """Say in a sentence when writing to a place fails because its disk or quota is full.
 
     Raises:
@@ -99,7 +100,7 @@ def room(place: str | Path) -> Iterator[None]:
         ) from error
 
 
-def save_array(folder: Folder, name: str, values: np.ndarray) -> None:
+def save_array(folder: Folder, name: str, values: NDArray[Any]) -> None:
     """Write an ``.npy`` file."""
     buffer = io.BytesIO()
     np.save(buffer, values)
@@ -121,7 +122,7 @@ class LocalFolder:
     def write(self, name: str, data: bytes) -> None:
         path = self.path / name
         temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
-        with room(path):
+        with explain_full_disk(path):
             try:
                 try:
                     temporary.write_bytes(data)
@@ -169,7 +170,7 @@ class LocalFolder:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
-    def load_array(self, name: str) -> np.ndarray:
+    def load_array(self, name: str) -> NDArray[Any]:
         return np.load(self.path / name, mmap_mode="r")
 
     def zarr_store(self) -> Any:
@@ -232,7 +233,7 @@ class BucketFolder:
             return False
         return True
 
-    def load_array(self, name: str) -> np.ndarray:
+    def load_array(self, name: str) -> NDArray[Any]:
         return np.load(io.BytesIO(self.read(name)))
 
     def zarr_store(self) -> Any:

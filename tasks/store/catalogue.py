@@ -1,23 +1,56 @@
 """The catalogue: one entry for every file the store has ever been given."""
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from enum import StrEnum
 from itertools import zip_longest
 
 import pyarrow as pa
 import xxhash
 
-STATES = ("pending", "ok", "damaged", "broken", "skipped", "quarantined", "missing", "retired")
-"""What can be said of a file.
 
-``pending``: rows are planned, not all are committed. ``ok``: every planned frame is embedded.
-``damaged``: some frames cannot be decoded, the others are embedded. ``broken``: it should be a
-video, but no frame can be had. ``skipped``: it holds no moving picture. ``missing``: its file is
-gone. ``retired``: another content has taken its file's place. The rows of missing and retired
-videos stay in the store but out of every selection, and count again when the content comes back.
-``quarantined``: it killed or hung the workers that read it, and is not tried again.
-"""
+class VideoState(StrEnum):
+    """What can be said of a file.
+
+    The rows of missing and retired videos stay in the store but out of every selection, and count
+    again when the content comes back.
+    """
+
+    PENDING = "pending"
+    """Rows are planned, not all are committed."""
+    OK = "ok"
+    """Every planned frame is embedded."""
+    DAMAGED = "damaged"
+    """Some frames cannot be decoded, the others are embedded."""
+    BROKEN = "broken"
+    """It should be a video, but no frame can be had."""
+    SKIPPED = "skipped"
+    """It holds no moving picture."""
+    QUARANTINED = "quarantined"
+    """It killed or hung the workers that read it, and is not tried again."""
+    MISSING = "missing"
+    """Its file is gone."""
+    RETIRED = "retired"
+    """Another content has taken its file's place."""
+
+
+INACTIVE = frozenset({VideoState.QUARANTINED, VideoState.MISSING, VideoState.RETIRED})
+"""States of videos whose rows, if there are any, do not belong to the corpus."""
+
+
+class Change(StrEnum):
+    """What happened to a video between two runs."""
+
+    NEW = "new"
+    CHANGED = "changed"
+    """Another content under a known name."""
+    MOVED = "moved"
+    GONE = "gone"
+    BACK = "back"
+    QUARANTINED = "quarantined"
+    UNUSABLE = "unusable"
+    """New, and broken or no video."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +66,7 @@ class Video:
     fingerprint: str
     """Of its content; see :func:`coreframe.tasks.storage.fingerprint.fingerprint`."""
     size_bytes: int
-    state: str
+    state: VideoState
     reason: str = ""
     """Why it is in this state, for people; empty when all is well."""
     note: str = ""
@@ -70,10 +103,10 @@ class Video:
     @property
     def active(self) -> bool:
         """Its rows belong to the corpus."""
-        return self.rows > 0 and self.state not in ("quarantined", "missing", "retired")
+        return self.rows > 0 and self.state not in INACTIVE
 
 
-_TYPES = {int: pa.int64(), float: pa.float64(), str: pa.string()}
+_TYPES = {int: pa.int64(), float: pa.float64(), str: pa.string(), VideoState: pa.string()}
 SCHEMA = pa.schema([pa.field(item.name, _TYPES[item.type]) for item in fields(Video)])  # type: ignore[index]
 
 
@@ -132,35 +165,34 @@ class Catalogue:
         before = self.videos[video]
         after = replace(before, decoded=decoded, undecodable=undecodable)
         if not after.complete:
-            self.videos[video] = replace(after, state="pending", reason=reason)
+            self.videos[video] = replace(after, state=VideoState.PENDING, reason=reason)
         elif undecodable == 0:
-            self.videos[video] = replace(after, state="ok", reason="")
+            self.videos[video] = replace(after, state=VideoState.OK, reason="")
         else:
             why = f"{undecodable} of {before.rows} sampled frames cannot be decoded"
             why += " or are too small for the crop" if cropped else ""
             why += f" ({before.note})" if before.note else ""
-            self.videos[video] = replace(
-                after, state="damaged" if decoded else "broken", reason=why
-            )
+            state = VideoState.DAMAGED if decoded else VideoState.BROKEN
+            self.videos[video] = replace(after, state=state, reason=why)
 
     def quarantined(self, video: int, reason: str, attempts: int) -> None:
         """Take a video out, with the number of workers that it has cost just now."""
-        entry = self.videos[video]
-        self.update(video, state="quarantined", reason=reason, attempts=entry.attempts + attempts)
+        attempts += self.videos[video].attempts
+        self.update(video, state=VideoState.QUARANTINED, reason=reason, attempts=attempts)
 
     def released(self, video: int) -> None:
         """Let a quarantined video be tried again."""
-        entry = self.videos[video]
-        if entry.state == "quarantined" and entry.rows:
-            self.counted(video, entry.decoded, entry.undecodable)
-        elif entry.state == "quarantined":
-            self.update(video, state="pending", reason="")
+        held = self.videos[video]
+        if held.state == VideoState.QUARANTINED and held.rows:
+            self.counted(video, held.decoded, held.undecodable)
+        elif held.state == VideoState.QUARANTINED:
+            self.update(video, state=VideoState.PENDING, reason="")
 
     def revived(self, video: int) -> None:
         """Give a missing or retired video the state back that its rows make."""
-        entry = self.videos[video]
-        if entry.state in ("missing", "retired"):
-            self.counted(video, entry.decoded, entry.undecodable)
+        held = self.videos[video]
+        if held.state in (VideoState.MISSING, VideoState.RETIRED):
+            self.counted(video, held.decoded, held.undecodable)
 
     def to_table(self) -> pa.Table:
         return pa.Table.from_pylist([asdict(video) for video in self.videos], schema=SCHEMA)
@@ -168,38 +200,42 @@ class Catalogue:
     @classmethod
     def from_table(cls, table: pa.Table) -> "Catalogue":
         known = [name for name in table.column_names if name in SCHEMA.names]
-        return cls([Video(**entry) for entry in table.select(known).to_pylist()])
+        rows = table.select(known).to_pylist()
+        return cls([Video(**row | {"state": VideoState(row["state"])}) for row in rows])
 
 
-def changes(before: Sequence[Video], after: Sequence[Video]) -> dict[str, list[str]]:
-    """What happened between two states of a catalogue: names of videos, by kind; none left empty.
-
-    Kinds: ``new``, ``changed`` (another content under a known name), ``moved``, ``gone``, ``back``,
-    ``quarantined``, and ``unusable`` (new, and broken or no video).
-    """
+def changes(before: Sequence[Video], after: Sequence[Video]) -> dict[Change, list[str]]:
+    """What happened between two states of a catalogue: names of videos, by kind; none is empty."""
     replaced = {
         new.source
         for old, new in zip(before, after, strict=False)
-        if new.state == "retired" and old.state != "retired"
+        if new.state == VideoState.RETIRED != old.state
     }
-    found: dict[str, list[str]] = {}
+    found: dict[Change, list[str]] = {}
     for old, new in zip_longest(before, after):
-        if old is None:
-            kind = "changed" if new.source in replaced else "new"
-            kind = new.state if new.state == "quarantined" else kind
-            kind = "unusable" if new.state in ("broken", "skipped") else kind
-        elif new.state == "quarantined" != old.state:
-            kind = "quarantined"
-        elif old.active and new.state == "missing":
-            kind = "gone"
-        elif new.active and not old.active:
-            kind = "back" if old.rows else "new"
-        elif new.source != old.source and new.active:
-            kind = "moved"
-        else:
-            continue
-        found.setdefault(kind, []).append(new.path)
+        change = _change(old, new, replaced)
+        if change is not None:
+            found.setdefault(change, []).append(new.path)
     return found
+
+
+def _change(old: Video | None, new: Video, replaced: Container[str]) -> Change | None:
+    """What happened to one video; ``replaced`` holds the sources whose content is another now."""
+    if old is None:
+        if new.state in (VideoState.BROKEN, VideoState.SKIPPED):
+            return Change.UNUSABLE
+        if new.state == VideoState.QUARANTINED:
+            return Change.QUARANTINED
+        return Change.CHANGED if new.source in replaced else Change.NEW
+    if new.state == VideoState.QUARANTINED != old.state:
+        return Change.QUARANTINED
+    if old.active and new.state == VideoState.MISSING:
+        return Change.GONE
+    if new.active and not old.active:
+        return Change.BACK if old.rows else Change.NEW
+    if new.source != old.source and new.active:
+        return Change.MOVED
+    return None
 
 
 def unique_name(name: str, source: str, taken: Iterable[str]) -> str:

@@ -3,8 +3,8 @@
 A file in the store names the run that writes. Whoever finds it asks whether that run still lives:
 on its own machine by its process, elsewhere by the time until which the lease was last renewed
 (clocks must agree to within some seconds). Taking, renewing and taking over are each one step that
-nobody can come between (:meth:`tasks.storage.folders.Folder.swap`), on disk and in object stores
-alike.
+nobody can come between (:meth:`coreframe.tasks.storage.folders.Folder.swap`), on disk and in object
+stores alike.
 """
 
 import json
@@ -25,13 +25,22 @@ from coreframe.tasks.store.store import Store
 
 LOCK = "lock.json"
 
-LEASE_S = 60.0
-"""After so long without renewal the owner counts as dead to other machines."""
-
-RENEW_S = 15.0
-POLL_S = 1.0
-
 RELEASED = b"{}\n"
+
+
+@dataclass(frozen=True)
+class LeaseTimes:
+    """How a lease is kept, in seconds."""
+
+    lease_s: float = 60.0
+    """After so long without renewal the owner counts as dead to other machines."""
+    renew_s: float = 15.0
+    """The owner renews it this often."""
+    poll_s: float = 1.0
+    """Who waits for it looks this often."""
+
+
+LEASE_TIMES = LeaseTimes()
 
 
 @dataclass(frozen=True)
@@ -65,7 +74,9 @@ class Holder:
 
 
 @contextmanager
-def writing(store: Store, run: str, wait_s: float = 0.0) -> Iterator[None]:
+def writing(
+    store: Store, run: str, wait_s: float = 0.0, times: LeaseTimes = LEASE_TIMES
+) -> Iterator[None]:
     """Be the only one who writes to a store, for as long as the context lasts.
 
     ``store.guard`` raises meanwhile if the lease was lost, which takes that this process was
@@ -75,23 +86,24 @@ def writing(store: Store, run: str, wait_s: float = 0.0) -> Iterator[None]:
         store: the store.
         run: a name for this run that tells people which it is.
         wait_s: how long to wait for another writer.
+        times: how the lease is kept.
 
     Raises:
         CoreframeError: another run writes to it, and does not end in time.
     """
-    content = _take(store, run, wait_s)
+    held = _take(store, run, wait_s, times)
     ended, lost = threading.Event(), threading.Event()
-    held = [content]
 
     def renew() -> None:
-        while not ended.wait(RENEW_S):
-            mine = Holder(**json.loads(held[0]))
-            longer = _written(replace(mine, until_s=time.time() + LEASE_S))
+        nonlocal held
+        while not ended.wait(times.renew_s):
+            mine = Holder(**json.loads(held))
+            longer = _written(replace(mine, until_s=time.time() + times.lease_s))
             try:
-                if not store.folder.swap(LOCK, held[0], longer):
+                if not store.folder.swap(LOCK, held, longer):
                     lost.set()
                     return
-                held[0] = longer
+                held = longer
             except Exception:  # out of reach for now: there is time until the lease ends
                 if time.time() > mine.until_s:
                     lost.set()
@@ -100,8 +112,9 @@ def writing(store: Store, run: str, wait_s: float = 0.0) -> Iterator[None]:
     def guard() -> None:
         if lost.is_set():
             raise CoreframeError(
-                f"this run was stopped, or {store.path} out of its reach, for over {LEASE_S:g} s, "
-                "and another may write to the store by now: run it again to continue."
+                f"this run was stopped, or {store.path} out of its reach, for over "
+                f"{times.lease_s:g} s, and another may write to the store by now: run it again to "
+                "continue."
             )
 
     thread = threading.Thread(target=renew, name="coreframe-lease", daemon=True)
@@ -114,10 +127,10 @@ def writing(store: Store, run: str, wait_s: float = 0.0) -> Iterator[None]:
         thread.join()
         store.guard = lambda: None
         with suppress(OSError, CoreframeError):  # a lease that cannot be given back runs out
-            store.folder.swap(LOCK, held[0], RELEASED)
+            store.folder.swap(LOCK, held, RELEASED)
 
 
-def _take(store: Store, run: str, wait_s: float) -> bytes:
+def _take(store: Store, run: str, wait_s: float, times: LeaseTimes) -> bytes:
     """Take the lease, and give what is written of it."""
     own = psutil.Process()
     stop = time.monotonic() + wait_s
@@ -133,7 +146,7 @@ def _take(store: Store, run: str, wait_s: float) -> bytes:
                 pid=own.pid,
                 started_s=own.create_time(),
                 since=datetime.now(UTC).isoformat(timespec="seconds"),
-                until_s=time.time() + LEASE_S,
+                until_s=time.time() + times.lease_s,
             )
             if store.folder.swap(LOCK, found, _written(mine)):
                 return _written(mine)
@@ -145,7 +158,7 @@ def _take(store: Store, run: str, wait_s: float) -> bytes:
                 "SECONDS, or stop it first."
             )
         else:
-            time.sleep(min(POLL_S, max(0.0, stop - time.monotonic())))
+            time.sleep(min(times.poll_s, max(0.0, stop - time.monotonic())))
 
 
 def _read(store: Store) -> bytes | None:

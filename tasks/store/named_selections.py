@@ -11,11 +11,12 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from coreframe.tasks.errors import CoreframeError, UsageError
 from coreframe.tasks.storage.folders import Folder, open_folder, save_array
@@ -24,7 +25,7 @@ if TYPE_CHECKING:  # workers never need pandas, which takes 35 MB of each
     import pandas as pd
 
 
-FORMAT_VERSION = 2
+SELECTION_FORMAT_VERSION = 2
 
 CENTERS_SCHEMA = pa.schema(
     {
@@ -37,7 +38,7 @@ CENTERS_SCHEMA = pa.schema(
 )
 """A center in pick order: its first row, and the columns of the same names of what a run writes."""
 
-STATE = np.dtype([("row", "<i8"), ("center", "<i8"), ("distance", "<i4")])
+NEAREST_DTYPE = np.dtype([("row", "<i8"), ("center", "<i8"), ("distance", "<i4")])
 """A unit's first row, its nearest center's, and the squared lattice distance between them."""
 
 
@@ -47,7 +48,7 @@ class Pointer:
 
     generation: int
     sequence_length: int
-    format_version: int = FORMAT_VERSION
+    format_version: int = SELECTION_FORMAT_VERSION
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class SavedSelection:
 
     folder: str
     centers: "pd.DataFrame"
-    vectors: np.ndarray
+    vectors: NDArray[np.int16]
 
 
 class NamedSelection:
@@ -113,7 +114,11 @@ class NamedSelection:
         return f"{self._folder.name}/{generation}"
 
     def commit(
-        self, folder: str, centers: "pd.DataFrame", vectors: np.ndarray, sequence_length: int
+        self,
+        folder: str,
+        centers: "pd.DataFrame",
+        vectors: NDArray[np.int16],
+        sequence_length: int,
     ) -> None:
         """Complete a generation that :meth:`begin` made, and let it take the last one's place."""
         place = open_folder(folder)
@@ -137,10 +142,10 @@ class NamedSelection:
             return None
         except (OSError, ValueError, TypeError) as error:
             raise self._unreadable(error) from error
-        if pointer.format_version != FORMAT_VERSION:
+        if pointer.format_version != SELECTION_FORMAT_VERSION:
             raise UsageError(
                 f"the selection {self.name} has format {pointer.format_version}, this version "
-                f"reads {FORMAT_VERSION}: use the version that made it, or another name."
+                f"reads {SELECTION_FORMAT_VERSION}: use the version that made it, or another name."
             )
         return pointer
 
@@ -152,15 +157,21 @@ class NamedSelection:
 
 
 def write_distances(
-    folder: str, part: int, rows: np.ndarray, distance: np.ndarray, center: np.ndarray
+    folder: str,
+    part: int,
+    rows: NDArray[np.int64],
+    distance: NDArray[np.int32],
+    center: NDArray[np.int64],
 ) -> None:
-    """Write one partition's units, as in STATE, in row order."""
-    state = np.empty(len(rows), STATE)
-    state["row"], state["distance"], state["center"] = rows, distance, center
-    save_array(open_folder(folder), f"rows-{part:05d}.npy", state)
+    """Write one partition's units, (n,) each, as in NEAREST_DTYPE, in row order."""
+    nearest = np.empty(len(rows), NEAREST_DTYPE)
+    nearest["row"], nearest["distance"], nearest["center"] = rows, distance, center
+    save_array(open_folder(folder), f"rows-{part:05d}.npy", nearest)
 
 
-def read_centers(folder: str, gone: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def read_centers(
+    folder: str, gone: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int16]]:
     """The (c,) int64 rows and (c, dim) int16 lattice of all centers but some rows."""
     place = open_folder(folder)
     rows = _load(place, "center-rows.npy")
@@ -168,20 +179,22 @@ def read_centers(folder: str, gone: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     return rows[left], _load(place, "centers.npy")[left]
 
 
-def settled_rows(folder: str, gone: np.ndarray) -> np.ndarray:
+def settled_rows(folder: str, gone: NDArray[np.int64]) -> NDArray[np.int64]:
     """(n,) int64: the units whose nearest center is known and not one of some rows."""
-    rows = [state["row"][~np.isin(state["center"], gone)] for state in _states(folder)]
+    rows = [part["row"][~np.isin(part["center"], gone)] for part in _nearest(folder)]
     return np.concatenate([np.empty(0, np.int64), *rows])
 
 
-def read_distances(folder: str, rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """(n,) places among ascending rows, and (n,) STATE of the units there; for each partition."""
-    for state in _states(folder):
-        asked = state[np.isin(state["row"], rows, assume_unique=True)]
+def read_distances(
+    folder: str, rows: NDArray[np.int64]
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.void]]]:
+    """Of each partition, (n,) places among ascending rows, and (n,) NEAREST_DTYPE of the units."""
+    for part in _nearest(folder):
+        asked = part[np.isin(part["row"], rows, assume_unique=True)]
         yield np.searchsorted(rows, asked["row"]), asked
 
 
-def _states(folder: str) -> Iterator[np.ndarray]:
+def _nearest(folder: str) -> Iterator[NDArray[np.void]]:
     """What partitions wrote, one after the other: together they may be more than fits."""
     place = open_folder(folder)
     for name in place.names():
@@ -189,7 +202,7 @@ def _states(folder: str) -> Iterator[np.ndarray]:
             yield _load(place, name)
 
 
-def _load(folder: Folder, name: str) -> np.ndarray:
+def _load(folder: Folder, name: str) -> NDArray[Any]:
     try:
         return folder.load_array(name)
     except (OSError, ValueError) as error:

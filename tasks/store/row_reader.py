@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import xxhash
 from numcodecs.zstd import decompress
+from numpy.typing import NDArray
 
 from coreframe.tasks.storage.folders import Folder
 from coreframe.tasks.store.reading import understandably
@@ -47,17 +48,19 @@ class RowReader:
                 raise ValueError(f"chunks of {chunk} by {codecs}, where ingest makes {ours}")
             self._planned = int(array["shape"][0])
 
-    def block(self, block: int) -> np.ndarray:
+    def block(self, block: int) -> NDArray[np.int16]:
         """(rows, dim) int16 lattice of one block."""
         vectors = np.empty((self._size, self._dim), np.int16)
         self._decode(block, vectors)
         return vectors[: max(0, self._planned - block * self._size)]
 
-    def __call__(self, rows: np.ndarray, into: np.ndarray | None = None) -> np.ndarray:
+    def __call__(
+        self, rows: NDArray[np.int64], into: NDArray[np.int16] | None = None
+    ) -> NDArray[np.int16]:
         """(len(rows), dim) int16 lattice of any rows, in the order asked, some blocks at a time.
 
         Args:
-            rows: which.
+            rows: (n,) int64, which.
             into: the array that is filled and returned, of just that shape; a new one by default.
         """
         size, dim = self._size, self._dim
@@ -65,7 +68,7 @@ class RowReader:
         order = np.argsort(rows // size, kind="stable")
         blocks, starts = np.unique((rows // size)[order], return_index=True)
 
-        def read(block: int, places: np.ndarray) -> None:
+        def read(block: int, places: NDArray[np.int64]) -> None:
             first, last, own = places[0], places[-1], rows[places] - block * size
             if len(own) == size == last - first + 1 and (np.diff(own) == 1).all():
                 self._decode(block, vectors[first : last + 1])  # where they belong
@@ -77,7 +80,7 @@ class RowReader:
             list(pool.map(read, blocks.tolist(), np.split(order, starts[1:])))
         return vectors
 
-    def _decode(self, block: int, vectors: np.ndarray) -> None:
+    def _decode(self, block: int, vectors: NDArray[np.int16]) -> None:
         """Fill (block_rows, dim) int16 with a block."""
         name = f"{ARRAY}/c/{block}/0"
         with understandably(f"{self._folder.name}/{name}"):
@@ -90,6 +93,6 @@ class RowReader:
                 vectors[:] = values.reshape(vectors.shape)
 
 
-def vectors_hash(vectors: np.ndarray) -> str:
+def vectors_hash(vectors: NDArray[np.int16]) -> str:
     """By which a commit knows its embeddings: XXH3 of (rows, dim) int16 lattice."""
     return xxhash.xxh3_128(np.ascontiguousarray(vectors, np.int16).data).hexdigest()

@@ -15,13 +15,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import zarr
+from numpy.typing import NDArray
 from zarr.codecs import ZstdCodec
 from zarr.codecs.numcodecs import FixedScaleOffset
 from zarr.core.sync import cleanup_resources
 
 from coreframe.tasks.errors import CoreframeError, UsageError
 from coreframe.tasks.scale import SCALE
-from coreframe.tasks.storage.folders import GUARD, LocalFolder, open_folder, room
+from coreframe.tasks.storage.folders import GUARD, LocalFolder, explain_full_disk, open_folder
 from coreframe.tasks.store import frames as frames_schema
 from coreframe.tasks.store.catalogue import Catalogue
 from coreframe.tasks.store.indexes import index_from_table, index_name, index_to_table
@@ -141,8 +142,10 @@ class Store:
 
     def read_catalogue(self, *, earlier: bool = False) -> Catalogue:
         """Read the catalogue, or that of the time before it was last written."""
-        table = self._read_parquet(EARLIER_CATALOGUE if earlier else CATALOGUE)
-        return Catalogue() if table is None else Catalogue.from_table(table)
+        name = EARLIER_CATALOGUE if earlier else CATALOGUE
+        table = self._read_parquet(name)
+        with understandably(f"{self.path}/{name}"):
+            return Catalogue() if table is None else Catalogue.from_table(table)
 
     def write_catalogue(self, catalogue: Catalogue) -> None:
         """Replace the catalogue, and keep the one it replaces."""
@@ -188,10 +191,10 @@ class Store:
         """Make room for this many rows in all. Called by one process, before any is embedded."""
         if rows > self.rows_planned():
             self.guard()
-            with room(self.path):
+            with explain_full_disk(self.path):
                 self._array("r+").resize((rows, self.settings.dim))
 
-    def commit_block(self, block: int, vectors: np.ndarray, table: pa.Table) -> None:
+    def commit_block(self, block: int, vectors: NDArray[np.int16], table: pa.Table) -> None:
         """Write a block's rows, then the table that makes them count.
 
         Args:
@@ -201,7 +204,7 @@ class Store:
             table: the committed rows, see :data:`coreframe.tasks.store.frames.SCHEMA`.
         """
         start = block * self.block_rows
-        with room(self.path):
+        with explain_full_disk(self.path):
             floats = vectors.astype(np.float32) / np.float32(SCALE)
             self._array("r+")[start : start + len(vectors)] = floats
         rows = table["row"].to_numpy() - start
@@ -221,11 +224,11 @@ class Store:
         """What reads vectors of the store as it is now."""
         return RowReader(self.folder, self.settings)
 
-    def read_block(self, block: int) -> np.ndarray:
+    def read_block(self, block: int) -> NDArray[np.int16]:
         """(rows, dim) int16 lattice of one block."""
         return self.row_reader().block(block)
 
-    def read_rows(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
+    def read_rows(self, rows: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int16]:
         """(len(rows), dim) int16 lattice of any rows, in the order asked, a block at a time."""
         return self.row_reader()(np.asarray(rows, np.int64))
 
@@ -243,12 +246,15 @@ class Store:
 
         def wanted(table: pa.Table) -> pa.ChunkedArray:
             return pc.and_(
-                pc.equal(table["state"], frames_schema.OK), pc.is_in(table["video"], active)
+                pc.equal(table["state"], frames_schema.FrameState.OK),
+                pc.is_in(table["video"], active),
             )
 
         return self._scan(columns, wanted, by=("video", "state"))
 
-    def frames_at(self, rows: np.ndarray, columns: Sequence[str] | None = None) -> "pd.DataFrame":
+    def frames_at(
+        self, rows: NDArray[np.int64], columns: Sequence[str] | None = None
+    ) -> "pd.DataFrame":
         """The committed frames of any rows, in the order asked; reads only their blocks' tables.
 
         Args:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy, normalize
 
 from coreframe.tasks.embedders.simclr import Network
@@ -32,8 +33,8 @@ WARM_UP = 0.05
 
 
 @dataclass
-class Trainee:
-    """A network between two epochs."""
+class TrainingState:
+    """A network between two epochs, and what the next one needs."""
 
     network: Network
     optimizer: torch.optim.Optimizer
@@ -41,7 +42,7 @@ class Trainee:
     """Mean loss of each epoch so far."""
 
     @classmethod
-    def fresh(cls, network: Network) -> "Trainee":
+    def fresh(cls, network: Network) -> "TrainingState":
         optimizer = torch.optim.AdamW(
             network.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY
         )
@@ -56,15 +57,15 @@ def new_network(seed: int) -> Network:
 
 
 def train_epoch(
-    trainee: Trainee, frames: TrainingFrames, settings: TrainingSettings, device: torch.device
-) -> Trainee:
-    """Show every frame once, and return the trainee that comes of it; the given one is kept.
+    state: TrainingState, frames: TrainingFrames, settings: TrainingSettings, device: torch.device
+) -> TrainingState:
+    """Show every frame once, and return the state that comes of it; the given one is kept.
 
     What is drawn depends on the seed and the epoch only.
     """
-    trainee = copy.deepcopy(trainee)
-    network, optimizer = trainee.network.train(), trainee.optimizer
-    epoch = len(trainee.losses)
+    state = copy.deepcopy(state)
+    network, optimizer = state.network.train(), state.optimizer
+    epoch = len(state.losses)
     generator = torch.Generator().manual_seed(settings.seed * 2**20 + epoch)
     pictures = frames.open()
     order = torch.randperm(len(frames), generator=generator).numpy()
@@ -78,19 +79,19 @@ def train_epoch(
         drawn = torch.rand(len(here), generator=generator, dtype=torch.float64).numpy()
         there = first[here] + (drawn * (stop - first)[here]).astype(np.int64)
         places = np.concatenate((here, there))
-        views = random_views(pictures[places].to(device), generator)
+        views = random_views(pictures[places].to(device), generator, settings.augmentation)
         vectors = normalize(network(views.contiguous(memory_format=torch.channels_last)))
         loss = contrastive_loss(vectors, undecided(frames, places).to(device))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         total += loss.item() * len(here)
-    trainee.losses.append(total / len(frames))
-    return trainee
+    state.losses.append(total / len(frames))
+    return state
 
 
-def undecided(frames: TrainingFrames, places: np.ndarray) -> torch.Tensor:
-    """(m, m) bool: which pairs are of one video and close in time."""
+def undecided(frames: TrainingFrames, places: NDArray[np.int64]) -> torch.Tensor:
+    """(m, m) bool: which pairs of (m,) frames are of one video and close in time."""
     video = torch.from_numpy(frames.video[places])
     time_s = torch.from_numpy(frames.time_s[places])
     close = (time_s[:, None] - time_s[None, :]).abs() <= UNDECIDED_S

@@ -1,11 +1,24 @@
 """The pictures that training draws from: in files, too many to hold."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class PictureFile:
+    """A file with pictures of one video, in the order of time."""
+
+    path: Path
+    """An .npy file: (n, side, side, 3) uint8 RGB."""
+    video: int
+    """The video's number in the catalogue."""
+    time_s: NDArray[np.float64]
+    """(n,) presentation times in seconds."""
 
 
 @dataclass(frozen=True)
@@ -19,8 +32,21 @@ class TrainingFrames:
     """
 
     files: tuple[Path, ...]
-    video: np.ndarray
-    time_s: np.ndarray
+    video: NDArray[np.int32]
+    time_s: NDArray[np.float64]
+
+    @classmethod
+    def from_files(cls, files: Iterable[PictureFile]) -> "TrainingFrames":
+        """All pictures of some files, in the order of the files' names; empty ones do not count."""
+        held = sorted((file for file in files if len(file.time_s)), key=lambda file: file.path)
+        return cls(
+            files=tuple(file.path for file in held),
+            video=np.repeat(
+                np.array([file.video for file in held], np.int32),
+                np.array([len(file.time_s) for file in held], np.int64),
+            ),
+            time_s=np.concatenate([np.zeros(0), *(file.time_s for file in held)]),
+        )
 
     def __len__(self) -> int:
         return len(self.video)
@@ -28,7 +54,7 @@ class TrainingFrames:
     def open(self) -> "Pictures":
         return Pictures(self.files)
 
-    def neighbours(self, within_s: float) -> tuple[np.ndarray, np.ndarray]:
+    def neighbours(self, within_s: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """For each frame, where those of its video that are no farther in time begin and stop.
 
         Returns:
@@ -50,7 +76,7 @@ class Pictures:
         self._parts = [np.load(file, mmap_mode="r") for file in files]
         self._ends = np.cumsum([len(part) for part in self._parts])
 
-    def __getitem__(self, places: np.ndarray) -> torch.Tensor:
+    def __getitem__(self, places: NDArray[np.int64]) -> torch.Tensor:
         """(len(places), side, side, 3) uint8 of any places."""
         images = np.empty((len(places), *self._parts[0].shape[1:]), np.uint8)
         part = np.searchsorted(self._ends, places, side="right")

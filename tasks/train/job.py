@@ -13,16 +13,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from coreframe.tasks.device import resolve_device
 from coreframe.tasks.embedders.simclr import Checkpoint
 from coreframe.tasks.errors import DamagedVideoError, SourceChangedError
 from coreframe.tasks.store.store import Store
-from coreframe.tasks.train.contrast import Trainee, new_network, train_epoch
+from coreframe.tasks.train.contrast import TrainingState, new_network, train_epoch
 from coreframe.tasks.train.frames import TrainingFrames
 from coreframe.tasks.train.settings import TrainingSettings
 from coreframe.tasks.video.decode import decode_frames
-from coreframe.tasks.video.pixels import Crop, Framing, Thumbnailer, upright_size
+from coreframe.tasks.video.pixels import Crop, Framing, InputScaler, upright_size
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,10 @@ class FramesJob:
     video: int
     source: str
     fingerprint: str
-    frame_index: np.ndarray
-    """(n,) int32, ascending."""
-    time_s: np.ndarray
-    """(n,) float64, their presentation times."""
+    frame_index: NDArray[np.int32]
+    """(n,), ascending."""
+    time_s: NDArray[np.float64]
+    """(n,), their presentation times."""
     input_px: int
     crop: Crop | None
     target: Path
@@ -47,8 +48,8 @@ class FramesJob:
 class FramesRead:
     """What came of it."""
 
-    time_s: np.ndarray
-    """(m,) float64 of the pictures in the file, in order."""
+    time_s: NDArray[np.float64]
+    """(m,), of the pictures in the file, in order."""
     trouble: str = ""
     """Why there are fewer than were asked for."""
 
@@ -58,12 +59,12 @@ def read_frames(job: FramesJob) -> FramesRead:
     index = Store.open(job.store).read_index(job.fingerprint)
     positions = index.positions_of(job.frame_index.tolist())
     time_of = dict(zip(positions.tolist(), job.time_s.tolist(), strict=True))
-    thumbnail = Thumbnailer(Framing(job.input_px), job.crop)
+    scale = InputScaler(Framing(job.input_px), job.crop)
     images, times, trouble = [], [], ""
     try:
         for position, frame in decode_frames(job.source, index, positions):
             if job.crop is None or job.crop.fits(*upright_size(frame)):
-                images.append(thumbnail(frame))
+                images.append(scale(frame))
                 times.append(time_of[position])
     except (DamagedVideoError, SourceChangedError, OSError) as error:
         trouble = str(error)
@@ -72,20 +73,20 @@ def read_frames(job: FramesJob) -> FramesRead:
     return FramesRead(np.array(times), trouble)
 
 
-def begin(checkpoint: str | None, settings: TrainingSettings, device: str) -> Trainee:
+def begin(checkpoint: str | None, settings: TrainingSettings, device: str) -> TrainingState:
     """Make a network to train, or take that of a checkpoint."""
     network = new_network(settings.seed)
     if checkpoint is not None:
         network.load_state_dict(Checkpoint.read(checkpoint).network.state_dict())
-    return Trainee.fresh(network.to(resolve_device(device)))
+    return TrainingState.fresh(network.to(resolve_device(device)))
 
 
 def epoch(
-    trainee: Trainee, frames: TrainingFrames, settings: TrainingSettings, device: str
-) -> Trainee:
+    state: TrainingState, frames: TrainingFrames, settings: TrainingSettings, device: str
+) -> TrainingState:
     """See :func:`coreframe.tasks.train.contrast.train_epoch`."""
     with _threads(settings.threads):
-        return train_epoch(trainee, frames, settings, resolve_device(device))
+        return train_epoch(state, frames, settings, resolve_device(device))
 
 
 @dataclass(frozen=True)
@@ -100,11 +101,11 @@ class Trained:
     """Mean loss of each epoch so far."""
 
 
-def finish(trainee: Trainee, frames: int, input_px: int) -> Trained:
-    """Take the network of a trainee that learned from so many frames."""
-    network = copy.deepcopy(trainee.network).eval().cpu()
-    checkpoint = Checkpoint(network, input_px, len(trainee.losses), frames)
-    return Trained(checkpoint.to_bytes(), checkpoint.fingerprint(), trainee.losses)
+def finish(state: TrainingState, frames: int, input_px: int) -> Trained:
+    """Take the network, which has learned from so many frames, as a checkpoint."""
+    network = copy.deepcopy(state.network).eval().cpu()
+    checkpoint = Checkpoint(network, input_px, len(state.losses), frames)
+    return Trained(checkpoint.to_bytes(), checkpoint.fingerprint(), state.losses)
 
 
 @contextmanager

@@ -1,11 +1,12 @@
 """Stages of training: decode the frames to learn from, then learn from them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from dask.distributed import Client
 from prefect.artifacts import create_table_artifact
 from prefect.logging import get_run_logger
@@ -20,7 +21,7 @@ from coreframe.tasks.store.corpus import read_corpus
 from coreframe.tasks.store.store import Store
 from coreframe.tasks.train import job
 from coreframe.tasks.train.contrast import UNDECIDED_S
-from coreframe.tasks.train.frames import TrainingFrames
+from coreframe.tasks.train.frames import PictureFile, TrainingFrames
 from coreframe.tasks.train.job import FramesJob, Trained, read_frames
 from coreframe.tasks.train.outputs import write_summary, write_trained
 from coreframe.tasks.train.settings import TrainingSettings
@@ -62,39 +63,56 @@ def gather_frames(
     unique = corpus.drop_duplicates("digest", keep="first")
     count = min(max_frames, len(unique))
     chosen = unique.iloc[fixed_rate_rows(np.arange(len(unique)), count)]
-    videos = {video.video: video for video in store.read_catalogue().videos}
-    crop = Crop.parse(store.settings.crop) if store.settings.crop else None
-
-    def jobs() -> Iterator[FramesJob]:
-        number = 0
-        for video, own in chosen.groupby("video", sort=True):
-            source, known = videos[int(str(video))].source, videos[int(str(video))].fingerprint
-            for start in range(0, len(own), FRAMES_PER_JOB):
-                some = own.iloc[start : start + FRAMES_PER_JOB]
-                index, time_s = some["frame_index"].to_numpy(), some["time_s"].to_numpy()
-                target = folder / f"{number:08d}.npy"
-                place = (store.path, int(str(video)), source, known)
-                yield FramesJob(*place, index, time_s, input_px, crop, target)
-                number += 1
-
-    read: dict[Path, tuple[int, np.ndarray]] = {}
+    jobs = _frames_jobs(store, chosen, folder, input_px)
+    files: list[PictureFile] = []
     failures = []
     with Client(cluster) as client, stage_bar("frames", len(chosen), "frames") as advance:
-        for one, result in run_jobs(client, read_frames, jobs(), _describe):
-            read[one.target] = (one.video, result.time_s)
+        for one, result in run_jobs(client, read_frames, jobs, _describe):
+            files.append(PictureFile(one.target, one.video, result.time_s))
             lost = len(one.frame_index) - len(result.time_s)
             if lost:
                 reason = result.trouble or "it cannot be decoded, or the crop does not fit it"
                 failures.append(f"{lost:,} frames of {one.source} are left out: {reason}")
             advance(len(one.frame_index))
-    files = sorted(file for file, (_, time_s) in read.items() if len(time_s))
-    times = [read[file][1] for file in files]
-    video = [np.full(len(read[file][1]), read[file][0], np.int32) for file in files]
-    frames = TrainingFrames(
-        tuple(files),
-        np.concatenate(video) if video else np.zeros(0, np.int32),
-        np.concatenate(times) if times else np.zeros(0),
-    )
+    frames = TrainingFrames.from_files(files)
+    _refuse_too_few(frames, store, failures)
+    return Gathered(frames, len(corpus) - len(unique), failures)
+
+
+frames_stage = stage("frames")(gather_frames)
+
+
+def _frames_jobs(
+    store: Store, chosen: pd.DataFrame, folder: Path, input_px: int
+) -> Iterator[FramesJob]:
+    """Cut the chosen frames into jobs; each writes a file of its own, named in their order."""
+    videos = {video.video: video for video in store.read_catalogue().videos}
+    crop = Crop.parse(store.settings.crop) if store.settings.crop else None
+    number = 0
+    for key, own in chosen.groupby("video", sort=True):
+        video = videos[int(str(key))]
+        for start in range(0, len(own), FRAMES_PER_JOB):
+            some = own.iloc[start : start + FRAMES_PER_JOB]
+            yield FramesJob(
+                store=store.path,
+                video=video.video,
+                source=video.source,
+                fingerprint=video.fingerprint,
+                frame_index=some["frame_index"].to_numpy(),
+                time_s=some["time_s"].to_numpy(),
+                input_px=input_px,
+                crop=crop,
+                target=folder / f"{number:08d}.npy",
+            )
+            number += 1
+
+
+def _refuse_too_few(frames: TrainingFrames, store: Store, failures: Sequence[str]) -> None:
+    """Refuse frames that teach nothing; ``failures`` say why some are not there.
+
+    Raises:
+        CoreframeError: they are too few, or not told apart.
+    """
     if len(frames) < LEAST_FRAMES:
         reasons = f" ({'; '.join(failures[:2])})" if failures else ""
         raise CoreframeError(
@@ -106,10 +124,6 @@ def gather_frames(
             f"all {len(frames)} frames of the store {store.path} are of one video and within "
             f"{UNDECIDED_S:g} s, which training does not tell apart: ingest more video first."
         )
-    return Gathered(frames, len(corpus) - len(unique), failures)
-
-
-frames_stage = stage("frames")(gather_frames)
 
 
 def train_network(
@@ -134,10 +148,10 @@ def train_network(
     """
     log = get_run_logger()
     with Client(cluster) as client, stage_bar("train", settings.max_epochs, "epochs") as advance:
-        trainee = client.submit(job.begin, checkpoint, settings, device, pure=False)
+        state = client.submit(job.begin, checkpoint, settings, device, pure=False)
         for number in range(settings.max_epochs):
-            trainee = client.submit(job.epoch, trainee, frames, settings, device, pure=False)
-            done = client.submit(job.finish, trainee, len(frames), input_px, pure=False)
+            state = client.submit(job.epoch, state, frames, settings, device, pure=False)
+            done = client.submit(job.finish, state, len(frames), input_px, pure=False)
             (trained,) = gather(client, [done], "Training")
             write_trained(out, trained)
             loss = trained.losses[-1]

@@ -9,23 +9,7 @@ import math
 import torch
 from torch.nn.functional import affine_grid, conv2d, grid_sample
 
-CROPPED_AREA = (0.3, 1.0)
-"""Share of the picture that a view shows."""
-
-CROPPED_ASPECT = (3 / 4, 4 / 3)
-_LOG_ASPECT = math.log(CROPPED_ASPECT[0]), math.log(CROPPED_ASPECT[1])
-
-BRIGHTNESS = CONTRAST = SATURATION = 0.4
-"""Each is multiplied by a factor up to so much above or below 1."""
-
-HUE_TURNS = 0.05
-"""By which colours turn around grey, at most, either way."""
-
-RECOLOURED, BLURRED = 0.8, 0.5
-"""Shares of views that these happen to."""
-
-BLUR_SIGMA = (0.1, 2.0)
-"""Pixels, for pictures of 64."""
+from coreframe.tasks.train.settings import AUGMENTATION, Augmentation
 
 # From red, green, blue to one light and two colour axes (YIQ), around which hue turns.
 _TO_YIQ = torch.tensor(
@@ -34,20 +18,23 @@ _TO_YIQ = torch.tensor(
 _FROM_YIQ = torch.linalg.inv(_TO_YIQ.double()).float()
 
 
-def random_views(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def random_views(
+    images: torch.Tensor, generator: torch.Generator, augmentation: Augmentation = AUGMENTATION
+) -> torch.Tensor:
     """Draw one view of each picture.
 
     Args:
         images: (n, side, side, 3) uint8 RGB, on any device.
         generator: of the CPU.
+        augmentation: how much views differ from their pictures.
 
     Returns:
         (n, 3, side, side) float32 from -1 to 1, on the same device.
     """
     pixels = images.permute(0, 3, 1, 2).float() / 255
-    pixels = _crop_and_mirror(pixels, generator)
-    pixels = _recolour(pixels, generator).clamp_(0, 1)
-    return _blur(pixels, generator) * 2 - 1
+    pixels = _crop_and_mirror(pixels, generator, augmentation)
+    pixels = _recolour(pixels, generator, augmentation).clamp_(0, 1)
+    return _blur(pixels, generator, augmentation) * 2 - 1
 
 
 def _uniform(
@@ -56,10 +43,13 @@ def _uniform(
     return low + (high - low) * torch.rand(shape, generator=generator)
 
 
-def _crop_and_mirror(pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def _crop_and_mirror(
+    pixels: torch.Tensor, generator: torch.Generator, augmentation: Augmentation
+) -> torch.Tensor:
     count = len(pixels)
-    area = _uniform(*CROPPED_AREA, (count,), generator)
-    aspect = torch.exp(_uniform(*_LOG_ASPECT, (count,), generator))
+    area = _uniform(*augmentation.area, (count,), generator)
+    narrowest, widest = map(math.log, augmentation.aspect)
+    aspect = torch.exp(_uniform(narrowest, widest, (count,), generator))
     width = torch.sqrt(area * aspect).clamp(max=1)
     height = torch.sqrt(area / aspect).clamp(max=1)
     across = _uniform(-1, 1, (count,), generator) * (1 - width)
@@ -73,15 +63,18 @@ def _crop_and_mirror(pixels: torch.Tensor, generator: torch.Generator) -> torch.
     return grid_sample(pixels, grid, padding_mode="reflection", align_corners=False)
 
 
-def _recolour(pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def _recolour(
+    pixels: torch.Tensor, generator: torch.Generator, augmentation: Augmentation
+) -> torch.Tensor:
     """Brightness, contrast, saturation and hue together are one affine map of a pixel."""
     count = len(pixels)
     factors = [
         _uniform(1 - most, 1 + most, (count, 1, 1), generator)
-        for most in (BRIGHTNESS, CONTRAST, SATURATION)
+        for most in (augmentation.brightness, augmentation.contrast, augmentation.saturation)
     ]
-    angle = 2 * math.pi * _uniform(-HUE_TURNS, HUE_TURNS, (count,), generator)
-    left_alone = torch.rand(count, generator=generator) >= RECOLOURED
+    hue_turns = augmentation.hue_turns
+    angle = 2 * math.pi * _uniform(-hue_turns, hue_turns, (count,), generator)
+    left_alone = torch.rand(count, generator=generator) >= augmentation.recoloured
     brightness, contrast, saturation = (
         factor.masked_fill(left_alone[:, None, None], 1) for factor in factors
     )
@@ -99,12 +92,16 @@ def _recolour(pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     return coloured + offset[..., None]
 
 
-def _blur(pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def _blur(
+    pixels: torch.Tensor, generator: torch.Generator, augmentation: Augmentation
+) -> torch.Tensor:
     count, channels, side, _ = pixels.shape
     scale = side / 64
-    sigma = _uniform(*BLUR_SIGMA, (count, 1), generator) * scale
-    sigma = sigma.masked_fill(torch.rand(count, 1, generator=generator) >= BLURRED, 1e-3)
-    reach = math.ceil(2 * BLUR_SIGMA[1] * scale)
+    sigma = _uniform(*augmentation.blur_sigma_px, (count, 1), generator) * scale
+    left_alone = torch.rand(count, 1, generator=generator) >= augmentation.blurred
+    sigma = sigma.masked_fill(left_alone, 1e-3)
+    _, most = augmentation.blur_sigma_px
+    reach = math.ceil(2 * most * scale)
     steps = torch.arange(-reach, reach + 1)
     kernel = torch.softmax(-(steps**2) / (2 * sigma**2), 1).to(pixels.device)
     kernel = kernel.repeat_interleave(channels, 0)[:, None]

@@ -16,6 +16,7 @@ import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
+from numpy.typing import NDArray
 
 from coreframe.tasks.errors import (
     BrokenVideoError,
@@ -44,7 +45,11 @@ refers to. (libdav1d is told once and for all.)"""
 
 
 def decode_frames(
-    path: str | Path, index: VideoIndex, positions: np.ndarray
+    path: str | Path,
+    index: VideoIndex,
+    positions: NDArray[np.int64],
+    *,
+    seek_gap_frames: int = SEEK_GAP_FRAMES,
 ) -> Iterator[tuple[int, VideoFrame]]:
     """Yield (position in the index, frame) for the wanted positions, in presentation order.
 
@@ -54,7 +59,8 @@ def decode_frames(
     Args:
         path: the file.
         index: its index.
-        positions: (n,) ascending positions in the index.
+        positions: (n,) int64 ascending positions in the index.
+        seek_gap_frames: over at least this many unwanted frames it seeks instead of decoding on.
 
     Raises:
         DamagedVideoError: the file does not decode as its demuxed index promised; take a census.
@@ -63,9 +69,9 @@ def decode_frames(
     wanted = positions[index.frame_index[positions] >= 0]
     try:
         if not index.surveyed:
-            yield from _decode_promised(path, index, wanted)
+            yield from _decode_promised(path, index, wanted, seek_gap_frames)
         elif index.seekable:
-            yield from _decode_verified(path, index, wanted)
+            yield from _decode_verified(path, index, wanted, seek_gap_frames)
         else:
             yield from _decode_counted(path, index, wanted)
     except (av.FFmpegError, OSError, NotAVideoError, BrokenVideoError) as error:
@@ -75,7 +81,7 @@ def decode_frames(
 
 
 def _decode_promised(
-    path: str | Path, index: VideoIndex, wanted: np.ndarray
+    path: str | Path, index: VideoIndex, wanted: NDArray[np.int64], seek_gap_frames: int
 ) -> Iterator[tuple[int, VideoFrame]]:
     """Trust the demuxed index, and raise at the first thing that is not as it says."""
     if len(wanted) == 0:
@@ -86,7 +92,7 @@ def _decode_promised(
     # whatever goes wrong might be for what was skipped
     for skipping in (False,) if everything else (True, False):
         try:
-            for item in _decode_runs(path, index, wanted[done:], skipping):
+            for item in _decode_runs(path, index, wanted[done:], seek_gap_frames, skipping):
                 yield item
                 done += 1
             return
@@ -96,7 +102,11 @@ def _decode_promised(
 
 
 def _decode_runs(
-    path: str | Path, index: VideoIndex, wanted: np.ndarray, skipping: bool
+    path: str | Path,
+    index: VideoIndex,
+    wanted: NDArray[np.int64],
+    seek_gap_frames: int,
+    skipping: bool,
 ) -> Iterator[tuple[int, VideoFrame]]:
     """Decode the GOPs with wanted frames; of frames that no other refers to, all or the wanted."""
     keys = np.flatnonzero(index.key)
@@ -110,7 +120,7 @@ def _decode_runs(
             if key > 0 or not at_start:
                 _seek(container, stream, index, int(key))
             at_start = False
-            last = _contiguous(wanted, done, keys)
+            last = _contiguous(wanted, done, keys, seek_gap_frames)
             due_pts = index.pts[wanted[done:last]].tolist() if skipping else None
             for frame in _frames(container, stream, due_pts):
                 if frame.pts is None:
@@ -148,7 +158,7 @@ def _frames(
 
 
 def _decode_verified(
-    path: str | Path, index: VideoIndex, wanted: np.ndarray
+    path: str | Path, index: VideoIndex, wanted: NDArray[np.int64], seek_gap_frames: int
 ) -> Iterator[tuple[int, VideoFrame]]:
     """Start at a keyframe, keep only frames whose digest the census recorded, else start earlier.
 
@@ -171,7 +181,7 @@ def _decode_verified(
                 except DamagedVideoError:  # no seek lands there: an earlier keyframe might do
                     step_back = max(1, 2 * step_back)
                     continue
-            last = _contiguous(wanted, done, keys)
+            last = _contiguous(wanted, done, keys, seek_gap_frames)
             for frame in decode_tolerantly(container, stream, []):
                 due = int(index.pts[wanted[done]])
                 if frame.pts is None or frame.pts < due:
@@ -193,7 +203,7 @@ def _decode_verified(
 
 
 def _decode_counted(
-    path: str | Path, index: VideoIndex, wanted: np.ndarray
+    path: str | Path, index: VideoIndex, wanted: NDArray[np.int64]
 ) -> Iterator[tuple[int, VideoFrame]]:
     """Decode from the beginning and know frames by their order, for files without usable times."""
     assert index.digest is not None
@@ -213,11 +223,13 @@ def _decode_counted(
         raise SourceChangedError(f"{path} has changed since it was indexed (frame {missing})")
 
 
-def _contiguous(wanted: np.ndarray, start: int, keys: np.ndarray) -> int:
+def _contiguous(
+    wanted: NDArray[np.int64], start: int, keys: NDArray[np.int64], seek_gap_frames: int
+) -> int:
     """End of the run of wanted frames from ``start`` on that is worth decoding without a seek."""
     run = wanted[start:]
     next_key = keys[np.searchsorted(keys, run[1:], side="right") - 1]
-    far = np.flatnonzero(next_key - run[:-1] > SEEK_GAP_FRAMES)
+    far = np.flatnonzero(next_key - run[:-1] > seek_gap_frames)
     return start + (int(far[0]) + 1 if len(far) else len(run))
 
 
@@ -262,8 +274,8 @@ def ahead(items: Iterator[T], depth: int) -> Iterator[T]:
     the iterator.
     """
     together = max(1, min(HANDED_OVER, depth // 3))
-    room = max(1, depth // together - 2)  # beside those being gathered and those handed over last
-    queue: Queue[tuple[list[T], BaseException | None, bool]] = Queue(room)
+    waiting = max(1, depth // together - 2)  # without those being gathered and those handed over
+    queue: Queue[tuple[list[T], BaseException | None, bool]] = Queue(waiting)
     stopped = threading.Event()
 
     def put(some: list[T], error: BaseException | None = None, *, last: bool = False) -> bool:

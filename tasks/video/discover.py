@@ -109,13 +109,15 @@ def _objects(url: str) -> list[SourceFile]:
         raise UsageError(str(error)) from error
     if not found:
         raise UsageError(f"there is nothing at or under {url}: check the bucket and the prefix.")
-    if found[0][0] == url:
-        return [SourceFile(url.rpartition("/")[2], url, True, found[0][1])]
+    first = found[0]
+    if first.url == url:
+        name = url.rpartition("/")[2]
+        return [SourceFile(name, url, explicit=True, version=first.version)]
     files = []
-    for object_url, version in found:
-        name = object_url.removeprefix(f"{url}/")
+    for one in found:
+        name = one.url.removeprefix(f"{url}/")
         if not any(part.startswith(".") for part in name.split("/")):
-            files.append(SourceFile(name, object_url, False, version))
+            files.append(SourceFile(name, one.url, explicit=False, version=one.version))
     return files
 
 

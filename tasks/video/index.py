@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 import numpy as np
@@ -22,6 +23,7 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
+from numpy.typing import NDArray
 
 from coreframe.tasks.errors import BrokenVideoError
 from coreframe.tasks.video.container import open_video
@@ -71,11 +73,11 @@ class VideoIndex:
             file is always decoded from its beginning and frames are known by their order.
     """
 
-    pts: np.ndarray
-    dts: np.ndarray
-    key: np.ndarray
-    frame_index: np.ndarray
-    digest: np.ndarray | None
+    pts: NDArray[np.int64]
+    dts: NDArray[np.int64]
+    key: NDArray[np.bool_]
+    frame_index: NDArray[np.int32]
+    digest: NDArray[np.uint64] | None
     time_base: Fraction
     end_pts: int
     origin_pts: int
@@ -89,14 +91,33 @@ class VideoIndex:
         """Whether a census has been taken."""
         return self.digest is not None
 
-    def positions_of(self, frame_index: Sequence[int]) -> np.ndarray:
+    def positions_of(self, frame_index: Sequence[int]) -> NDArray[np.int64]:
         """(n,) int64 positions of the frames with these indices, in the order asked."""
         place_of = {int(i): place for place, i in enumerate(self.frame_index.tolist()) if i >= 0}
         return np.array([place_of[i] for i in frame_index], np.int64)
 
-    def time_s(self) -> np.ndarray:
+    def time_s(self) -> NDArray[np.float64]:
         """(frames,) float64 seconds on the file's own clock."""
-        return self.pts * float(self.time_base)
+        return self.pts * np.float64(self.time_base)
+
+
+class _Packet(NamedTuple):
+    """What a packet says of its frame; sorted, they are in presentation order."""
+
+    pts: int
+    dts: int
+    key: bool
+    duration: int
+
+
+class _Decoded(NamedTuple):
+    """What is recorded of a decoded frame."""
+
+    pts: int | None
+    dts: int | None
+    key: bool
+    duration: int | None
+    digest: int
 
 
 def index_video(path: str | Path) -> tuple[VideoFacts, VideoIndex]:
@@ -133,45 +154,47 @@ def take_census(path: str | Path, demuxed: VideoIndex | None) -> tuple[VideoInde
     """
     with open_video(path) as (container, stream):
         errors: list[str] = []
-        seen = [
-            (frame.pts, frame.dts, frame.key_frame, frame.duration, frame_digest(frame))
+        decoded = [
+            _Decoded(frame.pts, frame.dts, frame.key_frame, frame.duration, frame_digest(frame))
             for frame in decode_tolerantly(container, stream, errors)
         ]
         rate = stream.average_rate or stream.guessed_rate or Fraction(25)
         time_base, origin_pts = _clock(container, stream)
     first_error = errors[0] if errors else ""
-    if not seen:
+    if not decoded:
         raise BrokenVideoError(f"not one frame could be decoded: {first_error or 'no frame in it'}")
 
-    pts_seen = [pts for pts, *_ in seen]
-    digest_seen = np.array([digest for *_, digest in seen], np.uint64)
+    digests = np.array([frame.digest for frame in decoded], np.uint64)
     in_order = all(
         before is not None and after is not None and before < after
-        for before, after in pairwise([-(2**63), *pts_seen])
+        for before, after in pairwise([-(2**63), *(frame.pts for frame in decoded)])
     )
     if demuxed is not None:
         order: dict[int | None, int] = {}
-        for place, seen_pts in enumerate(pts_seen):
-            order.setdefault(seen_pts, place)
+        for place, frame in enumerate(decoded):
+            order.setdefault(frame.pts, place)
         frame_index = np.array([order.get(due, -1) for due in demuxed.pts.tolist()], np.int32)
         return replace(
             demuxed,
             frame_index=frame_index,
-            digest=np.where(frame_index >= 0, digest_seen[frame_index], np.uint64(0)),
+            digest=np.where(frame_index >= 0, digests[frame_index], np.uint64(0)),
             seekable=demuxed.seekable and in_order,
         ), first_error
     if in_order:
-        pts = np.array(pts_seen, np.int64)
+        pts = np.array([frame.pts for frame in decoded], np.int64)
     else:  # times missing or shuffled: the order is right, so count at the stream's frame rate
-        pts, time_base, origin_pts = np.arange(len(seen), dtype=np.int64), 1 / rate, 0
-    dts = [p if d is None else d for (_, d, *_), p in zip(seen, pts.tolist(), strict=True)]
-    end_pts = int(pts[-1]) + ((seen[-1][3] or 1) if in_order else 1)
+        pts, time_base, origin_pts = np.arange(len(decoded), dtype=np.int64), 1 / rate, 0
+    dts = [
+        own if frame.dts is None else frame.dts
+        for frame, own in zip(decoded, pts.tolist(), strict=True)
+    ]
+    end_pts = int(pts[-1]) + ((decoded[-1].duration or 1) if in_order else 1)
     return VideoIndex(
         pts=pts,
         dts=np.array(dts, np.int64),
-        key=np.array([key for _, _, key, *_ in seen], bool),
-        frame_index=np.arange(len(seen), dtype=np.int32),
-        digest=digest_seen,
+        key=np.array([frame.key for frame in decoded], bool),
+        frame_index=np.arange(len(decoded), dtype=np.int32),
+        digest=digests,
         time_base=time_base,
         end_pts=end_pts,
         origin_pts=origin_pts,
@@ -182,7 +205,7 @@ def take_census(path: str | Path, demuxed: VideoIndex | None) -> tuple[VideoInde
 def decode_tolerantly(
     container: InputContainer, stream: VideoStream, errors: list[str]
 ) -> Iterator[VideoFrame]:
-    """Decode on past every error; what was met is appended to ``errors``."""
+    """Decode on past every error; each is appended to ``errors``."""
     packets = container.demux(stream)
     while True:
         packet: Packet[VideoStream] | None
@@ -209,7 +232,7 @@ def _demux(container: InputContainer, stream: VideoStream) -> tuple[VideoIndex |
         if container.format.name in TIMED_CONTAINERS
         else f"a file of format {container.format.name} stores no presentation times"
     )
-    packets: list[tuple[int, int, bool, int]] = []
+    packets: list[_Packet] = []
     try:
         for packet in container.demux(stream):
             beat()
@@ -217,32 +240,33 @@ def _demux(container: InputContainer, stream: VideoStream) -> tuple[VideoIndex |
                 continue
             if packet.pts is None:
                 return None, "some packets have no presentation time"
-            dts = packet.pts if packet.dts is None else packet.dts
-            packets.append((packet.pts, dts, packet.is_keyframe, packet.duration or 0))
+            own_dts = packet.pts if packet.dts is None else packet.dts
+            packets.append(_Packet(packet.pts, own_dts, packet.is_keyframe, packet.duration or 0))
     except av.FFmpegError as error:
         trouble = f"reading stopped: {error.strerror or error}"
     if trouble or not packets:
         return None, trouble or "no packet in it"
-    columns = [np.array(column) for column in zip(*sorted(packets), strict=True)]
-    all_pts, all_dts, key, span = columns
+    packets.sort()
+    pts = np.array([one.pts for one in packets], np.int64)
+    dts = np.array([one.dts for one in packets], np.int64)
+    key = np.array([one.key for one in packets], bool)
     if container.file is not None and container.format.name in MP4_FORMATS:
         # FFmpeg marks keyframes by what packets hold, which may not have been read
         listed = [entry.timestamp for entry in stream.index_entries if entry.is_keyframe]
-        key = np.isin(all_dts, listed)
-    if np.any(np.diff(all_pts) == 0):
+        key = np.isin(dts, listed)
+    if np.any(np.diff(pts) == 0):
         return None, "some presentation times are repeated"
     if not key.any():
         return None, "no keyframe is marked"
     time_base, origin_pts = _clock(container, stream)
-    end_pts = int(all_pts[-1] + span[-1])
     index = VideoIndex(
-        pts=all_pts.astype(np.int64),
-        dts=all_dts.astype(np.int64),
-        key=key.astype(bool),
-        frame_index=np.arange(len(all_pts), dtype=np.int32),
+        pts=pts,
+        dts=dts,
+        key=key,
+        frame_index=np.arange(len(pts), dtype=np.int32),
         digest=None,
         time_base=time_base,
-        end_pts=end_pts,
+        end_pts=packets[-1].pts + packets[-1].duration,
         origin_pts=origin_pts,
         seekable=True,
     )

@@ -20,7 +20,8 @@ class PacketsOnly(io.RawIOBase):
     file's index tells it now.
     """
 
-    def __init__(self, file: BinaryIO, hollow: Sequence[tuple[int, int]]) -> None:
+    def __init__(self, file: BinaryIO, hollow: Sequence[range]) -> None:
+        """Read a file but for some ranges of its bytes, ascending."""
         self._file = file
         self._hollow = hollow
 
@@ -38,22 +39,22 @@ class PacketsOnly(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         place = self._file.tell()
-        for start, stop in self._hollow:
-            if start <= place < stop:
-                length = min(len(buffer), stop - place)
+        for zeros in self._hollow:
+            if zeros.start <= place < zeros.stop:
+                length = min(len(buffer), zeros.stop - place)
                 buffer[:length] = bytes(length)
                 self._file.seek(place + length)
                 return length
-            if place < start:
-                buffer = memoryview(buffer)[: start - place]
+            if place < zeros.start:
+                buffer = memoryview(buffer)[: zeros.start - place]
                 break
         data = self._file.read(len(buffer))
         buffer[: len(data)] = data
         return len(data)
 
 
-def media_data(file: BinaryIO) -> list[tuple[int, int]]:
-    """Where an MP4 file holds what its packets hold, but for the first of it; [] of others."""
+def media_data(file: BinaryIO) -> list[range]:
+    """The bytes of an MP4 file that packets hold, but for the first of them; [] of others."""
     size = file.seek(0, io.SEEK_END)
     place, found = 0, []
     while place + 8 <= size:
@@ -68,7 +69,7 @@ def media_data(file: BinaryIO) -> list[tuple[int, int]]:
         if length < header:
             break
         if kind == b"mdat":
-            found.append((place + header + LOOKED_AT_BYTES, place + length))
+            found.append(range(place + header + LOOKED_AT_BYTES, place + length))
         place += length
     file.seek(0)
-    return [(start, stop) for start, stop in found if start < stop]
+    return [some for some in found if some]

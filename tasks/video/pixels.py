@@ -1,4 +1,4 @@
-"""What is taken from a decoded frame: its digest, its upright pixels, a thumbnail, measures."""
+"""What is taken from a decoded frame: digest, upright pixels, the embedder's input, measures."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -9,6 +9,7 @@ import xxhash
 from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
+from numpy.typing import NDArray
 
 from coreframe.tasks.errors import UsageError
 
@@ -85,10 +86,10 @@ def frame_digest(frame: VideoFrame) -> int:
     return digest.intdigest()
 
 
-def upright_rgb(frame: VideoFrame, crop: Crop | None = None) -> np.ndarray:
+def upright_rgb(frame: VideoFrame, crop: Crop | None = None) -> NDArray[np.uint8]:
     """Full-resolution pixels as a player shows them: (height, width, 3) uint8 RGB."""
     # One thread: with several, libswscale converts some formats differently from run to run.
-    flat = frame.reformat(format="rgb24", threads=1).to_ndarray()
+    flat = np.asarray(frame.reformat(format="rgb24", threads=1).to_ndarray(), np.uint8)
     image = np.rot90(flat, quarter_turns(frame))
     if crop is None:
         return image
@@ -123,7 +124,7 @@ class Framing:
         return self.shorter_px * width // shorter, self.shorter_px * height // shorter
 
 
-class Thumbnailer:
+class InputScaler:
     """Scales frames to the embedder's input: (side, side, 3) uint8 RGB, upright.
 
     One per decoding thread: it keeps its scaler between frames (making one anew costs half as
@@ -136,7 +137,7 @@ class Thumbnailer:
         self._crop = crop
         self._scaler = VideoReformatter()
 
-    def __call__(self, frame: VideoFrame) -> np.ndarray:
+    def __call__(self, frame: VideoFrame) -> NDArray[np.uint8]:
         turns = quarter_turns(frame)
         if self._crop is not None:
             frame = VideoFrame.from_ndarray(
@@ -197,18 +198,19 @@ def luminance_and_sharpness(frame: VideoFrame) -> tuple[float, float]:
     return light / (len(here) * width) / peak, max(variance, 0.0) ** 0.5 / peak
 
 
-def _luma(frame: VideoFrame) -> tuple[np.ndarray, int]:
-    """(height, width) luma as unsigned integers, and the largest value it can take."""
+def _luma(frame: VideoFrame) -> tuple[NDArray[np.uint8] | NDArray[np.uint16], int]:
+    """(height, width) luma as uint8 or uint16, and the largest value it can take."""
     form = frame.format
     if form.name.startswith(("yuv", "gray", "nv12")) and not form.is_big_endian:
         bits = form.components[0].bits
         if bits <= 16:
-            samples = _lines(frame, 0).view(np.uint8 if bits <= 8 else np.uint16)
-            return samples, (1 << bits) - 1
-    return frame.reformat(format="gray", threads=1).to_ndarray(), 255
+            lines = _lines(frame, 0)
+            return lines if bits <= 8 else lines.view(np.uint16), (1 << bits) - 1
+    grey = frame.reformat(format="gray", threads=1).to_ndarray()
+    return np.asarray(grey, np.uint8), 255
 
 
-def _lines(frame: VideoFrame, plane: int) -> np.ndarray:
+def _lines(frame: VideoFrame, plane: int) -> NDArray[np.uint8]:
     """One plane's bytes without line padding: (lines, bytes) uint8, not copied."""
     buffer: Any = frame.planes[plane]  # a buffer, which its type does not say
     if buffer.line_size == 0:  # a palette

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
+from numpy.typing import NDArray
 
 from coreframe.tasks.errors import UsageError
 from coreframe.tasks.video.index import VideoIndex
@@ -30,19 +31,19 @@ class Sampling:
             return f"{self.fps} fps"
         return "all" if self.every == 1 else f"every {self.every}"
 
-    def positions(self, index: VideoIndex) -> np.ndarray:
+    def positions(self, index: VideoIndex) -> NDArray[np.int64]:
         """(rows,) int64 positions in the index of the frames to keep, ascending, at least one."""
         if self.fps is not None:
             return _at_rate(index, self.fps)
         return np.arange(0, len(index), self.every, dtype=np.int64)
 
 
-def gop_starts(index: VideoIndex, positions: np.ndarray) -> np.ndarray:
+def gop_starts(index: VideoIndex, positions: NDArray[np.int64]) -> NDArray[np.int64]:
     """Where a video can be cut without decoding any frame on both sides.
 
     Args:
         index: of the video.
-        positions: (rows,) those of its sampled frames.
+        positions: (rows,) int64, those of its sampled frames.
 
     Returns:
         (c,) int64 ascending places among these, but the first, whose frames lie behind another
@@ -52,7 +53,7 @@ def gop_starts(index: VideoIndex, positions: np.ndarray) -> np.ndarray:
     return np.flatnonzero(np.diff(behind)) + 1
 
 
-def _at_rate(index: VideoIndex, fps: Fraction) -> np.ndarray:
+def _at_rate(index: VideoIndex, fps: Fraction) -> NDArray[np.int64]:
     """What ``ffmpeg -vf fps=F`` keeps.
 
     Each frame falls into the output tick nearest to its time, halves away from zero; of several

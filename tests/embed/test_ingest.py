@@ -12,6 +12,7 @@ import pytest
 from dask.distributed import LocalCluster
 
 from coreframe.tasks.embed.job import PartJob, embed_part
+from coreframe.tasks.embed.plan import PartLimits
 from coreframe.tasks.embed.task import embed_frames
 from coreframe.tasks.embedders.descriptor import DescriptorEmbedder
 from coreframe.tasks.embedders.embedder import EmbedderSpec, forget_embedder
@@ -111,12 +112,16 @@ def test_cutting_into_parts_changes_nothing(
     corpus: Path,
     tmp_path: Path,
     cluster: str,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     one, _ = ingest([corpus], tmp_path / "one", cluster, every=every)
-    for name in ("MOST", "UNSEEKABLE"):
-        monkeypatch.setattr(f"coreframe.tasks.embed.plan.{name}_PART_FRAMES", frames)
-    other, counts = ingest([corpus], tmp_path / "other", cluster, every=every, block_rows=16)
+    other, counts = ingest(
+        [corpus],
+        tmp_path / "other",
+        cluster,
+        every=every,
+        block_rows=16,
+        limits=PartLimits(most_frames=frames, unseekable_frames=frames),
+    )
     assert same(one, other)
     assert counts.frames >= len(other.frames())
 
@@ -140,8 +145,10 @@ def test_a_neural_embedder_s_vectors_do_not_depend_on_the_cut(
     assert one.settings.embedder == "hf:model"
     vectors = content(one)[1]
     assert len(np.unique(vectors, axis=0)) > len(vectors) / 2
-    monkeypatch.setattr("coreframe.tasks.embed.plan.MOST_PART_FRAMES", 5)
-    other, _ = ingest([corpus], tmp_path / "other", cluster, block_rows=7, **settings)
+    limits = PartLimits(most_frames=5)
+    other, _ = ingest(
+        [corpus], tmp_path / "other", cluster, block_rows=7, limits=limits, **settings
+    )
     assert same(one, other)
     _, counts = ingest(
         [corpus], tmp_path / "one", cluster, embedder=f"hf:{tmp_path}/model", batch_size=8
@@ -167,7 +174,6 @@ def test_threads_of_one_worker_share_an_embedder(
 ) -> None:
     """As a GPU's worker has them: one for each core that it may decode with."""
     one, _ = ingest([corpus], tmp_path / "one", cluster)
-    monkeypatch.setattr("coreframe.tasks.embed.plan.MOST_PART_FRAMES", 10)
     made = []
     original = DescriptorEmbedder.__init__
 
@@ -181,7 +187,13 @@ def test_threads_of_one_worker_share_an_embedder(
     with LocalCluster(
         n_workers=1, threads_per_worker=4, processes=False, dashboard_address="127.0.0.1:0"
     ) as wide:
-        other, _ = ingest([corpus], tmp_path / "other", wide.scheduler_address, block_rows=16)
+        other, _ = ingest(
+            [corpus],
+            tmp_path / "other",
+            wide.scheduler_address,
+            block_rows=16,
+            limits=PartLimits(most_frames=10),
+        )
     assert same(one, other)
     assert len(made) == 1
     forget_embedder()

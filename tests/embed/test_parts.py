@@ -8,20 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coreframe.tasks.embed.plan import (
-    FRAME_PX,
-    LEAST_PART_PX,
-    LEFT_PER_WORKER,
-    MOST_PART_FRAMES,
-    UNSEEKABLE_PART_FRAMES,
-    Segment,
-    plan_parts,
-)
-from coreframe.tasks.store.catalogue import Video
+from coreframe.tasks.embed.plan import PART_LIMITS, Segment, plan_parts
+from coreframe.tasks.store.catalogue import Video, VideoState
 from coreframe.tasks.video.index import VideoIndex
 from coreframe.tasks.video.sampling import Sampling, gop_starts
 
-PX = 1280 * 720 + FRAME_PX
+PX = 1280 * 720 + PART_LIMITS.frame_cost_px
 
 
 def index_of(frames: int, gop: int, *, seekable: bool = True) -> VideoIndex:
@@ -46,7 +38,7 @@ def planned(
     sampling = Sampling(every=every)
     rows = [len(sampling.positions(index)) for index in indexes]
     first = np.cumsum([0, *rows]).tolist()
-    blank = Video(0, "", "", "", 0, "pending", width=px[0], height=px[1])
+    blank = Video(0, "", "", "", 0, VideoState.PENDING, width=px[0], height=px[1])
     videos = [
         replace(blank, video=number, frame_count=len(index), rows=own, first_row=start)
         for number, (index, own, start) in enumerate(zip(indexes, rows, first, strict=False))
@@ -105,8 +97,10 @@ def test_parts_hold_every_row_once_and_are_of_bounded_work(
         if index.seekable and gop <= 250:
             assert {start for start, _ in ends[1:]} <= free
     for part in parts:
-        limit = UNSEEKABLE_PART_FRAMES if {one.video for one in part} & unseekable else 0
-        assert frames_of(part, every) <= max(limit, 1.5 * MOST_PART_FRAMES) + every * len(part)
+        limit = PART_LIMITS.unseekable_frames if {one.video for one in part} & unseekable else 0
+        assert frames_of(part, every) <= max(limit, 1.5 * PART_LIMITS.most_frames) + every * len(
+            part
+        )
 
 
 @given(
@@ -118,7 +112,8 @@ def test_parts_leave_work_for_all_to_the_end(frames: list[int], workers: int) ->
     _, parts = planned([index_of(count, 25) for count in frames], 1, workers)
     left = sum(frames)
     for part in parts:
-        share = max(LEAST_PART_PX / PX, (left + 1) / (LEFT_PER_WORKER * workers))
+        equal = (left + 1) / (PART_LIMITS.parts_left_per_worker * workers)
+        share = max(PART_LIMITS.least_px / PX, equal)
         assert frames_of(part, 1) <= 1.5 * share + 25
         left -= frames_of(part, 1)
     assert left == 0
@@ -127,7 +122,7 @@ def test_parts_leave_work_for_all_to_the_end(frames: list[int], workers: int) ->
 @pytest.mark.parametrize("workers", [1, 2, 7])
 def test_long_videos_occupy_all_workers(workers: int) -> None:
     _, parts = planned([index_of(30_000, 25)], 15, workers)
-    assert len(parts) >= 30_000 // MOST_PART_FRAMES
+    assert len(parts) >= 30_000 // PART_LIMITS.most_frames
     assert len(parts) >= 8 * workers
 
 

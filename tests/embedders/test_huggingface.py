@@ -24,7 +24,7 @@ from coreframe.tasks.embedders.huggingface import FAMILIES, HuggingFaceEmbedder
 from coreframe.tasks.embedders.preparation import Preparation
 from coreframe.tasks.errors import CoreframeError, UsageError
 from coreframe.tasks.scale import SCALE
-from coreframe.tasks.video.pixels import Framing, Thumbnailer, upright_rgb
+from coreframe.tasks.video.pixels import Framing, InputScaler, upright_rgb
 from tests.embedders.models import EXAMPLES, SIDE_PX, rewrite
 from tests.videos import scenes
 
@@ -95,7 +95,7 @@ def test_pictures_are_prepared_as_the_model_s_processor_does(
 ) -> None:
     framing = embedder(saved[name]).framing
     frame = av.VideoFrame.from_ndarray(blobs(*size), "rgb24").reformat(format=pixel_format)
-    small = Thumbnailer(framing)(frame)
+    small = InputScaler(framing)(frame)
     processor = EXAMPLES[name].image_processor()
     done = processor(
         upright_rgb(frame).copy(), do_rescale=False, do_normalize=False, return_tensors="np"

@@ -3,16 +3,19 @@ from pathlib import Path
 import pytest
 
 from coreframe.tasks.storage.fingerprint import PIECE_BYTES, PIECES, fingerprint
-from coreframe.tasks.store.catalogue import Catalogue, Video, unique_name
+from coreframe.tasks.store.catalogue import Catalogue, Video, VideoState, unique_name
 
 
 def video(**changes: object) -> Video:
-    return Video(0, "a.mp4", "/in/a.mp4", "f", 10, "pending", rows=10, **changes)  # type: ignore[arg-type]
+    return Video(0, "a.mp4", "/in/a.mp4", "f", 10, VideoState.PENDING, rows=10, **changes)  # type: ignore[arg-type]
 
 
 def test_table_round_trip() -> None:
     catalogue = Catalogue([video(note='odd "name"\n', duration_s=1.5)])
-    assert Catalogue.from_table(catalogue.to_table()).videos == catalogue.videos
+    table = catalogue.to_table()
+    assert table["state"].to_pylist() == ["pending"]
+    assert Catalogue.from_table(table).videos == catalogue.videos
+    assert Catalogue.from_table(table).videos[0].state is VideoState.PENDING
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 
 import coreframe.tasks.store.lock as lock
 from coreframe.tasks.errors import CoreframeError
-from coreframe.tasks.store.lock import LOCK, Holder, writing
+from coreframe.tasks.store.lock import LOCK, Holder, LeaseTimes, writing
 from coreframe.tasks.store.settings import StoreSettings
 from coreframe.tasks.store.store import Store
 
@@ -97,11 +97,8 @@ def test_a_writer_on_another_machine_counts_until_its_lease_ends(store: Store) -
         pass
 
 
-def test_a_lease_that_was_taken_over_is_noticed(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(lock, "RENEW_S", 0.1)
-    with writing(store, "mine"):
+def test_a_lease_that_was_taken_over_is_noticed(store: Store) -> None:
+    with writing(store, "mine", times=LeaseTimes(renew_s=0.1)):
         store.guard()
         first = Holder(**json.loads(store.folder.read(LOCK)))
         time.sleep(0.5)

@@ -9,7 +9,7 @@ import zarr
 from numcodecs.zstd import compress
 
 from coreframe.tasks.errors import CoreframeError, UsageError
-from coreframe.tasks.store.frames import SCHEMA, frames_table
+from coreframe.tasks.store.frames import SCHEMA, FrameRecord, FrameState, frames_table
 from coreframe.tasks.store.settings import StoreSettings
 from coreframe.tasks.store.store import Store
 from coreframe.tasks.video.index import index_video, take_census
@@ -28,7 +28,9 @@ def commit(store: Store, block: int, rows: range, planned: int) -> np.ndarray:
     start = block * 4
     for row in rows:
         vectors[row - start] = np.arange(5) * 100 - row
-    records = [(row, 0, row, row * 512, row / 25, row, 0.5, 0.1, "ok") for row in rows]
+    records = [
+        FrameRecord(row, 0, row, row * 512, row / 25, row, 0.5, 0.1, FrameState.OK) for row in rows
+    ]
     store.commit_block(block, vectors, frames_table(records))
     return vectors
 

@@ -15,7 +15,7 @@ from coreframe.tasks.errors import UsageError
 from coreframe.tasks.train import job
 from coreframe.tasks.train.contrast import (
     TEMPERATURE,
-    Trainee,
+    TrainingState,
     contrastive_loss,
     new_network,
     train_epoch,
@@ -38,15 +38,17 @@ def frames(tmp_path_factory: pytest.TempPathFactory) -> TrainingFrames:
     return TrainingFrames((file,), video, np.tile(np.arange(40) / 10, 2))
 
 
-def trained(frames: TrainingFrames, epochs: int, settings: TrainingSettings = SETTINGS) -> Trainee:
-    trainee = Trainee.fresh(new_network(settings.seed))
+def trained(
+    frames: TrainingFrames, epochs: int, settings: TrainingSettings = SETTINGS
+) -> TrainingState:
+    state = TrainingState.fresh(new_network(settings.seed))
     for _ in range(epochs):
-        trainee = train_epoch(trainee, frames, settings, CPU)
-    return trainee
+        state = train_epoch(state, frames, settings, CPU)
+    return state
 
 
-def content(trainee: Trainee) -> bytes:
-    return Checkpoint(trainee.network, 32, len(trainee.losses), 80).to_bytes()
+def content(state: TrainingState) -> bytes:
+    return Checkpoint(state.network, 32, len(state.losses), 80).to_bytes()
 
 
 def test_loss_is_the_textbook_s() -> None:
@@ -70,11 +72,11 @@ def test_all_pairs_undecided_is_no_error() -> None:
 
 def test_training_teaches(frames: TrainingFrames) -> None:
     settings = TrainingSettings(max_epochs=12, batch_size=16, seed=1)
-    trainee = trained(frames, 12, settings)
-    assert trainee.losses[-1] < 0.8 * trainee.losses[0]
+    state = trained(frames, 12, settings)
+    assert state.losses[-1] < 0.8 * state.losses[0]
     images = frames.open()[np.arange(80)]
     with torch.inference_mode():
-        vectors = trainee.network.eval().embed(images)
+        vectors = state.network.eval().embed(images)
     assert vectors.shape == (80, DIM)
     assert torch.allclose(vectors.norm(dim=1), torch.ones(80))
     distance = torch.cdist(vectors, vectors)
@@ -95,10 +97,10 @@ def test_a_seed_determines_every_byte_on_a_gpu(frames: TrainingFrames) -> None:
     settings = TrainingSettings(max_epochs=2, batch_size=16, seed=5)
     found = []
     for _ in range(2):
-        trainee = job.begin(None, settings, "cuda")
+        state = job.begin(None, settings, "cuda")
         for _ in range(2):
-            trainee = job.epoch(trainee, frames, settings, "cuda")
-        found.append(job.finish(trainee, len(frames), 32).checkpoint)
+            state = job.epoch(state, frames, settings, "cuda")
+        found.append(job.finish(state, len(frames), 32).checkpoint)
     assert found[0] == found[1]
 
 

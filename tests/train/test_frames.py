@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coreframe.tasks.train.contrast import UNDECIDED_S, undecided
-from coreframe.tasks.train.frames import TrainingFrames
+from coreframe.tasks.train.frames import PictureFile, TrainingFrames
 
 
 def test_pictures_of_several_files_by_place(tmp_path: Path) -> None:
@@ -21,10 +21,23 @@ def test_pictures_of_several_files_by_place(tmp_path: Path) -> None:
     assert np.array_equal(frames.open()[places].numpy(), images[places])
 
 
+def test_files_are_put_in_order_and_empty_ones_left_out() -> None:
+    files = [
+        PictureFile(Path("c"), 7, np.array([2.0])),
+        PictureFile(Path("b"), 5, np.zeros(0)),
+        PictureFile(Path("a"), 3, np.array([0.0, 1.0])),
+    ]
+    frames = TrainingFrames.from_files(files)
+    assert frames.files == (Path("a"), Path("c"))
+    assert frames.video.tolist() == [3, 3, 7]
+    assert frames.time_s.tolist() == [0.0, 1.0, 2.0]
+    assert len(TrainingFrames.from_files([])) == 0
+
+
 moments = st.lists(st.lists(st.integers(0, 100), min_size=1, max_size=8), min_size=1, max_size=4)
 
 
-def of(videos: list[list[int]]) -> TrainingFrames:
+def frames_of(videos: list[list[int]]) -> TrainingFrames:
     video = np.repeat(np.arange(len(videos)) * 3, [len(times) for times in videos])
     time_s = np.concatenate([np.sort(times) for times in videos]) / 10
     return TrainingFrames((), video.astype(np.int32), time_s)
@@ -33,7 +46,7 @@ def of(videos: list[list[int]]) -> TrainingFrames:
 @given(moments, st.integers(0, 30))
 @settings(max_examples=200, deadline=None)
 def test_neighbours_are_those_of_the_definition(videos: list[list[int]], tenths: int) -> None:
-    frames = of(videos)
+    frames = frames_of(videos)
     first, stop = frames.neighbours(tenths / 10 + 1e-9)
     for place in range(len(frames)):
         close = [
@@ -48,7 +61,7 @@ def test_neighbours_are_those_of_the_definition(videos: list[list[int]], tenths:
 @given(moments)
 @settings(max_examples=50, deadline=None)
 def test_undecided_pairs_are_those_of_the_definition(videos: list[list[int]]) -> None:
-    frames = of(videos)
+    frames = frames_of(videos)
     places = np.arange(len(frames))[::-1].copy()
     found = undecided(frames, places)
     for i, one in enumerate(places):

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from coreframe.tasks.train import views
+from coreframe.tasks.train.settings import AUGMENTATION, Augmentation
 from coreframe.tasks.train.views import random_views
 from tests.videos import scenes
 
@@ -35,34 +36,30 @@ def test_a_seed_determines_them() -> None:
     assert not torch.allclose(both[:8], both[8:], atol=0.1)
 
 
-def test_nothing_random_left_is_the_picture_or_its_mirror(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(views, "CROPPED_AREA", (1.0, 1.0))
-    monkeypatch.setattr(views, "_LOG_ASPECT", (0.0, 0.0))
-    monkeypatch.setattr(views, "RECOLOURED", 0.0)
-    monkeypatch.setattr(views, "BLURRED", 0.0)
+def test_nothing_random_left_is_the_picture_or_its_mirror() -> None:
+    whole = Augmentation(area=(1.0, 1.0), aspect=(1.0, 1.0), recoloured=0.0, blurred=0.0)
     images = pictures(32)
     plain = images.permute(0, 3, 1, 2) / 127.5 - 1
-    made = random_views(images, generator())
+    made = random_views(images, generator(), whole)
     kept = ((made - plain).abs().amax((1, 2, 3))) < 1e-4
     mirrored = ((made - plain.flip(3)).abs().amax((1, 2, 3))) < 1e-4
     assert (kept ^ mirrored).all()
     assert 8 < kept.sum() < 24
 
 
-def test_a_view_shows_a_part_of_the_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_view_shows_a_part_of_the_picture() -> None:
     """Of a ramp from left to right and one from top to bottom, the view's corners tell where."""
-    monkeypatch.setattr(views, "RECOLOURED", 0.0)
-    monkeypatch.setattr(views, "BLURRED", 0.0)
+    cropped = Augmentation(recoloured=0.0, blurred=0.0)
     ramp = torch.arange(64, dtype=torch.uint8).expand(64, 64)
     images = torch.stack((ramp, ramp.T, ramp), 2).expand(500, 64, 64, 3).contiguous()
-    shown = (random_views(images, generator()) + 1) * 127.5
+    shown = (random_views(images, generator(), cropped) + 1) * 127.5
     across = (shown[:, 0, 32, -1] - shown[:, 0, 32, 0]) / 63
     down = (shown[:, 1, -1, 32] - shown[:, 1, 0, 32]) / 63
     area = across.abs() * down
     assert (down > 0).all()
     assert 0.4 < (across > 0).float().mean() < 0.6
-    assert views.CROPPED_AREA[0] - 0.03 < area.min() < 0.4
-    assert 0.8 < area.max() <= views.CROPPED_AREA[1] + 0.01
+    assert AUGMENTATION.area[0] - 0.03 < area.min() < 0.4
+    assert 0.8 < area.max() <= AUGMENTATION.area[1] + 0.01
     aspect = across.abs() / down
     assert 0.7 < aspect.min() < 0.85
     assert 1.18 < aspect.max() < 1.4
@@ -79,11 +76,10 @@ def test_colours_change_and_grey_stays_grey() -> None:
     assert (red[:, 0] - red[:, 1])[:, 0, 0].std() > 0.1
 
 
-def test_blur_keeps_the_mean_and_lowers_contrast(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blur_keeps_the_mean_and_lowers_contrast() -> None:
     noise = torch.randint(0, 256, (16, 64, 64, 3), dtype=torch.uint8, generator=generator())
     pixels = noise.permute(0, 3, 1, 2).float()
-    monkeypatch.setattr(views, "BLURRED", 1.0)
-    monkeypatch.setattr(views, "BLUR_SIGMA", (1.0, 2.0))
-    blurred = views._blur(pixels, generator())
+    strong = Augmentation(blurred=1.0, blur_sigma_px=(1.0, 2.0))
+    blurred = views._blur(pixels, generator(), strong)
     assert (blurred.mean((2, 3)) - pixels.mean((2, 3))).abs().max() < 3
     assert (blurred.std((2, 3)) < 0.4 * pixels.std((2, 3))).all()

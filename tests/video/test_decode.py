@@ -94,9 +94,9 @@ def test_frames_that_nobody_wants_and_no_other_refers_to_are_not_decoded(
 
     frames = decode._frames
     monkeypatch.setattr(decode, "_frames", counted)
-    monkeypatch.setattr(decode, "SEEK_GAP_FRAMES", 1000)
     _, index = index_video(made_videos[file])
-    got = list(decode_frames(made_videos[file], index, np.array([0, len(index) - 1])))
+    ends = np.array([0, len(index) - 1])
+    got = list(decode_frames(made_videos[file], index, ends, seek_gap_frames=1000))
     assert [position for position, _ in got] == [0, len(index) - 1]
     assert len(decoded) < 0.8 * len(index)
 

@@ -8,14 +8,14 @@ from coreframe.tasks.errors import UsageError
 from coreframe.tasks.video.pixels import (
     Crop,
     Framing,
-    Thumbnailer,
+    InputScaler,
     frame_digest,
     luminance_and_sharpness,
     upright_rgb,
 )
 from tests.videos import scenes
 
-FORMATS = [
+PIXEL_FORMATS = [
     "yuv420p",
     "yuv420p10le",
     "yuv444p",
@@ -51,7 +51,7 @@ def padded(frame: av.VideoFrame, fill: int) -> av.VideoFrame:
     return copy
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form", PIXEL_FORMATS)
 def test_digest_knows_a_picture_again_and_tells_others_apart(form: str) -> None:
     digests = [frame_digest(picture(form, number)) for number in (0, 0, 1, 2)]
     assert digests[0] == digests[1]
@@ -77,7 +77,7 @@ def test_digest_sees_one_changed_sample_of_any_plane() -> None:
     assert len(seen) == 4
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form", PIXEL_FORMATS)
 def test_measures_are_in_range_for_every_format(form: str) -> None:
     luminance, sharpness = luminance_and_sharpness(picture(form))
     assert 0 <= luminance <= 1
@@ -126,10 +126,10 @@ def test_thumbnail_shows_the_crop_only() -> None:
     image = np.zeros((60, 80, 3), np.uint8)
     image[10:40, 20:60] = 200
     frame = av.VideoFrame.from_ndarray(image, "rgb24")
-    small = Thumbnailer(Framing(32), Crop(40, 30, 20, 10))(frame)
+    small = InputScaler(Framing(32), Crop(40, 30, 20, 10))(frame)
     assert small.shape == (32, 32, 3)
     assert np.abs(small.astype(int) - 200).max() <= 1
-    assert Thumbnailer(Framing(32))(frame).min() == 0
+    assert InputScaler(Framing(32))(frame).min() == 0
 
 
 def test_rotated_video_is_upright(real_videos: Path) -> None:
@@ -138,7 +138,7 @@ def test_rotated_video_is_upright(real_videos: Path) -> None:
     upright = upright_rgb(frame)
     assert upright.shape == (1280, 544, 3)
     assert np.array_equal(np.rot90(upright), frame.to_ndarray(format="rgb24"))
-    small = Thumbnailer(Framing(64))(frame).astype(int)
+    small = InputScaler(Framing(64))(frame).astype(int)
     rows = np.linspace(0, 1279, 64).astype(int)
     columns = np.linspace(0, 543, 64).astype(int)
     near = upright[np.ix_(rows, columns)].astype(int)
