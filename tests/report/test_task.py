@@ -21,7 +21,7 @@ from prefect.testing.utilities import prefect_test_harness
 from coreframe.flows.cli import app
 from coreframe.flows.curate import curate
 from coreframe.flows.parameters import Compute, Corpus, Ingestion, Picture, Selecting, command
-from coreframe.flows.preflight import check_corpus, check_written
+from coreframe.flows.preflight import check_corpus, check_output
 from coreframe.flows.report import report
 from coreframe.flows.selection import select
 from coreframe.tasks.errors import UsageError
@@ -293,7 +293,7 @@ def test_a_report_on_what_is_no_selection_is_refused(folder: Path, tmp_path: Pat
     foreign = make_store(tmp_path / "other", np.zeros((200, made.settings.dim), np.int16), [200])
     foreign.settings = replace(foreign.settings, fingerprint=made.settings.fingerprint)
     with pytest.raises(UsageError, match=r"is of frames that the store .* does not hold"):
-        check_written(foreign, str(tmp_path / "foreign"))
+        check_output(foreign, str(tmp_path / "foreign"))
     del run["command"]
     (tmp_path / "old" / "run.json").write_text(json.dumps(run))
     with pytest.raises(UsageError, match="written by an earlier version"):
