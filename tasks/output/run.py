@@ -123,6 +123,6 @@ class Run(Document):
     timings_s: dict[str, float]
     """Wall-clock seconds by stage."""
     counts: Counts
-    """What the run counted."""
+    """Files, frames and images."""
     failures: list[str]
     """A sentence for each frame that could not be written."""

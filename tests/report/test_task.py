@@ -34,6 +34,7 @@ SECTIONS = [
     *("comparison", "frames", "distances", "radius", "map", "timeline", "dropped"),
     *("beside", "input", "made"),
 ]
+MADE_BY_1E0A6DD = Path(__file__).parents[1] / "data" / "made_by_1e0a6dd"
 WIDTHS_PX = {"laptop": 1280, "phone": 390}
 
 
@@ -312,3 +313,18 @@ def test_an_output_folder_among_the_videos_is_not_searched(
     found = check_corpus(corpus, str(tmp_path / "store"), str(tmp_path / "out"))
     assert [file.name for file in found] == ["a.mp4"]
     assert len(check_corpus(corpus, str(tmp_path / "store"))) == 4  # else they would be videos
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_report_on_what_an_earlier_version_wrote(tmp_path: Path) -> None:
+    """Of commit 1e0a6dd, whose videos have been moved since: their pictures are missed."""
+    shutil.copytree(MADE_BY_1E0A6DD, tmp_path / "old")
+    store, out = str(tmp_path / "old" / "store"), tmp_path / "old" / "out"
+    before = {name: (out / name).read_bytes() for name in ("run.json", "metrics.json")}
+    report(store=store, out=str(out), compute=Compute(workers=1, device="cpu"))
+    html = (out / "report.html").read_text()
+    assert html.count("<li data-video=") == 5
+    assert "5 of 20 frames (coreset) cover the corpus within" in html
+    assert "cannot be decoded any more" in html
+    assert (out / "plots" / "timeline.png").exists()
+    assert {name: (out / name).read_bytes() for name in before} == before
