@@ -13,7 +13,7 @@ from coreframe.tasks.datasets.formats import Dataset
 from coreframe.tasks.output.files import PAGE
 from coreframe.tasks.output.metrics import Metrics
 from coreframe.tasks.output.result import Result
-from coreframe.tasks.output.run import Change, Run
+from coreframe.tasks.output.run import ChangedVideos, Run
 from coreframe.tasks.report.tables import SELECTED_MARK, comparison, size
 from coreframe.tasks.store.store import Store
 
@@ -90,7 +90,7 @@ def show_ingested(result: Mapping[str, Any], store: str) -> None:
     """Print what an ingestion did."""
     counts = result["counts"]
     _say(f"{_files(counts['files'])}; {counts['embedded_frames']:,} frames embedded into {store}")
-    _show_changes({kind: Change(**found) for kind, found in result["changes"].items()})
+    _show_changes({kind: ChangedVideos(**found) for kind, found in result["changes"].items()})
 
 
 def show_trained(result: Mapping[str, Any], out: str) -> None:
@@ -156,7 +156,7 @@ def _files(states: Mapping[str, int]) -> str:
     return f"{_counted(sum(states.values()), 'file')}: {parts}"
 
 
-def _show_changes(changes: Mapping[str, Change]) -> None:
+def _show_changes(changes: Mapping[str, ChangedVideos]) -> None:
     if changes:
         kinds = ", ".join(f"{found.count:,} {kind}" for kind, found in changes.items())
         _say(f"changes to the corpus: {kinds}")

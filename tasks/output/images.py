@@ -14,7 +14,7 @@ from PIL import Image
 from coreframe.tasks.errors import UsageError
 from coreframe.tasks.video.pixels import Crop
 
-IMAGE_FORMATS = ("png", "jpg", "webp")
+FORMATS = ("png", "jpg", "webp")
 PNG_LEVEL = 6
 """zlib's own default: smaller files cost much more time for little."""
 
@@ -59,8 +59,8 @@ class PictureSettings:
     """Of jpg and webp, 1 to 100; png is lossless."""
 
     def __post_init__(self) -> None:
-        if self.format not in IMAGE_FORMATS:
-            raise UsageError(f"unknown format {self.format!r}: use {', '.join(IMAGE_FORMATS)}.")
+        if self.format not in FORMATS:
+            raise UsageError(f"unknown format {self.format!r}: use {', '.join(FORMATS)}.")
         if not 1 <= self.quality <= 100:
             raise UsageError(f"quality {self.quality} is not from 1 to 100.")
 

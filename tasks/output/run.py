@@ -32,7 +32,7 @@ class RunParameters(Part):
         return str(self.picture["format"])
 
 
-class Change(Part):
+class ChangedVideos(Part):
     """Videos to which the same has happened since the run before."""
 
     count: int
@@ -112,7 +112,7 @@ class Run(Document):
     """What made the store."""
     corpus: str
     """Hash of the corpus that was selected from; see :meth:`Catalogue.state`."""
-    changes: dict[str, Change]
+    changes: dict[str, ChangedVideos]
     """To the corpus since the run before, by kind."""
     troubles: list[Trouble]
     """The first files that are not ok, or odd."""

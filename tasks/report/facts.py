@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from coreframe.tasks.output.metrics import Metrics, StorageMetrics
-from coreframe.tasks.output.run import Change, Run, Trouble
+from coreframe.tasks.output.run import ChangedVideos, Run, Trouble
 from coreframe.tasks.store.catalogue import Video
 
 LISTED = 200
@@ -86,7 +86,7 @@ def versions_text(run: Run) -> str:
     return ", ".join(f"{name} {version}" for name, version in run.versions.items())
 
 
-def changes_table(changes: Mapping[str, Change]) -> list[dict[str, str]]:
+def changes_table(changes: Mapping[str, ChangedVideos]) -> list[dict[str, str]]:
     """What has changed in the corpus since the last run."""
     return [
         {
