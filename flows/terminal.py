@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from coreframe.tasks.datasets.formats import Dataset
+from coreframe.tasks.kcenter.goal import StoppedBy
 from coreframe.tasks.output.files import PAGE
 from coreframe.tasks.output.metrics import Metrics
 from coreframe.tasks.output.result import Result
@@ -74,7 +75,7 @@ def _show_counts(run: Run) -> None:
             f"changed{f', {lost:,} of them without an image' if lost else ''}; --drop-gone drops "
             "them"
         )
-    if counts.stopped_by == "exhausted" and counts.asked_frames is not None:
+    if counts.stopped_by == StoppedBy.EXHAUSTED and counts.asked_frames is not None:
         _say(
             f"{counts.asked_frames:,} frames were asked for, but there are only "
             f"{counts.eligible_frames:,} to choose from: all of them are selected"

@@ -22,7 +22,7 @@ The rule:
 - A file that names no version is of version 0. Commit 1e0a6dd and earlier ones wrote such files.
   Version 1 holds the same and its number, so both are read alike.
 - A key that is added, with a default for files without it, keeps the version. One that goes or
-  gets another meaning raises it, and so does such a change to ``selection.parquet``.
+  gets another meaning or new words raises it, and so does such a change to ``selection.parquet``.
 - A folder of a newer version than this is not read, and not written over.
 """
 

@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from coreframe.tasks.output.documents import Document, Part
+from coreframe.tasks.select.choice import Method
 
 
 class MethodMetrics(Part):
@@ -110,8 +111,8 @@ class Metrics(Document):
 
     methods: Methods
     """What was measured of each method."""
-    selected: str
-    """The method that chose: ``coreset``, ``random`` or ``fixed-rate``."""
+    selected: Method
+    """The method that chose."""
     sequence_length: int
     """Frames a unit."""
     l2_bin: float

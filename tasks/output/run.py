@@ -2,6 +2,7 @@
 
 from typing import Any, ClassVar
 
+from coreframe.tasks.kcenter.goal import StoppedBy
 from coreframe.tasks.output.documents import Document, Part
 from coreframe.tasks.store.settings import StoreSettings
 
@@ -89,7 +90,7 @@ class Counts(Part):
     """Of these, without an image."""
     selected_frames: int
     """Chosen in all."""
-    stopped_by: str
+    stopped_by: StoppedBy
     """Why choosing came to its end."""
     selection_passes: int
     """Over the corpus."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from coreframe.tasks.kcenter.goal import StoppedBy
 from coreframe.tasks.output.metrics import Metrics, StorageMetrics
 from coreframe.tasks.output.run import ChangedVideos, Run, Trouble
 from coreframe.tasks.store.catalogue import Video
@@ -14,12 +15,12 @@ NAMED = 5
 """Videos named in one cell."""
 
 STOPPED = {
-    "n": "as many as asked",
-    "min_distance": "every further frame is nearer than the minimum distance to one of these",
-    "radius": "every frame that could be chosen is within the radius asked for",
-    "max_per_video": "the videos have their largest number, or nothing else to choose",
-    "thinned": "of the fixed rate, those at least the minimum distance apart",
-    "exhausted": "all that there are to choose from",
+    StoppedBy.N: "as many as asked",
+    StoppedBy.MIN_DISTANCE: "every other frame is closer than the minimum distance to one of these",
+    StoppedBy.RADIUS: "every frame that could be chosen is within the radius asked for",
+    StoppedBy.MAX_PER_VIDEO: "every video has as many as it may, or no other frame to choose",
+    StoppedBy.THINNED: "of those at the fixed rate, all that are the minimum distance apart",
+    StoppedBy.EXHAUSTED: "all there are to choose from",
 }
 
 

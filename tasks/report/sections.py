@@ -33,6 +33,7 @@ from coreframe.tasks.report.sentences import (
 )
 from coreframe.tasks.report.tables import comparison, storage_table
 from coreframe.tasks.report.timeline import timeline_text
+from coreframe.tasks.select.choice import Method
 
 SECTIONS = (
     ("comparison", "Comparison"),
@@ -103,7 +104,7 @@ def frames_sections(folder: OutputFolder, evidence: Evidence) -> dict[str, Any]:
         "picks": shown,
         "unpictured": unpictured,
         "order": picking_order(folder),
-        "nothing": STOPPED.get(folder.run.counts.stopped_by, ""),
+        "nothing": STOPPED[folder.run.counts.stopped_by],
         "videos": sorted({pick["video"] for pick in shown}),
         **dropped_frames(evidence, picks),
     }
@@ -118,7 +119,7 @@ def chart_sections(
         "charts": dict.fromkeys(MAY_BE_MISSING) | dict(drawn),
         "planes": planes,
         "radius_text": radius_text(metrics),
-        "no_radius": SHORT_CURVE if metrics.selected == "coreset" else NO_CURVE,
+        "no_radius": SHORT_CURVE if metrics.selected == Method.CORESET else NO_CURVE,
         "map_text": map_text(evidence, metrics.noun),
         "timeline_text": timeline_text(folder),
     }

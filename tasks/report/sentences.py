@@ -8,6 +8,7 @@ from coreframe.tasks.output.run import Counts, Run
 from coreframe.tasks.report.evidence import Evidence
 from coreframe.tasks.report.facts import STOPPED, reduction
 from coreframe.tasks.report.tables import NAMES, best, comparison, size
+from coreframe.tasks.select.choice import Method
 
 REORDERING = ("prefer_sharp", "min_per_video", "max_per_video")
 """Options with which a pick need not be the farthest from all before it."""
@@ -25,7 +26,7 @@ def subtitle(run: Run) -> str:
 def key_figures(metrics: Metrics) -> list[dict[str, str]]:
     """The figures at the top of the page, each with what it means."""
     storage, chosen = metrics.storage, metrics.chosen
-    rival = "random" if metrics.selected_key == "fixed_rate" else "fixed_rate"
+    rival = "random" if metrics.selected == Method.FIXED_RATE else "fixed_rate"
     theirs = metrics.methods.by_key()[rival]
     facts = []
     if chosen.coverage_radius is not None:
@@ -101,7 +102,11 @@ def picking_order(folder: OutputFolder) -> str:
     """What can be said of the order of picks."""
     selecting = folder.run.parameters.selecting
     plain = not any(selecting.get(option) for option in REORDERING)
-    if folder.metrics.selected != "coreset" or not plain or folder.selection["preselected"].any():
+    if (
+        folder.metrics.selected != Method.CORESET
+        or not plain
+        or folder.selection["preselected"].any()
+    ):
         return ""
     return (
         ": each was the farthest from all before it, so the first few are the most different of "

@@ -3,8 +3,10 @@
 from typing import Any
 
 from coreframe.flows.record import versions
+from coreframe.tasks.kcenter.goal import StoppedBy
 from coreframe.tasks.output.metrics import MethodMetrics, Methods, Metrics, StorageMetrics
 from coreframe.tasks.output.run import Counts, Run, RunParameters
+from coreframe.tasks.select.choice import Method
 from coreframe.tasks.store.store import Store
 
 
@@ -17,7 +19,7 @@ def make_run(store: Store, counts: dict[str, Any], **parameters: Any) -> Run:
         "picture": {"format": "png"},
         "compute": {},
     }
-    every = dict.fromkeys(Counts.model_fields, 0) | {"files": {}, "stopped_by": "n"}
+    every = dict.fromkeys(Counts.model_fields, 0) | {"files": {}, "stopped_by": StoppedBy.N}
     return Run(
         parameters=RunParameters(**asked | parameters),
         command="coreframe select --store <store>",
@@ -50,7 +52,7 @@ def make_metrics(rows: list[int], sequence_length: int = 1) -> Metrics:
     )
     return Metrics(
         methods=Methods(original=measured, fixed_rate=measured, random=measured, coreset=measured),
-        selected="coreset",
+        selected=Method.CORESET,
         sequence_length=sequence_length,
         l2_bin=0.042,
         knee=None,
