@@ -71,7 +71,7 @@ def measure_selection(
     }
     with Client(cluster) as client:
         every = DaskPartitions(client, store, units.rows, length=units.length, device=device)
-        if method == "coreset":
+        if method == Method.CORESET:
             subsets["coreset"] = selection.chosen
         else:
             choosing = DaskPartitions(client, store, eligible, length=units.length, device=device)

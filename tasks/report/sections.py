@@ -52,7 +52,7 @@ SECTIONS = (
 MAY_BE_MISSING = ("pairs", "radius", "timeline", "beside")
 """Charts of which the template asks whether they are there."""
 
-NO_CURVE = "The radius after each pick is known of a coreset of some frames only."
+NO_CURVE = "The radius after each pick is known only for a coreset."
 SHORT_CURVE = "There are too few picks for a curve."
 
 

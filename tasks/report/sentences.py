@@ -40,15 +40,15 @@ def key_figures(metrics: Metrics) -> list[dict[str, str]]:
         facts.append(
             {
                 "value": f"{chosen.l2_min:.3f}",
-                "what": f"apart are the two nearest {metrics.noun}s; {NAMES[rival]}: "
+                "what": f"between the two nearest {metrics.noun}s; {NAMES[rival]}: "
                 + ("–" if theirs.l2_min is None else f"{theirs.l2_min:.3f}"),
             }
         )
     facts.append(
         {
             "value": size(storage.kept_frames_bytes),
-            "what": f"kept in {storage.kept_frames:,} frames, of videos of "
-            f"{size(storage.source_videos_bytes)}",
+            "what": f"kept in {storage.kept_frames:,} frames, from "
+            f"{size(storage.source_videos_bytes)} of video",
         }
     )
     factor = reduction(storage)
@@ -118,14 +118,14 @@ def radius_text(metrics: Metrics) -> str:
     """What the curve of the radius shows."""
     noun, knee = metrics.noun, metrics.knee
     text = (
-        "The largest gap that is left after each pick, and the bound below which no choice of as "
-        f"many {noun}s gets (Gonzalez 1985). The marks are the methods at the same count."
+        "The largest gap left after each pick, and a lower bound for any choice of as many "
+        f"{noun}s (Gonzalez 1985). The marks are the methods at the same count."
     )
     if knee is None:
         return text
     return text + (
         f" The curve bends at {knee.k:,} {noun}s, at a radius of {knee.radius:.3f}: up to "
-        f"there each took {knee.before:.4f} off the largest gap on average, from there "
+        f"there each pick takes {knee.before:.4f} off the largest gap on average, after that "
         f"{knee.after:.4f}."
     )
 
@@ -139,7 +139,7 @@ def map_text(evidence: Evidence, noun: str) -> str:
         else f"{shown:,} of {evidence.units:,} {noun}s, drawn at random, and the first chosen"
     )
     return (
-        f"{text}, coloured by video; the {chosen:,} diamonds are chosen. Near on the map is only "
-        "roughly near in the embedding: the two axes of the PCA show "
+        f"{text}, coloured by video; the {chosen:,} diamonds are chosen. What is near on the map "
+        "is only roughly near in the embedding: the two axes of the PCA show "
         f"{evidence.variance:.0%} of the variance. Hover over a point to see it."
     )

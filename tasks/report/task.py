@@ -111,8 +111,8 @@ def write_page(
     if folder.run.corpus != catalogue.state():
         notes.append(
             "the store has changed since this selection was made. The tables, the distances and "
-            "the radius are those of then; the map, the timeline and what was dropped are of the "
-            "store as it is now."
+            "the radius date from then; the map, the timeline and what was dropped show the store "
+            "as it is now."
         )
     made = page.report_page(folder, evidence, catalogue.videos, shown, notes)
     write_text(out / PAGE, made.html)

@@ -10,6 +10,7 @@ from coreframe.tasks.report import charts
 from coreframe.tasks.report.curve import radius_curve
 from coreframe.tasks.report.evidence import Evidence
 from coreframe.tasks.report.other_selections import Other, same_space
+from coreframe.tasks.select.choice import Method
 from coreframe.tasks.store.catalogue import Video
 
 TICKS = 10_000
@@ -80,7 +81,7 @@ def timeline(
     spans = spans.sort_values("name").round(3)
     method = folder.metrics.selected_name
     ticks = [chosen.assign(method=method)]
-    if method != "fixed rate":
+    if folder.metrics.selected != Method.FIXED_RATE:
         ticks.append(fixed.assign(method="fixed rate"))
     return spans, pd.concat(map(_thin, ticks), ignore_index=True).round(3)
 
@@ -105,7 +106,7 @@ def timeline_text(folder: OutputFolder) -> str:
     text = "Hover over a bar for its numbers."
     if len(folder.selection) <= TICKS:
         return text
-    return f"{text} Of {len(folder.selection):,} marks some are drawn, at an even stride."
+    return f"{text} Only some of the {len(folder.selection):,} marks are drawn, at an even stride."
 
 
 def plots_to_save(
