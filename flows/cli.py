@@ -356,10 +356,10 @@ def report(
     """Make the page of a selection again, alone or beside others; nothing is selected."""
     given = dict(locals())
     parameters = _parameters(given, "Compute")
-    from coreframe.flows.preflight import check_written
+    from coreframe.flows.preflight import check_output
     from coreframe.tasks.store.store import Store
 
-    check_written(Store.open(store), out, others or [])
+    check_output(Store.open(store), out, others or [])
     from coreframe.flows.report import report as flow
     from coreframe.flows.terminal import show_reported
 

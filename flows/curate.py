@@ -29,6 +29,10 @@ def curate(
 
     A selection with a name is extended; when nothing has changed since the output folder was
     written, it is left as it is.
+
+    Returns:
+        What ``run.json`` and ``metrics.json`` hold, under ``run`` and ``metrics``; ``run`` has
+        ``nothing_new`` where they are left as they are.
     """
     files = check_corpus(corpus, store, out)
     check_selecting(store, selecting)
@@ -62,7 +66,7 @@ def curate(
                     timings,
                     parameters,
                 )
-                record["counts"] = result["run"]["counts"]
+                record["counts"] = result.run.counts.model_dump()
         record["timings_s"] = timings
         check_broken(ingested.videos, corpus.corrupt_threshold)
-    return result
+    return result.to_json()

@@ -11,7 +11,7 @@ from coreframe.flows.cluster import open_cluster
 from coreframe.flows.outcome import check_broken
 from coreframe.flows.parameters import Compute, Corpus, Ingestion, Wait
 from coreframe.flows.preflight import check_corpus, open_store
-from coreframe.flows.record import recorded, timed, told_changes
+from coreframe.flows.record import recorded, summarized, timed
 from coreframe.tasks.embed.task import EmbedCounts, embed_stage
 from coreframe.tasks.index.task import index_stage
 from coreframe.tasks.store.catalogue import Video, changes
@@ -27,7 +27,7 @@ class Ingested:
     """The entries of this run's files."""
     embedded: EmbedCounts = field(default_factory=EmbedCounts)
     changes: dict[str, Any] = field(default_factory=dict)
-    """Since the last run, by kind; see :func:`coreframe.flows.record.told_changes`."""
+    """Since the last run, by kind; see :func:`coreframe.flows.record.summarized`."""
 
     def counts(self) -> dict[str, Any]:
         return {
@@ -98,5 +98,5 @@ def ingest_stages(
         embedded = embed_stage(store, sampling, crop, spec, cluster, stall_limit_s=limit_s)
     videos = store.read_catalogue().videos
     show_quarantined(videos)
-    found = told_changes(changes(before, videos))
+    found = summarized(changes(before, videos))
     return Ingested([videos[number] for number in numbers], embedded, found)

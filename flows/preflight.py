@@ -9,12 +9,12 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from coreframe.flows.parameters import Compute, Corpus, Ingestion, Selecting, Training
-from coreframe.tasks.datasets.formats import FORMATS
+from coreframe.tasks.datasets.formats import DATASET_FORMATS
 from coreframe.tasks.embedders import simclr
 from coreframe.tasks.embedders.embedder import embedder_facts
 from coreframe.tasks.errors import BrokenVideoError, CoreframeError, NotAVideoError, UsageError
 from coreframe.tasks.output.files import PLOTS
-from coreframe.tasks.output.result import Written
+from coreframe.tasks.output.folder import OutputFolder, refuse_newer
 from coreframe.tasks.select.preselected import read_preselected
 from coreframe.tasks.store.named_selections import NamedSelection
 from coreframe.tasks.store.settings import StoreSettings
@@ -22,7 +22,7 @@ from coreframe.tasks.store.store import Store
 from coreframe.tasks.video.container import open_video
 from coreframe.tasks.video.discover import SourceFile, discover, readable
 
-OWN = ("frames", PLOTS, *FORMATS)
+OWN = ("frames", PLOTS, *DATASET_FORMATS)
 """Folders inside an output folder that hold images and no videos."""
 
 
@@ -119,26 +119,26 @@ def check_training(training: Training) -> int:
     return input_px
 
 
-def check_written(store: Store, out: str, others: Sequence[str] = ()) -> Written:
+def check_output(store: Store, out: str, others: Sequence[str] = ()) -> OutputFolder:
     """Read an output folder that must be of a store, and look at others that may be of any.
 
     Raises:
         UsageError: one holds no selection, or the first one of another store's frames.
     """
     for other in others:
-        Written.read(Path(other))
-    written = Written.read(Path(out))
-    theirs = written.run["parameters"]["store"]
-    if written.run["store"]["fingerprint"] != store.settings.fingerprint:
+        OutputFolder.read(Path(other))
+    folder = OutputFolder.read(Path(out))
+    run, theirs = folder.run, folder.run.parameters.store
+    if run.store.fingerprint != store.settings.fingerprint:
         raise UsageError(
-            f"the selection in {out} is of embedder {written.run['store']['embedder']}, the store "
+            f"the selection in {out} is of embedder {run.store.embedder}, the store "
             f"{store.path} of {store.settings.embedder}: name the store {theirs}."
         )
     try:
         keys = ["frame_index", "pts"]
-        frames = store.frames_at(written.selection["row"].to_numpy(), keys)
+        frames = store.frames_at(folder.selection["row"].to_numpy(), keys)
         same = all(
-            (frames[key].to_numpy() == written.selection[key].to_numpy()).all() for key in keys
+            (frames[key].to_numpy() == folder.selection[key].to_numpy()).all() for key in keys
         )
     except CoreframeError:
         same = False
@@ -148,22 +148,24 @@ def check_written(store: Store, out: str, others: Sequence[str] = ()) -> Written
             f"the store {theirs}, or select again."
         )
     try:
-        Selecting(**written.run["parameters"]["selecting"])
+        Selecting(**run.parameters.selecting)
     except ValidationError as error:
         raise UsageError(
             f"the selection in {out} was made by another version, which knows other parameters: "
             "select again."
         ) from error
-    return written
+    return folder
 
 
 def output_folder(path: str, inner: str | None = "frames") -> Path:
     """Make the output folder, and one inside it, or say why they cannot be written.
 
     Raises:
-        UsageError: naming the folder and the reason.
+        UsageError: naming the folder and the reason, or it is of a newer version.
     """
     folder = Path(path).absolute()
+    if inner is not None:
+        refuse_newer(folder)
     places = [folder, folder / inner] if inner else [folder]
     try:
         for place in places:

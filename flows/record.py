@@ -31,7 +31,7 @@ logger = logging.getLogger(LOGGER)
 RUNS = "runs"
 """Folder of the store with a record of every run that wrote to it, in the order of their names."""
 
-TOLD = ("flow", "run", "outcome", "reason", "seconds", "changes", "counts", "timings_s")
+EVENT_KEYS = ("flow", "run", "outcome", "reason", "seconds", "changes", "counts", "timings_s")
 """Of a record, what goes into events and logs."""
 
 
@@ -74,10 +74,10 @@ def recorded(
             seconds = (datetime.now(UTC) - started).total_seconds()
             record |= {"outcome": outcome, "reason": reason, "seconds": round(seconds, 3)}
             level = logging.INFO if outcome == "completed" else logging.ERROR
-            told = {key: record[key] for key in TOLD if key in record} | {"event": "run"}
-            logger.log(level, "%s %s %s", flow, outcome, reason, extra=told)
+            facts = {key: record[key] for key in EVENT_KEYS if key in record} | {"event": "run"}
+            logger.log(level, "%s %s %s", flow, outcome, reason, extra=facts)
             place = f"{RUNS}/{started:%Y%m%dT%H%M%S}-{flow}-{uuid4().hex[:8]}.json"
-            with suppress(OSError, CoreframeError):  # a full disk has been told of already
+            with suppress(OSError, CoreframeError):  # a full disk has been reported already
                 store.folder.write(place, f"{json.dumps(record, indent=2)}\n".encode())
             _emit(store, record)
 
@@ -98,11 +98,11 @@ def _emit(store: Store, record: Mapping[str, Any]) -> None:
                     "prefect.resource.role": "flow-run",
                 }
             ],
-            payload={key: record[key] for key in TOLD if key in record},
+            payload={key: record[key] for key in EVENT_KEYS if key in record},
         )
 
 
-def told_changes(found: Mapping[Change, list[str]]) -> dict[str, Any]:
+def summarized(found: Mapping[Change, list[str]]) -> dict[str, Any]:
     """Changes of a catalogue as a record has them: how many of each kind, and the first of them."""
     return {
         str(change): {"count": len(names), "first": names[:LISTED]}

@@ -6,7 +6,7 @@ from prefect import flow
 
 from coreframe.flows.cluster import open_cluster
 from coreframe.flows.parameters import Compute, Selecting
-from coreframe.flows.preflight import check_written
+from coreframe.flows.preflight import check_output
 from coreframe.tasks.report.task import page_stage
 from coreframe.tasks.store.store import Store
 
@@ -23,12 +23,12 @@ def report(
     Args:
         store: what the selection was chosen from.
         out: its output folder.
-        others: output folders of other selections, shown beside it.
+        others: output folders of other selections, to compare it with.
         compute: where the work is done.
     """
     opened = Store.open(store)
-    written = check_written(opened, out, others or [])
-    folders = [Path(other) for other in others or []]
-    choice = Selecting(**written.run["parameters"]["selecting"]).choice()
+    folder = check_output(opened, out, others or [])
+    others_out = [Path(other) for other in others or []]
+    choice = Selecting(**folder.run.parameters.selecting).choice()
     with open_cluster(compute) as cluster:
-        page_stage(opened, choice, Path(out).resolve(), folders, compute.device, cluster)
+        page_stage(opened, choice, Path(out).resolve(), others_out, compute.device, cluster)

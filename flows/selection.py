@@ -5,7 +5,6 @@ deployment, and a module of that name would hide the standard library's.
 """
 
 from contextlib import ExitStack
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,14 @@ from coreframe.flows.record import recorded, timed, versions
 from coreframe.tasks.export.task import export_stage, raise_on_failures
 from coreframe.tasks.measure.pairwise import L2_BIN
 from coreframe.tasks.measure.task import metrics_stage
-from coreframe.tasks.report.curve import curve_of, knee_of
-from coreframe.tasks.report.facts import more_troubles, troubles_table
+from coreframe.tasks.output.exported import Exported
+from coreframe.tasks.output.metrics import Metrics
+from coreframe.tasks.output.result import Result
+from coreframe.tasks.output.run import Counts, Run, RunParameters
+from coreframe.tasks.report.curve import find_knee, radius_curve
+from coreframe.tasks.report.facts import first_troubles, more_troubles
 from coreframe.tasks.report.task import outputs_stage, page_stage
+from coreframe.tasks.select.result import Selection
 from coreframe.tasks.select.task import select_stage
 from coreframe.tasks.store.store import Store
 from coreframe.tasks.video.pixels import Crop
@@ -36,7 +40,11 @@ def select(
     compute: Compute = Compute(),  # noqa: B008
     wait: Wait = 0.0,
 ) -> dict[str, Any]:
-    """Select from an existing store; nothing is decoded but the chosen frames."""
+    """Select from an existing store; nothing is decoded but the chosen frames.
+
+    Returns:
+        What ``run.json`` and ``metrics.json`` hold, under ``run`` and ``metrics``.
+    """
     opened = Store.open(store)
     check_selecting(store, selecting)
     folder = output_folder(out)
@@ -57,8 +65,8 @@ def select(
         result = selection_stages(
             opened, folder, ingested, selecting, picture, compute, cluster, timings, parameters
         )
-        record |= {"counts": result["run"]["counts"], "timings_s": timings}
-    return result
+        record |= {"counts": result.run.counts.model_dump(), "timings_s": timings}
+    return result.to_json()
 
 
 def selection_stages(
@@ -71,12 +79,8 @@ def selection_stages(
     cluster: str,
     timings: dict[str, float],
     parameters: dict[str, Any],
-) -> dict[str, Any]:
-    """Select, export, metrics, report.
-
-    Returns:
-        What ``run.json`` and ``metrics.json`` hold, under ``run`` and ``metrics``.
-    """
+) -> Result:
+    """Select, export, metrics, report."""
     choice = selecting.choice()
     crop = Crop.parse(store.settings.crop) if store.settings.crop else None
     device = compute.device
@@ -88,48 +92,54 @@ def selection_stages(
         measured = metrics_stage(
             store, selection, choice.method, choice.seed, exported, device, cluster
         )
-    videos, units = store.read_catalogue().videos, selection.units
-    metrics = {
-        "methods": measured.methods,
-        "selected": choice.method,
-        "sequence_length": units.length,
-        "l2_bin": L2_BIN,
-        "knee": knee_of(curve_of(table, units.length)),
-        "storage": measured.storage,
-    }
-    run = {
-        "parameters": parameters,
-        "command": command(parameters),
-        "store": asdict(store.settings),
-        "corpus": store.read_catalogue().state(),
-        "changes": ingested.changes,
-        "troubles": troubles_table(ingested.videos),
-        "more_troubles": more_troubles(ingested.videos),
-        "versions": versions(),
-        "timings_s": timings,
-        "counts": ingested.counts()
-        | {
-            "decodable_frames": selection.decodable,
-            "undecodable_frames": sum(video.undecodable for video in videos if video.active),
-            "exact_duplicates": units.duplicates,
-            "rejected_frames": units.rejected,
-            "frames_in_no_sequence": units.loose,
-            "eligible_frames": int(units.eligible.sum()) * units.length,
-            "asked_frames": selection.asked,
-            "kept_frames": selection.kept,
-            "gone_frames": selection.gone,
-            "absent_frames": selection.absent,
-            "absent_images": exported.absent,
-            "selected_frames": len(selection.frames),
-            "stopped_by": selection.stopped_by,
-            "selection_passes": selection.passes,
-            "distances_formed": selection.pairs,
-            "rough_distances_formed": selection.screened,
-            "written_files": exported.files,
-        },
-        "failures": exported.failures,
-    }
+    length = selection.units.length
+    metrics = Metrics(
+        methods=measured.methods,
+        selected=choice.method,
+        sequence_length=length,
+        l2_bin=L2_BIN,
+        knee=find_knee(radius_curve(table, length)),
+        storage=measured.storage,
+    )
+    run = Run(
+        parameters=RunParameters(**parameters),
+        command=command(parameters),
+        store=store.settings,
+        corpus=store.read_catalogue().state(),
+        changes=ingested.changes,
+        troubles=first_troubles(ingested.videos),
+        more_troubles=more_troubles(ingested.videos),
+        versions=versions(),
+        timings_s=timings,
+        counts=_counts(store, ingested, selection, exported),
+        failures=exported.failures,
+    )
     outputs_stage(out, table, metrics, run)
     page_stage(store, choice, out, [], device, cluster, exported.small)
     raise_on_failures(exported)
-    return {"run": run, "metrics": metrics}
+    return Result(run, metrics)
+
+
+def _counts(store: Store, ingested: Ingested, selection: Selection, exported: Exported) -> Counts:
+    units = selection.units
+    videos = store.read_catalogue().videos
+    return Counts(
+        **ingested.counts(),
+        decodable_frames=selection.decodable,
+        undecodable_frames=sum(video.undecodable for video in videos if video.active),
+        exact_duplicates=units.duplicates,
+        rejected_frames=units.rejected,
+        frames_in_no_sequence=units.loose,
+        eligible_frames=int(units.eligible.sum()) * units.length,
+        asked_frames=selection.asked,
+        kept_frames=selection.kept,
+        gone_frames=selection.gone,
+        absent_frames=selection.absent,
+        absent_images=exported.absent,
+        selected_frames=len(selection.frames),
+        stopped_by=selection.stopped_by,
+        selection_passes=selection.passes,
+        distances_formed=selection.pairs,
+        rough_distances_formed=selection.screened,
+        written_files=exported.files,
+    )

@@ -10,7 +10,11 @@ from rich.table import Table
 from rich.text import Text
 
 from coreframe.tasks.datasets.formats import Dataset
+from coreframe.tasks.kcenter.goal import StoppedBy
 from coreframe.tasks.output.files import PAGE
+from coreframe.tasks.output.metrics import Metrics
+from coreframe.tasks.output.result import Result
+from coreframe.tasks.output.run import ChangedVideos, Run
 from coreframe.tasks.report.tables import SELECTED_MARK, comparison, size
 from coreframe.tasks.store.store import Store
 
@@ -22,10 +26,22 @@ def show_result(result: Mapping[str, Any], out: str) -> None:
         result: what the ``curate`` and ``select`` flows return.
         out: the output folder as the user named it.
     """
-    run, metrics = result["run"], result["metrics"]
-    if run.get("nothing_new"):
+    known = Result.from_json(result)
+    if known.nothing_new:
         _say("nothing has changed since the last run: the selection stands as it is")
-    counts, storage = run["counts"], metrics["storage"]
+    _show_comparison(known.metrics)
+    _show_counts(known.run)
+    storage = known.metrics.storage
+    if storage.reduction_factor:
+        _say(
+            f"kept {size(storage.kept_frames_bytes)} in {storage.kept_frames:,} frames; "
+            f"all {storage.all_frames:,} as PNG would take {size(storage.all_frames_png_bytes)}"
+        )
+    show_reported(out)
+    _say(f"the frames are in {Path(out, 'frames')}")
+
+
+def _show_comparison(metrics: Metrics) -> None:
     rows = comparison(metrics)
     table = Table(box=box.SIMPLE_HEAVY, padding=(0, 0, 0, 1), pad_edge=False)
     for number, title in enumerate(rows[0]):
@@ -33,42 +49,37 @@ def show_result(result: Mapping[str, Any], out: str) -> None:
     for row in rows:
         table.add_row(*row.values(), style="bold" if SELECTED_MARK in row["method"] else None)
     Console().print(table)
-    noun = "frame" if metrics["sequence_length"] == 1 else "sequence"
+    noun = metrics.noun
     _say(f"L2: between any two {noun}s of a set. gap: from any {noun} of the corpus to the set.")
-    if not all(measured["exact"] for measured in metrics["methods"].values()):
+    if not all(measured.exact for measured in metrics.methods.by_key().values()):
         _say("* from the pairs of a random sample, ± its 95 % confidence interval")
+
+
+def _show_counts(run: Run) -> None:
+    counts = run.counts
     left_out = {
-        "exact duplicates": counts["exact_duplicates"],
-        "outside the quality limits": counts["rejected_frames"],
-        "in no whole sequence": counts["frames_in_no_sequence"],
+        "exact duplicates": counts.exact_duplicates,
+        "outside the quality limits": counts.rejected_frames,
+        "in no whole sequence": counts.frames_in_no_sequence,
     }
     parts = [f"{count:,} {what}" for what, count in left_out.items() if count]
-    _say(_files(counts["files"]) + (f"; left out: {', '.join(parts)}" if parts else ""))
-    if run["changes"]:
-        _say(f"changes to the corpus: {_changes(run['changes'])}")
-    if counts["kept_frames"]:
-        new = counts["selected_frames"] - counts["kept_frames"]
-        _say(f"{counts['kept_frames']:,} frames were selected before, {new:,} are new")
-    if counts["absent_frames"]:
-        lost = counts["absent_images"]
+    _say(_files(counts.files) + (f"; left out: {', '.join(parts)}" if parts else ""))
+    _show_changes(run.changes)
+    if counts.kept_frames:
+        new = counts.selected_frames - counts.kept_frames
+        _say(f"{counts.kept_frames:,} frames were selected before, {new:,} are new")
+    if counts.absent_frames:
+        lost = counts.absent_images
         _say(
-            f"{counts['absent_frames']:,} of the selected frames are of videos that are gone or "
+            f"{counts.absent_frames:,} of the selected frames are of videos that are gone or "
             f"changed{f', {lost:,} of them without an image' if lost else ''}; --drop-gone drops "
             "them"
         )
-    if counts["stopped_by"] == "exhausted" and counts["asked_frames"] is not None:
+    if counts.stopped_by == StoppedBy.EXHAUSTED and counts.asked_frames is not None:
         _say(
-            f"{counts['asked_frames']:,} frames were asked for, but there are only "
-            f"{counts['eligible_frames']:,} to choose from: all of them are selected"
+            f"{counts.asked_frames:,} frames were asked for, but there are only "
+            f"{counts.eligible_frames:,} to choose from: all of them are selected"
         )
-    if storage["reduction_factor"]:
-        _say(
-            f"kept {size(storage['kept_frames_bytes'])} in {storage['kept_frames']:,} frames; "
-            f"all {storage['all_frames']:,} as PNG would take "
-            f"{size(storage['all_frames_png_bytes'])}"
-        )
-    show_reported(out)
-    _say(f"the frames are in {Path(out, 'frames')}")
 
 
 def show_reported(out: str) -> None:
@@ -80,8 +91,7 @@ def show_ingested(result: Mapping[str, Any], store: str) -> None:
     """Print what an ingestion did."""
     counts = result["counts"]
     _say(f"{_files(counts['files'])}; {counts['embedded_frames']:,} frames embedded into {store}")
-    if result["changes"]:
-        _say(f"changes to the corpus: {_changes(result['changes'])}")
+    _show_changes({kind: ChangedVideos(**found) for kind, found in result["changes"].items()})
 
 
 def show_trained(result: Mapping[str, Any], out: str) -> None:
@@ -147,8 +157,10 @@ def _files(states: Mapping[str, int]) -> str:
     return f"{_counted(sum(states.values()), 'file')}: {parts}"
 
 
-def _changes(changes: Mapping[str, Mapping[str, Any]]) -> str:
-    return ", ".join(f"{found['count']:,} {kind}" for kind, found in changes.items())
+def _show_changes(changes: Mapping[str, ChangedVideos]) -> None:
+    if changes:
+        kinds = ", ".join(f"{found.count:,} {kind}" for kind, found in changes.items())
+        _say(f"changes to the corpus: {kinds}")
 
 
 def _counted(number: int, noun: str) -> str:

@@ -23,7 +23,7 @@ BELOW = {
     "embedders": BASE | {"video"},
     "kcenter": BASE | {"store", "engine"},
     "engine": BASE,
-    "output": BASE | {"storage", "store", "video"},
+    "output": BASE | {"storage", "store", "video", "kcenter", "select"},
     "datasets": BASE | {"storage", "store", "output"},
     "index": BASE | {"storage", "store", "video", "engine"},
     "embed": BASE | {"storage", "store", "video", "embedders", "engine"},

@@ -8,14 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from coreframe.tasks.errors import CoreframeError, UsageError
-
-SELECTION, RUN = "selection.parquet", "run.json"
-NEEDED = ("rank", "row", "video", "frame_index", "pts", "file")
-"""Columns that some form cannot do without; all others are passed on as they are."""
+from coreframe.tasks.output.files import SELECTION
+from coreframe.tasks.output.folder import OutputFiles
 
 
 @dataclass(frozen=True)
@@ -39,29 +34,19 @@ class Chosen:
     """In pick order."""
     without_image: int
     """Chosen frames that are not among them: their video is gone, and no image is left."""
+    store: str | None
+    """What they were chosen from, as the run was told; None where ``run.json`` does not say."""
 
 
 def read_chosen(out: Path) -> Chosen:
     """Read a selection, and look that its images are there.
 
     Raises:
-        UsageError: there is no selection in this folder.
-        CoreframeError: it cannot be read, an image is missing, or no frame has one.
+        UsageError: there is no selection in this folder, or it cannot be read.
+        CoreframeError: an image is missing, or no frame has one.
     """
-    path = out / SELECTION
-    try:
-        table = pq.read_table(path)
-    except (FileNotFoundError, NotADirectoryError):
-        raise UsageError(
-            f"there is no selection in {out}: make one with `coreframe select --store STORE "
-            f"--out {out}`."
-        ) from None
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise CoreframeError(f"{path} cannot be read ({error}): select again.") from error
-    lacking = [name for name in NEEDED if name not in table.column_names]
-    if lacking:
-        raise CoreframeError(f"{path} has no column {lacking[0]}: select again.")
-    rows = table.to_pylist()
+    files, path = OutputFiles.read(out), out / SELECTION
+    rows = files.table.to_pylist()
     frames = [_frame(out, row) for row in rows if row["file"] is not None]
     missing = [frame for frame in frames if not frame.image.is_file()]
     if missing:
@@ -76,22 +61,14 @@ def read_chosen(out: Path) -> Chosen:
             f"none of the {len(rows):,} frames in {path} has an image: bring their videos back, "
             "and select again."
         )
-    return Chosen(frames, len(rows) - len(frames))
+    return Chosen(frames, len(rows) - len(frames), _store(files))
 
 
-def store_of(out: Path) -> str:
-    """The store that a selection was made from, as the command that made it was told.
-
-    Raises:
-        UsageError: ``run.json`` does not say.
-    """
+def _store(files: OutputFiles) -> str | None:
     try:
-        return str(json.loads((out / RUN).read_text(encoding="utf-8"))["parameters"]["store"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(
-            f"{out / RUN} does not say which store the selection is from ({error}): name it with "
-            "--store."
-        ) from error
+        return files.parsed_run().parameters.store
+    except UsageError:
+        return None
 
 
 def _frame(out: Path, row: dict[str, Any]) -> Frame:

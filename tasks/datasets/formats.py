@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from coreframe.tasks.datasets.chosen import RUN, Frame, read_chosen, store_of
+from coreframe.tasks.datasets.chosen import Chosen, Frame, read_chosen
 from coreframe.tasks.datasets.coco import write_coco
 from coreframe.tasks.datasets.embeddings import write_embeddings
 from coreframe.tasks.datasets.fiftyone import write_fiftyone
@@ -13,6 +13,7 @@ from coreframe.tasks.datasets.folder import replacing
 from coreframe.tasks.datasets.imagefolder import write_imagefolder
 from coreframe.tasks.datasets.webdataset import write_webdataset
 from coreframe.tasks.errors import UsageError
+from coreframe.tasks.output.files import RUN
 from coreframe.tasks.storage.folders import open_folder
 from coreframe.tasks.store.settings import MADE
 from coreframe.tasks.store.store import Store
@@ -26,7 +27,7 @@ WITHOUT_STORE: dict[str, Writer] = {
     "coco": write_coco,
     "fiftyone": write_fiftyone,
 }
-FORMATS = (*WITHOUT_STORE, CSV)
+DATASET_FORMATS = (*WITHOUT_STORE, CSV)
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def export_dataset(out: str, to: str, dest: str | None = None, store: str | None
 
     Args:
         out: the folder that ``curate`` or ``select`` wrote.
-        to: one of FORMATS.
+        to: one of DATASET_FORMATS.
         dest: the folder to write or replace; ``out/to`` by default.
         store: for ``csv``, where the embeddings are read; by default, and for nothing else, the
             store that the selection was made from.
@@ -54,14 +55,14 @@ def export_dataset(out: str, to: str, dest: str | None = None, store: str | None
             folder holds something else.
         CoreframeError: an image is missing.
     """
-    if to not in FORMATS:
-        raise UsageError(f"unknown format {to!r}: use {', '.join(FORMATS[:-1])} or {CSV}.")
+    if to not in DATASET_FORMATS:
+        raise UsageError(f"unknown format {to!r}: use {', '.join(DATASET_FORMATS[:-1])} or {CSV}.")
     if store is not None and to != CSV:
         raise UsageError(f"{to} needs no store: leave --store {store} out, or use --to {CSV}.")
     chosen = read_chosen(Path(out))
     place = dest or str(Path(out, to))
     if to == CSV:
-        write: Writer = partial(write_embeddings, store=_store(Path(out), store))
+        write: Writer = partial(write_embeddings, store=_store(chosen, Path(out), store))
     else:
         write = WITHOUT_STORE[to]
     with replacing(place) as folder:
@@ -69,9 +70,13 @@ def export_dataset(out: str, to: str, dest: str | None = None, store: str | None
     return Dataset(place, len(chosen.frames), chosen.without_image)
 
 
-def _store(out: Path, given: str | None) -> Store:
+def _store(chosen: Chosen, out: Path, given: str | None) -> Store:
     """The store that is given, or else that of the selection."""
-    place = given or store_of(out)
+    place = given or chosen.store
+    if place is None:
+        raise UsageError(
+            f"{out / RUN} does not say which store the selection is from: name it with --store."
+        )
     if given is None and not open_folder(place).exists(MADE):
         raise UsageError(
             f"{place}, the store that {out / RUN} names, is not there as seen from {Path.cwd()}: "

@@ -23,6 +23,7 @@ from coreframe.tasks.measure.pairwise import (
     strips,
 )
 from coreframe.tasks.output.exported import Exported
+from coreframe.tasks.output.metrics import MethodMetrics, Methods, StorageMetrics
 from coreframe.tasks.select.baselines import baseline_rows
 from coreframe.tasks.select.choice import Method
 from coreframe.tasks.select.result import Selection
@@ -41,10 +42,10 @@ STRIP_UNITS = 1000
 
 @dataclass(frozen=True)
 class Measured:
-    """The numbers of one run, as ``metrics.json`` has them."""
+    """The numbers of one run."""
 
-    methods: dict[str, dict[str, Any]]
-    storage: dict[str, Any]
+    methods: Methods
+    storage: StorageMetrics
 
 
 def measure_selection(
@@ -70,7 +71,7 @@ def measure_selection(
     }
     with Client(cluster) as client:
         every = DaskPartitions(client, store, units.rows, length=units.length, device=device)
-        if method == "coreset":
+        if method == Method.CORESET:
             subsets["coreset"] = selection.chosen
         else:
             choosing = DaskPartitions(client, store, eligible, length=units.length, device=device)
@@ -88,13 +89,16 @@ def measure_selection(
         for name, chosen in subsets.items():
             measured = _pairs(client, vectors, chosen, seed)
             if name == "original":
-                measured |= {"coverage_radius": 0.0, "coverage_mean": 0.0}
-            else:
-                radius, mean = every.coverage(vectors(chosen))
-                measured |= {"coverage_radius": radius, "coverage_mean": mean}
-                measured["rows"] = units.frames_of(chosen).tolist()
-            methods[name] = measured
-    return Measured(methods, storage(store, selection.decodable, exported))
+                methods[name] = MethodMetrics(**measured, coverage_radius=0.0, coverage_mean=0.0)
+                continue
+            radius, mean = every.coverage(vectors(chosen))
+            methods[name] = MethodMetrics(
+                **measured,
+                coverage_radius=radius,
+                coverage_mean=mean,
+                rows=units.frames_of(chosen).tolist(),
+            )
+    return Measured(Methods(**methods), storage_metrics(store, selection.decodable, exported))
 
 
 metrics_stage = stage("metrics")(measure_selection)
@@ -106,7 +110,7 @@ def _pairs(
     chosen: NDArray[np.int64],
     seed: int,
 ) -> dict[str, Any]:
-    """Pairwise statistics of some units, computed on the workers in strips."""
+    """Those of :class:`MethodMetrics` about pairs of some units, computed in strips."""
     measured: dict[str, Any] = {"n": len(chosen)}
     exact = len(chosen) <= EXACT_UNITS
     if not exact:
@@ -139,23 +143,23 @@ def _statistics(client: Client, vectors: NDArray[np.int16]) -> PairStatistics:
     return total
 
 
-def storage(store: Store, decodable: int, exported: Exported) -> dict[str, Any]:
+def storage_metrics(store: Store, decodable: int, exported: Exported) -> StorageMetrics:
     """Bytes of the videos, of all sampled frames as images, and of what was kept.
 
-    ``all_frames_*`` are the mean of a sample of full-resolution frames times their number.
+    Those of all frames are the mean of a sample of full-resolution frames times their number.
     """
     sample = np.array(exported.sample, np.int64).reshape(-1, 2)
     png, jpg = sample.mean(axis=0) * decodable if len(sample) else (0.0, 0.0)
     videos = [video for video in store.read_catalogue().videos if video.active]
     kept = exported.kept_bytes
-    return {
-        "source_videos_bytes": sum(video.size_bytes for video in videos),
-        "all_frames_png_bytes": round(png),
-        "all_frames_jpg_bytes": round(jpg),
-        "all_frames": decodable,
-        "all_frames_estimated_from": len(sample),
-        "all_frames_exact": len(sample) == decodable,
-        "kept_frames_bytes": kept,
-        "kept_frames": exported.files,
-        "reduction_factor": png / kept if kept else None,
-    }
+    return StorageMetrics(
+        source_videos_bytes=sum(video.size_bytes for video in videos),
+        all_frames_png_bytes=round(png),
+        all_frames_jpg_bytes=round(jpg),
+        all_frames=decodable,
+        all_frames_estimated_from=len(sample),
+        all_frames_exact=len(sample) == decodable,
+        kept_frames_bytes=kept,
+        kept_frames=exported.files,
+        reduction_factor=png / kept if kept else None,
+    )

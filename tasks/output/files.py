@@ -7,7 +7,8 @@ from typing import Any
 
 from coreframe.tasks.storage.folders import explain_full_disk
 
-PAGE, PLOTS = "report.html", "plots"
+SELECTION, METRICS, RUN = "selection.parquet", "metrics.json", "run.json"
+PAGE, MARKDOWN, PLOTS = "report.html", "report.md", "plots"
 
 
 def write_text(path: Path, text: str) -> None:

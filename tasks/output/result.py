@@ -1,69 +1,39 @@
-"""What a run wrote into its output folder, read again."""
+"""What a run that selects comes to: the content of ``run.json`` and ``metrics.json``."""
 
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
+from coreframe.tasks.output.metrics import Metrics
+from coreframe.tasks.output.run import Run
 
-from coreframe.tasks.errors import UsageError
+NOTHING_NEW = "nothing_new"
 
 
 @dataclass(frozen=True)
-class Written:
-    """The content of one output folder, its images aside.
+class Result:
+    """The two files, and whether this run wrote them."""
 
-    Attributes:
-        out: the folder.
-        selection: ``selection.parquet``, in pick order.
-        metrics: ``metrics.json``.
-        run: ``run.json``.
-    """
+    run: Run
+    metrics: Metrics
+    nothing_new: bool = False
+    """They stand since an earlier run, and nothing has changed."""
 
-    out: Path
-    selection: pd.DataFrame
-    metrics: dict[str, Any]
-    run: dict[str, Any]
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, as a flow returns them: Prefect may keep them for another process.
+
+        Returns:
+            What the files hold under ``run`` and ``metrics``; ``run`` has ``nothing_new`` where
+            that is so.
+        """
+        run = self.run.model_dump() | ({NOTHING_NEW: True} if self.nothing_new else {})
+        return {"run": run, "metrics": self.metrics.model_dump()}
 
     @classmethod
-    def read(cls, out: Path) -> "Written":
-        """Read an output folder.
-
-        Raises:
-            UsageError: it is not one, or of an earlier version.
-        """
-        try:
-            written = cls(
-                out,
-                pq.read_table(out / "selection.parquet").to_pandas(),
-                json.loads((out / "metrics.json").read_text(encoding="utf-8")),
-                json.loads((out / "run.json").read_text(encoding="utf-8")),
-            )
-        except FileNotFoundError as error:
-            raise UsageError(
-                f"no selection in {out} ({error.filename} is missing): make one with `coreframe "
-                f"select --store STORE --out {out}`."
-            ) from error
-        except (OSError, ValueError, pa.ArrowException) as error:
-            raise UsageError(
-                f"the selection in {out} cannot be read ({error}): select again."
-            ) from error
-        if "l2_bin" not in written.metrics or "command" not in written.run:
-            raise UsageError(
-                f"the selection in {out} was written by an earlier version, which measured less "
-                "than a report shows: select again."
-            )
-        return written
-
-    @property
-    def length(self) -> int:
-        """Frames a unit: 1, or those of a sequence."""
-        return int(self.metrics["sequence_length"])
-
-    @property
-    def units(self) -> pd.DataFrame:
-        """The first frame of each chosen unit, in pick order."""
-        return self.selection.iloc[:: self.length].reset_index(drop=True)
+    def from_json(cls, values: Mapping[str, Any]) -> "Result":
+        """Read what :meth:`to_json` gave."""
+        return cls(
+            Run.model_validate(values["run"]),
+            Metrics.model_validate(values["metrics"]),
+            bool(values["run"].get(NOTHING_NEW)),
+        )

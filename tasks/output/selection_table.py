@@ -7,14 +7,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from coreframe.tasks.output.files import replace_file
+from coreframe.tasks.output.files import SELECTION, replace_file
 
 
 def images_before(out: Path) -> dict[tuple[int, str, int], str]:
     """Images of the folder's last selection, by row, name of the video, and frame index."""
     columns = ["row", "video", "frame_index", "file"]
     try:
-        table = pq.read_table(out / "selection.parquet", columns=columns).to_pylist()
+        table = pq.read_table(out / SELECTION, columns=columns).to_pylist()
     except (OSError, ValueError, KeyError, pa.ArrowException):
         return {}
     return {(one["row"], one["video"], one["frame_index"]): one["file"] for one in table}
@@ -57,4 +57,4 @@ def write_selection(out: Path, selection: pd.DataFrame) -> None:
     for name in ("distance", "radius", "lower_bound"):
         with_nan = table[name].combine_chunks().fill_null(float("nan"))
         table = table.set_column(table.schema.get_field_index(name), name, with_nan)
-    replace_file(out / "selection.parquet", lambda temporary: pq.write_table(table, temporary))
+    replace_file(out / SELECTION, lambda temporary: pq.write_table(table, temporary))

@@ -5,34 +5,39 @@ from pathlib import Path
 from typing import Any
 
 from coreframe.tasks.errors import UsageError
+from coreframe.tasks.output.documents import NewerFormatError
 from coreframe.tasks.output.files import PAGE
-from coreframe.tasks.output.result import Written
+from coreframe.tasks.output.folder import OutputFolder
+from coreframe.tasks.output.result import Result
 from coreframe.tasks.store.store import Store
 
 
-def standing_result(
-    store: Store, out: Path, parameters: Mapping[str, Any]
-) -> dict[str, Any] | None:
+def standing_result(store: Store, out: Path, parameters: Mapping[str, Any]) -> Result | None:
     """What an earlier run wrote of a named selection, if nothing has changed since.
 
-    Neither the corpus, nor what was asked for, nor the images on disk.
+    Neither the corpus, nor what was asked for, nor the images on disk. A damaged folder is
+    written anew.
 
     Returns:
-        What ``run.json`` and ``metrics.json`` hold, under ``run`` and ``metrics``, or None where
-        there is something to do.
+        None where there is something to do.
+
+    Raises:
+        UsageError: the folder is of a newer version.
     """
     if parameters["selecting"]["name"] is None:
         return None
     try:
-        written = Written.read(out)
+        folder = OutputFolder.read(out)
+    except NewerFormatError:
+        raise
     except UsageError:
         return None
-    run = written.run
-    same = run.get("corpus") == store.read_catalogue().state() and all(
-        run["parameters"].get(name) == parameters[name]
-        for name in ("store", "selecting", "picture")
+    run, then = folder.run, folder.run.parameters
+    same = run.corpus == store.read_catalogue().state() and (
+        (then.store, then.selecting, then.picture)
+        == (parameters["store"], parameters["selecting"], parameters["picture"])
     )
-    there = all((out / file).is_file() for file in [*written.selection["file"].dropna(), PAGE])
-    if not same or run["failures"] or not there:
+    there = all((out / file).is_file() for file in [*folder.selection["file"].dropna(), PAGE])
+    if not same or run.failures or not there:
         return None
-    return {"run": run | {"nothing_new": True}, "metrics": written.metrics}
+    return Result(run, folder.metrics, nothing_new=True)

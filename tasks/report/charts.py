@@ -7,6 +7,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from coreframe.tasks.output.metrics import Knee, Metrics
 from coreframe.tasks.report.draw import Drawn, draw
 from coreframe.tasks.report.tables import NAMES
 
@@ -68,15 +69,15 @@ def theme(name: str) -> dict[str, Any]:
     }
 
 
-def pairs_chart(metrics: Mapping[str, Any], *, log: bool = False) -> Chart:
+def pairs_chart(metrics: Metrics, *, log: bool = False) -> Chart:
     """Distributions of the pairwise distances of the corpus and of every method's choice."""
-    bin_l2 = metrics["l2_bin"]
+    bin_l2 = metrics.l2_bin
     rows = []
-    for key, name in NAMES.items():
-        counts = np.array(metrics["methods"][key]["l2_counts"], np.float64)
+    for key, measured in metrics.methods.by_key().items():
+        counts = np.array(measured.l2_counts, np.float64)
         middles = (np.arange(len(counts)) + 0.5) * bin_l2
         shares = counts / max(1.0, counts.sum())
-        rows += [(name, *one) for one in zip(middles.round(5), shares.round(7), strict=True)]
+        rows += [(NAMES[key], *one) for one in zip(middles.round(5), shares.round(7), strict=True)]
     data = pd.DataFrame(rows, columns=["set", "distance", "share"])
     if log:
         data = data[data["share"] > 0]
@@ -98,16 +99,15 @@ def pairs_chart(metrics: Mapping[str, Any], *, log: bool = False) -> Chart:
 
 
 def radius_chart(
-    curve: pd.DataFrame, metrics: Mapping[str, Any], others: Mapping[str, pd.DataFrame] = {}
+    curve: pd.DataFrame, metrics: Metrics, others: Mapping[str, pd.DataFrame] = {}
 ) -> Chart:
     """The largest gap after each pick, the bound below which no choice gets, and other methods.
 
     Args:
         curve: ``k``, ``radius``, ``lower_bound``, a row each pick of which they are known.
-        metrics: the content of ``metrics.json``.
+        metrics: of the run.
         others: the same of other selections, by name, drawn instead of the bound.
     """
-    methods, knee = metrics["methods"], metrics["knee"]
     own = "coreset" if not others else "this selection"
     lines = [curve[["k", "radius"]].assign(line=own)]
     if others:
@@ -118,8 +118,7 @@ def radius_chart(
     data = pd.concat([_thinned(line) for line in lines], ignore_index=True)
     domain = [own, *others] if others else [own, "fixed rate", "random", LOWER_BOUND]
     look = _lines("line:N", domain, [[1, 0] if name == own else [4, 3] for name in domain])
-    noun = "frames" if metrics["sequence_length"] == 1 else "sequences"
-    x = alt.X("k:Q", title=f"{noun} chosen")
+    x = alt.X("k:Q", title=f"{metrics.noun}s chosen")
     y = alt.Y("radius:Q", title="largest gap (covering radius, L2)")
     layers = [
         alt.Chart(data)
@@ -131,29 +130,36 @@ def radius_chart(
         )
     ]
     if not others:
-        n = methods["coreset"]["n"]
-        points = pd.DataFrame(
-            [
-                (n, methods[key]["coverage_radius"], NAMES[key])
-                for key in NAMES
-                if key != "original"
-            ],
-            columns=["k", "radius", "line"],
-        )
         layers.append(
-            alt.Chart(points)
+            alt.Chart(_radius_points(metrics))
             .mark_point(size=90, filled=True, opacity=1)
             .encode(x=x, y=y, color=look["color"])
         )
-        if knee is not None:
-            at = pd.DataFrame([knee | {"text": f"bends at {knee['k']:,}"}])
-            layers.append(alt.Chart(at).mark_rule(strokeDash=[2, 2], opacity=0.6).encode(x="k:Q"))
-            layers.append(
-                alt.Chart(at)
-                .mark_text(align="left", dx=5, dy=4, baseline="top")
-                .encode(x="k:Q", y=alt.value(0), text="text:N")
-            )
+        layers += _knee_marks(metrics.knee)
     return alt.layer(*layers).properties(width="container", height=300)
+
+
+def _radius_points(metrics: Metrics) -> pd.DataFrame:
+    """The radius of each method at the same count."""
+    methods = metrics.methods
+    points = [
+        (methods.coreset.n, measured.coverage_radius, NAMES[key])
+        for key, measured in methods.by_key().items()
+        if key != "original"
+    ]
+    return pd.DataFrame(points, columns=["k", "radius", "line"])
+
+
+def _knee_marks(knee: Knee | None) -> list[alt.Chart]:
+    if knee is None:
+        return []
+    at = pd.DataFrame([knee.model_dump() | {"text": f"bends at {knee.k:,}"}])
+    return [
+        alt.Chart(at).mark_rule(strokeDash=[2, 2], opacity=0.6).encode(x="k:Q"),
+        alt.Chart(at)
+        .mark_text(align="left", dx=5, dy=4, baseline="top")
+        .encode(x="k:Q", y=alt.value(0), text="text:N"),
+    ]
 
 
 def map_chart(mapped: pd.DataFrame, plane: str) -> Chart:

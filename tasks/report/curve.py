@@ -3,11 +3,13 @@
 import numpy as np
 import pandas as pd
 
+from coreframe.tasks.output.metrics import Knee
+
 LEAST_PICKS = 10
 """Of fewer, no bend is worth naming."""
 
 
-def curve_of(selection: pd.DataFrame, length: int) -> pd.DataFrame:
+def radius_curve(selection: pd.DataFrame, length: int) -> pd.DataFrame:
     """The radius after each pick of which it is known.
 
     Args:
@@ -29,18 +31,17 @@ def curve_of(selection: pd.DataFrame, length: int) -> pd.DataFrame:
     return curve[np.isfinite(curve["radius"])].reset_index(drop=True)
 
 
-def knee_of(curve: pd.DataFrame) -> dict[str, float] | None:
+def find_knee(curve: pd.DataFrame) -> Knee | None:
     """Where more picks stop paying: the point farthest below the chord of the curve.
 
     With both axes scaled to 0 .. 1, as Kneedle does (Satopaa et al. 2011, "Finding a 'Kneedle' in
     a haystack", without its smoothing, which a curve that only falls does not need).
 
     Args:
-        curve: of :func:`curve_of`.
+        curve: of :func:`radius_curve`.
 
     Returns:
-        ``k``, ``radius``, and how much a pick lowers the radius on average ``before`` and
-        ``after``; None where the curve is too short or does not fall.
+        None where the curve is too short or does not fall.
     """
     k, radius = curve["k"].to_numpy(float), curve["radius"].to_numpy(float)
     if len(k) < LEAST_PICKS or radius[0] <= radius[-1]:
@@ -50,9 +51,9 @@ def knee_of(curve: pd.DataFrame) -> dict[str, float] | None:
     at = int((down - across).argmax())
     if at in (0, len(k) - 1):
         return None
-    return {
-        "k": int(k[at]),
-        "radius": float(radius[at]),
-        "before": float((radius[0] - radius[at]) / (k[at] - k[0])),
-        "after": float((radius[at] - radius[-1]) / (k[-1] - k[at])),
-    }
+    return Knee(
+        k=int(k[at]),
+        radius=float(radius[at]),
+        before=float((radius[0] - radius[at]) / (k[at] - k[0])),
+        after=float((radius[at] - radius[-1]) / (k[-1] - k[at])),
+    )

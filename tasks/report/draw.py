@@ -17,7 +17,7 @@ from coreframe.tasks.errors import CoreframeError
 
 LIMIT_S = 180
 
-SCALE = 2
+PIXEL_RATIO = 2
 """Pixels of a picture for each of the chart's."""
 
 SCRIPT = "script.js"
@@ -79,7 +79,7 @@ def main() -> None:
 
     folder, request = Path(sys.argv[1]), json.load(sys.stdin)
     for number, spec in enumerate(request["charts"].values()):
-        picture = vl_convert.vegalite_to_png(spec, scale=SCALE, config=request["config"])
+        picture = vl_convert.vegalite_to_png(spec, scale=PIXEL_RATIO, config=request["config"])
         (folder / f"{number}.png").write_bytes(picture)
     script = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
     (folder / SCRIPT).write_text(script, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What a report shows beside the numbers."""
+"""What a report shows in addition to the numbers."""
 
 from dataclasses import dataclass
 
@@ -28,7 +28,7 @@ class Evidence:
         spans: of each video of the corpus, by number: ``sampled``, ``first_s``, ``last_s``.
         fixed_rate: frames that the fixed rate chooses: ``video``, ``time_s``.
         images: small WebP pictures of chosen units' first frames, by file.
-        room: for how many of the chosen units, the first in pick order, there was room.
+        pictured: of how many chosen units, the first in pick order, the pictures fit in the page.
         frames: small WebP pictures of dropped units' first frames, by row.
     """
 
@@ -40,7 +40,7 @@ class Evidence:
     spans: pd.DataFrame
     fixed_rate: pd.DataFrame
     images: dict[str, bytes]
-    room: int
+    pictured: int
     frames: dict[int, bytes]
 
     @property

@@ -1,8 +1,11 @@
-"""What both the page and ``report.md`` say of a run."""
+"""What both the page and ``report.md`` say of a run: the verdict, and tables as rows of text."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from coreframe.tasks.kcenter.goal import StoppedBy
+from coreframe.tasks.output.metrics import Metrics, StorageMetrics
+from coreframe.tasks.output.run import ChangedVideos, Run, Trouble
 from coreframe.tasks.store.catalogue import Video
 
 LISTED = 200
@@ -12,72 +15,96 @@ NAMED = 5
 """Videos named in one cell."""
 
 STOPPED = {
-    "n": "as many as asked",
-    "min_distance": "every further frame is nearer than the minimum distance to one of these",
-    "radius": "every frame that could be chosen is within the radius asked for",
-    "max_per_video": "the videos have their largest number, or nothing else to choose",
-    "thinned": "of the fixed rate, those at least the minimum distance apart",
-    "exhausted": "all that there are to choose from",
+    StoppedBy.N: "as many as asked",
+    StoppedBy.MIN_DISTANCE: "every other frame is closer than the minimum distance to one of these",
+    StoppedBy.RADIUS: "every frame that could be chosen is within the radius asked for",
+    StoppedBy.MAX_PER_VIDEO: "every video has as many as it may, or no other frame to choose",
+    StoppedBy.THINNED: "of those at the fixed rate, all that are the minimum distance apart",
+    StoppedBy.EXHAUSTED: "all there are to choose from",
 }
 
 
-def verdict(metrics: Mapping[str, Any]) -> str:
+def verdict(metrics: Metrics) -> str:
     """The comparison in one sentence, whoever won."""
-    methods, length = metrics["methods"], metrics["sequence_length"]
-    noun = "frames" if length == 1 else f"sequences of {length} frames"
-    selected = metrics["selected"].replace("-", "_")
-    mine = methods[selected]
-    start = f"{mine['n']:,} of {methods['original']['n']:,} {noun} ({metrics['selected']})"
-    if mine["n"] == 0:
+    length, chosen = metrics.sequence_length, metrics.chosen
+    nouns = "frames" if length == 1 else f"sequences of {length} frames"
+    start = f"{chosen.n:,} of {metrics.methods.original.n:,} {nouns} ({metrics.selected})"
+    if chosen.n == 0:
         return f"{start} are chosen: none."
     others = " and ".join(
-        f"{name.replace('_', ' ')} at the same count within {methods[name]['coverage_radius']:.3f}"
-        for name in ("fixed_rate", "random", "coreset")
-        if name != selected
+        f"{name.replace('_', ' ')} at the same count within {measured.coverage_radius:.3f}"
+        for name, measured in metrics.methods.by_key().items()
+        if name not in ("original", metrics.selected_key)
     )
-    return f"{start} cover the corpus within {mine['coverage_radius']:.3f}; {others}."
+    return f"{start} cover the corpus within {chosen.coverage_radius:.3f}; {others}."
 
 
-def reduction(storage: Mapping[str, Any]) -> str:
+def reduction(storage: StorageMetrics) -> str:
     """How many times less is kept than all frames as PNG would take; empty when nothing is."""
-    factor = storage["reduction_factor"] or 0.0
+    factor = storage.reduction_factor or 0.0
     if not factor:
         return ""
     return f"{factor:,.0f}" if factor >= 10 else f"{factor:.1f}"
 
 
-def troubles_table(videos: Sequence[Video]) -> list[dict[str, str]]:
+def first_troubles(videos: Sequence[Video]) -> list[Trouble]:
     """The first LISTED of the files that are not ok, or odd, and why."""
     troubles = [video for video in videos if video.state != "ok" or video.note]
     return [
-        {"file": video.path, "state": video.state, "why": video.reason or video.note}
+        Trouble(file=video.path, state=video.state, why=video.reason or video.note)
         for video in troubles[:LISTED]
     ]
 
 
 def more_troubles(videos: Sequence[Video]) -> int:
-    """How many such files the table leaves out."""
+    """How many such files :func:`first_troubles` leaves out."""
     return max(0, sum(bool(video.state != "ok" or video.note) for video in videos) - LISTED)
 
 
-def changes_table(changes: Mapping[str, Mapping[str, Any]]) -> list[dict[str, str]]:
+def troubles_table(run: Run) -> list[dict[str, str]]:
+    """The first files that are not ok, or odd, and why."""
+    return [trouble.model_dump() for trouble in run.troubles]
+
+
+def states_table(run: Run) -> list[dict[str, str]]:
+    """How many files are in each state."""
+    return [{"state": state, "files": f"{n:,}"} for state, n in run.counts.files.items()]
+
+
+def parameters_table(run: Run) -> list[dict[str, object]]:
+    """What was asked for, under dotted names."""
+    flat = flattened(run.parameters.model_dump())
+    return [{"parameter": name, "value": value} for name, value in flat.items()]
+
+
+def timings_table(run: Run) -> list[dict[str, str]]:
+    """Seconds by stage."""
+    return [{"stage": name, "seconds": f"{s:.2f}"} for name, s in run.timings_s.items()]
+
+
+def versions_text(run: Run) -> str:
+    """With what it was made."""
+    return ", ".join(f"{name} {version}" for name, version in run.versions.items())
+
+
+def changes_table(changes: Mapping[str, ChangedVideos]) -> list[dict[str, str]]:
     """What has changed in the corpus since the last run."""
     return [
         {
             "videos": kind,
-            "number": f"{found['count']:,}",
-            "first of them": ", ".join(found["first"][:NAMED]),
+            "number": f"{found.count:,}",
+            "first of them": ", ".join(found.first[:NAMED]),
         }
         for kind, found in changes.items()
     ]
 
 
-def flat(parameters: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
+def flattened(parameters: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
     """Nested parameters under dotted names."""
     found: dict[str, object] = {}
     for name, value in parameters.items():
         if isinstance(value, Mapping):
-            found |= flat(value, f"{prefix}{name}.")
+            found |= flattened(value, f"{prefix}{name}.")
         else:
             found[prefix + name] = ", ".join(map(str, value)) if isinstance(value, list) else value
     return found

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from coreframe.tasks.output.result import Written
+from coreframe.tasks.output.folder import OutputFolder
 from coreframe.tasks.report.evidence import Evidence
 
 GONE = "its video is gone or has changed"
@@ -18,10 +18,10 @@ def data_url(picture: bytes | None) -> str:
     return "" if picture is None else f"data:image/webp;base64,{base64.b64encode(picture).decode()}"
 
 
-def picks_of(written: Written, evidence: Evidence) -> list[dict[str, Any]]:
+def chosen_frames(folder: OutputFolder, evidence: Evidence) -> list[dict[str, Any]]:
     """One entry a chosen unit, in pick order."""
     found = []
-    for pick, row in enumerate(gallery_rows(written.units)):
+    for pick, row in enumerate(gallery_rows(folder.units)):
         distance = "" if not np.isfinite(row.distance) else f"{row.distance:.3f}"
         stands = int(evidence.stands_for[pick])
         file = row.file if isinstance(row.file, str) else ""
@@ -59,9 +59,7 @@ def time_text(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def dropped_frames(
-    written: Written, evidence: Evidence, picks: Sequence[Mapping[str, Any]], noun: str
-) -> dict[str, Any]:
+def dropped_frames(evidence: Evidence, picks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The sections of what was dropped: the farthest frames, and what some picks stand for."""
     by_kind = {kind: some for kind, some in evidence.dropped.groupby("kind", sort=False)}
 
@@ -80,15 +78,16 @@ def dropped_frames(
             "missing": "cannot be decoded any more",
         }
 
-    def of(kind: str) -> list[Any]:
+    def rows_of_kind(kind: str) -> list[Any]:
         return gallery_rows(by_kind[kind]) if kind in by_kind else []
 
     return {
         "farthest": [
-            {"dropped": dropped(row), "chosen": chosen(row.pick)} for row in of("farthest")
+            {"dropped": dropped(row), "chosen": chosen(row.pick)}
+            for row in rows_of_kind("farthest")
         ],
         "represented": [
             {"chosen": chosen(near.pick), "near": dropped(near), "far": dropped(far)}
-            for near, far in zip(of("near"), of("far"), strict=True)
+            for near, far in zip(rows_of_kind("near"), rows_of_kind("far"), strict=True)
         ],
     }

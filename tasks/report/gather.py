@@ -1,4 +1,4 @@
-"""Gather what a report shows beside the numbers, from a store and a selection, on the workers."""
+"""Gather evidence for a report, from a store and a selection, on the workers."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,15 +30,15 @@ MAPPED_CHOSEN = 5_000
 """Chosen units on the map, the first in pick order."""
 
 COMPARED = 12
-"""Chosen units shown beside what they stand for, and dropped units shown that lie far away."""
+"""Chosen units shown with what they stand for, and dropped units shown that lie far away."""
 
 PICTURES_BYTES = 5_000_000
 """Taken by the pictures of the chosen frames together; a third more inside the page."""
 
 LEAST_BYTES = 500
-"""Of a picture, so that no more are made than can have room."""
+"""Of a picture, so that no more are made than can fit."""
 
-FRAME_PX = 192
+DROPPED_PX = 192
 """The longer side of a dropped frame's picture."""
 
 IMAGES_PER_JOB = 32
@@ -85,15 +85,12 @@ def gather_evidence(
         del parts
         dropped = _dropped(store, stood)
         dropped["name"] = [videos[number].path for number in dropped["video"]]
-        images, room = small_pictures(client, out, chosen["file"], small)
+        images, pictured = small_pictures(client, out, chosen["file"], small)
         frames = pictures_of_dropped(client, store, dropped, videos)
     planes, variance = projections(vectors, choice.seed)
-    mapped = store.frames_at(asked, ["row", "video", "time_s"])
-    mapped["name"] = [videos[number].path for number in mapped.pop("video")]
+    mapped = _mapped(store, asked, planes, videos)
     mapped["pick"], mapped["distance"] = nearest, np.sqrt(squared) / SCALE
     mapped["chosen"] = np.isin(asked, picks)
-    for name, plane in planes.items():
-        mapped[f"{name} x"], mapped[f"{name} y"] = plane.T
     return Evidence(
         units=len(units),
         stands_for=stood.count - present,
@@ -103,9 +100,20 @@ def gather_evidence(
         spans=spans,
         fixed_rate=store.frames_at(fixed_rate, ["video", "time_s"]),
         images=images,
-        room=room,
+        pictured=pictured,
         frames=frames,
     )
+
+
+def _mapped(
+    store: Store, rows: np.ndarray, planes: Mapping[str, np.ndarray], videos: Mapping[int, Video]
+) -> pd.DataFrame:
+    """Of :attr:`Evidence.mapped` what does not depend on the picks."""
+    mapped = store.frames_at(rows, ["row", "video", "time_s"])
+    mapped["name"] = [videos[number].path for number in mapped.pop("video")]
+    for name, plane in planes.items():
+        mapped[f"{name} x"], mapped[f"{name} y"] = plane.T
+    return mapped
 
 
 def _dropped(store: Store, stood: Represented) -> pd.DataFrame:
@@ -144,7 +152,7 @@ def small_pictures(
         known: pictures that were made before, by file.
 
     Returns:
-        The pictures by file, and of how many units in pick order there was room for theirs.
+        The pictures by file, and of how many units in pick order theirs fit.
     """
     there = [str(file) for file in files if isinstance(file, str)]
     side = side_px(len(there))
@@ -185,7 +193,7 @@ def pictures_of_dropped(
     for _, pictures in run_jobs(
         client,
         shrink_frames,
-        frame_jobs(store, frames, videos, FRAME_PX),
+        frame_jobs(store, frames, videos, DROPPED_PX),
         lambda job: f"Decoding frames of {job.source}",
         killed=lambda job, error: {},
     ):

@@ -7,16 +7,29 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from coreframe.tasks.report.facts import LISTED, STOPPED, changes_table, flat, reduction, verdict
+from coreframe.tasks.output.metrics import Metrics
+from coreframe.tasks.output.run import Run
+from coreframe.tasks.report.facts import (
+    LISTED,
+    STOPPED,
+    changes_table,
+    parameters_table,
+    reduction,
+    states_table,
+    timings_table,
+    troubles_table,
+    verdict,
+    versions_text,
+)
 from coreframe.tasks.report.tables import comparison, storage_table
 
 
-def report_markdown(run: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
+def report_markdown(run: Run, metrics: Metrics) -> str:
     """Write the page.
 
     Args:
-        run: the content of ``run.json``.
-        metrics: the content of ``metrics.json``.
+        run: what was asked for, and what was met.
+        metrics: what was measured.
     """
     environment = Environment(
         loader=PackageLoader("coreframe.tasks.report"),
@@ -25,28 +38,26 @@ def report_markdown(run: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    counts, storage = run["counts"], metrics["storage"]
+    counts, storage = run.counts, metrics.storage
     return environment.get_template("report.md.j2").render(
         verdict=verdict(metrics),
         comparison=comparison(metrics),
-        noun="sequence" if metrics["sequence_length"] > 1 else "frame",
-        sampled=[measured for measured in metrics["methods"].values() if not measured["exact"]],
+        noun=metrics.noun,
+        sampled=[one for one in metrics.methods.by_key().values() if not one.exact],
         storage=storage,
-        storage_rows=storage_table(storage, run["parameters"]["picture"]["format"]),
+        storage_rows=storage_table(storage, run.parameters.picture_format),
         factor=reduction(storage),
-        states=[{"state": state, "files": f"{n:,}"} for state, n in counts["files"].items()],
-        troubles=run["troubles"],
-        more_troubles=run["more_troubles"],
+        states=states_table(run),
+        troubles=troubles_table(run),
+        more_troubles=run.more_troubles,
         counts=counts,
-        changes=changes_table(run["changes"]),
-        original=metrics["methods"]["original"],
-        stopped=STOPPED[counts["stopped_by"]],
-        failures=run["failures"][:LISTED],
-        parameters=[
-            {"parameter": name, "value": value} for name, value in flat(run["parameters"]).items()
-        ],
-        timings=[{"stage": name, "seconds": f"{s:.2f}"} for name, s in run["timings_s"].items()],
-        versions=[f"{name} {version}" for name, version in run["versions"].items()],
+        changes=changes_table(run.changes),
+        original=metrics.methods.original,
+        stopped=STOPPED[counts.stopped_by],
+        failures=run.failures[:LISTED],
+        parameters=parameters_table(run),
+        timings=timings_table(run),
+        versions=versions_text(run),
         count=lambda number: f"{number:,}",
         table=_table,
         cell=_cell,

@@ -1,67 +1,68 @@
-"""The sentences of the page: the verdict, the facts, what was compared."""
+"""The sentences of the page: the facts, what was compared, what a chart shows."""
 
-from collections.abc import Mapping
 from typing import Any
 
-from coreframe.tasks.output.result import Written
+from coreframe.tasks.output.folder import OutputFolder
+from coreframe.tasks.output.metrics import Metrics
+from coreframe.tasks.output.run import Counts, Run
 from coreframe.tasks.report.evidence import Evidence
-from coreframe.tasks.report.facts import STOPPED
+from coreframe.tasks.report.facts import STOPPED, reduction
 from coreframe.tasks.report.tables import NAMES, best, comparison, size
+from coreframe.tasks.select.choice import Method
+
+REORDERING = ("prefer_sharp", "min_per_video", "max_per_video")
+"""Options with which a pick need not be the farthest from all before it."""
 
 
-def subtitle(written: Written) -> str:
+def subtitle(run: Run) -> str:
     """What the selection is from."""
-    store, parameters = written.run["store"], written.run["parameters"]
-    rejected = written.run["counts"]["exact_duplicates"]
     return (
-        f"Store: {parameters['store']}. Embedder: {store['embedder']}. Sampling: "
-        f"{store['sampling']}. Exact duplicates left out before any method chose: {rejected:,}."
+        f"Store: {run.parameters.store}. Embedder: {run.store.embedder}. Sampling: "
+        f"{run.store.sampling}. Exact duplicates left out before any method chose: "
+        f"{run.counts.exact_duplicates:,}."
     )
 
 
-def facts_of_run(
-    metrics: Mapping[str, Any], factor: str, selected: str, noun: str
-) -> list[dict[str, str]]:
+def key_figures(metrics: Metrics) -> list[dict[str, str]]:
     """The figures at the top of the page, each with what it means."""
-    methods, storage = metrics["methods"], metrics["storage"]
-    mine = methods[metrics["selected"].replace("-", "_")]
-    other = "fixed_rate" if selected != "fixed rate" else "random"
+    storage, chosen = metrics.storage, metrics.chosen
+    rival = "random" if metrics.selected == Method.FIXED_RATE else "fixed_rate"
+    theirs = metrics.methods.by_key()[rival]
     facts = []
-    if mine["coverage_radius"] is not None:
-        theirs = methods[other]["coverage_radius"]
+    if chosen.coverage_radius is not None:
         facts.append(
             {
-                "value": f"{mine['coverage_radius']:.3f}",
-                "what": f"largest gap; {NAMES[other]} leaves {theirs:.3f}",
+                "value": f"{chosen.coverage_radius:.3f}",
+                "what": f"largest gap; {NAMES[rival]} leaves {theirs.coverage_radius:.3f}",
             }
         )
-    if mine["l2_min"] is not None:
-        theirs = methods[other]["l2_min"]
+    if chosen.l2_min is not None:
         facts.append(
             {
-                "value": f"{mine['l2_min']:.3f}",
-                "what": f"apart are the two nearest {noun}s; {NAMES[other]}: "
-                + ("–" if theirs is None else f"{theirs:.3f}"),
+                "value": f"{chosen.l2_min:.3f}",
+                "what": f"between the two nearest {metrics.noun}s; {NAMES[rival]}: "
+                + ("–" if theirs.l2_min is None else f"{theirs.l2_min:.3f}"),
             }
         )
     facts.append(
         {
-            "value": size(storage["kept_frames_bytes"]),
-            "what": f"kept in {storage['kept_frames']:,} frames, of videos of "
-            f"{size(storage['source_videos_bytes'])}",
+            "value": size(storage.kept_frames_bytes),
+            "what": f"kept in {storage.kept_frames:,} frames, from "
+            f"{size(storage.source_videos_bytes)} of video",
         }
     )
+    factor = reduction(storage)
     if factor:
         facts.append({"value": f"{factor}×", "what": "less than all sampled frames as PNG"})
     return facts
 
 
-def comparison_table(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
+def comparison_table(metrics: Metrics) -> list[dict[str, Any]]:
     """Rows of the comparison; the best cell of each column is marked."""
-    winners, selected = best(metrics), metrics["selected"].replace("-", "_")
+    winners = best(metrics)
     return [
         {
-            "selected": key == selected,
+            "selected": key == metrics.selected_key,
             "cells": [
                 {"text": text, "best": (key, title) in winners} for title, text in row.items()
             ],
@@ -70,44 +71,41 @@ def comparison_table(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def sampling_text(metrics: Mapping[str, Any]) -> dict[str, str] | None:
+def sampling_text(metrics: Metrics) -> dict[str, str] | None:
     """From how many pairs of how many units distances are estimated, None where all were formed."""
-    for measured in metrics["methods"].values():
-        if not measured["exact"]:
+    for measured in metrics.methods.by_key().values():
+        if not measured.exact:
             return {
-                "pairs": f"{measured['sampled_pairs']:,}",
-                "units": f"{measured['sampled_frames']:,}",
+                "pairs": f"{measured.sampled_pairs:,}",
+                "units": f"{measured.sampled_frames:,}",
             }
     return None
 
 
-def input_facts(counts: Mapping[str, Any]) -> list[str]:
+def input_facts(counts: Counts) -> list[str]:
     """What there was to choose from, and why it ended."""
     facts = [
-        (counts["decodable_frames"], "decodable frames"),
-        (counts["undecodable_frames"], "frames that cannot be decoded"),
-        (counts["exact_duplicates"], "exact duplicates left out"),
-        (counts["rejected_frames"], "left out by the quality limits"),
-        (counts["frames_in_no_sequence"], "in no whole sequence"),
-        (counts["kept_frames"], "of the chosen were selected before this run"),
-        (counts["absent_frames"], "of the chosen are of videos that are gone or have changed"),
-        (counts["gone_frames"], "selected before, but dropped with their videos"),
+        (counts.decodable_frames, "decodable frames"),
+        (counts.undecodable_frames, "frames that cannot be decoded"),
+        (counts.exact_duplicates, "exact duplicates left out"),
+        (counts.rejected_frames, "left out by the quality limits"),
+        (counts.frames_in_no_sequence, "in no whole sequence"),
+        (counts.kept_frames, "of the chosen were selected before this run"),
+        (counts.absent_frames, "of the chosen are of videos that are gone or have changed"),
+        (counts.gone_frames, "selected before, but dropped with their videos"),
     ]
-    stopped = STOPPED[counts["stopped_by"]]
-    first = f"{counts['selected_frames']:,} frames selected: {stopped}"
+    first = f"{counts.selected_frames:,} frames selected: {STOPPED[counts.stopped_by]}"
     return [first, *(f"{number:,} {what}" for number, what in facts if number)]
 
 
-def picking_order(written: Written) -> str:
+def picking_order(folder: OutputFolder) -> str:
     """What can be said of the order of picks."""
-    selecting = written.run["parameters"].get("selecting", {})
-    plain = not any(
-        selecting.get(wish) for wish in ("prefer_sharp", "min_per_video", "max_per_video")
-    )
+    selecting = folder.run.parameters.selecting
+    plain = not any(selecting.get(option) for option in REORDERING)
     if (
-        written.metrics["selected"] != "coreset"
+        folder.metrics.selected != Method.CORESET
         or not plain
-        or written.selection["preselected"].any()
+        or folder.selection["preselected"].any()
     ):
         return ""
     return (
@@ -116,19 +114,19 @@ def picking_order(written: Written) -> str:
     )
 
 
-def radius_text(metrics: Mapping[str, Any], noun: str) -> str:
+def radius_text(metrics: Metrics) -> str:
     """What the curve of the radius shows."""
+    noun, knee = metrics.noun, metrics.knee
     text = (
-        "The largest gap that is left after each pick, and the bound below which no choice of as "
-        f"many {noun}s gets (Gonzalez 1985). The marks are the methods at the same count."
+        "The largest gap left after each pick, and a lower bound for any choice of as many "
+        f"{noun}s (Gonzalez 1985). The marks are the methods at the same count."
     )
-    knee = metrics["knee"]
     if knee is None:
         return text
     return text + (
-        f" The curve bends at {knee['k']:,} {noun}s, at a radius of {knee['radius']:.3f}: up to "
-        f"there each took {knee['before']:.4f} off the largest gap on average, from there "
-        f"{knee['after']:.4f}."
+        f" The curve bends at {knee.k:,} {noun}s, at a radius of {knee.radius:.3f}: up to "
+        f"there each pick takes {knee.before:.4f} off the largest gap on average, after that "
+        f"{knee.after:.4f}."
     )
 
 
@@ -141,7 +139,7 @@ def map_text(evidence: Evidence, noun: str) -> str:
         else f"{shown:,} of {evidence.units:,} {noun}s, drawn at random, and the first chosen"
     )
     return (
-        f"{text}, coloured by video; the {chosen:,} diamonds are chosen. Near on the map is only "
-        "roughly near in the embedding: the two axes of the PCA show "
+        f"{text}, coloured by video; the {chosen:,} diamonds are chosen. What is near on the map "
+        "is only roughly near in the embedding: the two axes of the PCA show "
         f"{evidence.variance:.0%} of the variance. Hover over a point to see it."
     )

@@ -1,7 +1,6 @@
 """The comparison and storage tables, as rows of text for any renderer."""
 
-from collections.abc import Mapping
-from typing import Any
+from coreframe.tasks.output.metrics import MethodMetrics, Metrics, StorageMetrics
 
 SELECTED_MARK = "✓"
 COLUMNS = {
@@ -25,35 +24,39 @@ NAMES = {
 }
 
 
-def comparison(metrics: Mapping[str, Any]) -> list[dict[str, str]]:
+def comparison(metrics: Metrics) -> list[dict[str, str]]:
     """One row a method, every value as people read it; the selected one's name is marked.
 
     What was found from a sample has its 95 % confidence interval, and an extreme the sign that
     the true one may lie beyond it.
 
     Args:
-        metrics: the content of ``metrics.json``.
+        metrics: of the run.
     """
-    selected = metrics["selected"].replace("-", "_")
     rows = []
-    for key, name in NAMES.items():
-        measured = metrics["methods"][key]
-        row = {"method": f"{name} {SELECTED_MARK}" if key == selected else name}
+    for key, measured in metrics.methods.by_key().items():
+        chosen = key == metrics.selected_key
+        row = {"method": f"{NAMES[key]} {SELECTED_MARK}" if chosen else NAMES[key]}
         for column, title in COLUMNS.items():
-            if column == "n" and metrics["sequence_length"] > 1:
-                title = "sequences"
-            row[title] = _number(measured[column])
-            if f"{column}_ci95" in measured:
-                row[title] += f" ±{measured[f'{column}_ci95']:.3f}"
-            elif not measured["exact"] and column in EXTREMES:
-                row[title] = f"{EXTREMES[column]} {row[title]}"
-        if not measured["exact"]:
+            in_sequences = column == "n" and metrics.sequence_length > 1
+            row["sequences" if in_sequences else title] = _cell(measured, column)
+        if not measured.exact:
             row["method"] += " *"
         rows.append(row)
     return rows
 
 
-def best(metrics: Mapping[str, Any]) -> set[tuple[str, str]]:
+def _cell(measured: MethodMetrics, column: str) -> str:
+    text = _number(getattr(measured, column))
+    half_width = getattr(measured, f"{column}_ci95", None)
+    if half_width is not None:
+        return f"{text} ±{half_width:.3f}"
+    if not measured.exact and column in EXTREMES:
+        return f"{EXTREMES[column]} {text}"
+    return text
+
+
+def best(metrics: Metrics) -> set[tuple[str, str]]:
     """The methods, and the titles of the columns in which each is best: alone, not level.
 
     A larger smallest distance and a larger 10th percentile are better, and so are smaller gaps.
@@ -61,9 +64,9 @@ def best(metrics: Mapping[str, Any]) -> set[tuple[str, str]]:
     found = set()
     for column, sign in BETTER.items():
         values = {
-            key: sign * metrics["methods"][key][column]
-            for key in NAMES
-            if key != "original" and metrics["methods"][key][column] is not None
+            key: sign * getattr(measured, column)
+            for key, measured in metrics.methods.by_key().items()
+            if key != "original" and getattr(measured, column) is not None
         }
         winners = [key for key, value in values.items() if value == max(values.values())]
         if len(winners) == 1:
@@ -71,22 +74,22 @@ def best(metrics: Mapping[str, Any]) -> set[tuple[str, str]]:
     return found
 
 
-def storage_table(storage: Mapping[str, Any], picture_format: str) -> list[dict[str, str]]:
+def storage_table(storage: StorageMetrics, picture_format: str) -> list[dict[str, str]]:
     """What is stored now, what exploding the corpus would store, and what was kept."""
-    about = "" if storage["all_frames_exact"] else "about "
+    about = "" if storage.all_frames_exact else "about "
     return [
-        {"what": "source videos", "size": size(storage["source_videos_bytes"])},
+        {"what": "source videos", "size": size(storage.source_videos_bytes)},
         {
-            "what": f"all {storage['all_frames']:,} sampled frames as PNG",
-            "size": about + size(storage["all_frames_png_bytes"]),
+            "what": f"all {storage.all_frames:,} sampled frames as PNG",
+            "size": about + size(storage.all_frames_png_bytes),
         },
         {
-            "what": f"all {storage['all_frames']:,} sampled frames as JPEG",
-            "size": about + size(storage["all_frames_jpg_bytes"]),
+            "what": f"all {storage.all_frames:,} sampled frames as JPEG",
+            "size": about + size(storage.all_frames_jpg_bytes),
         },
         {
-            "what": f"kept: {storage['kept_frames']:,} frames as {picture_format.upper()}",
-            "size": size(storage["kept_frames_bytes"]),
+            "what": f"kept: {storage.kept_frames:,} frames as {picture_format.upper()}",
+            "size": size(storage.kept_frames_bytes),
         },
     ]
 

@@ -1,11 +1,9 @@
 """Stage 6, report: write what people and programs read, and show the essentials in Prefect."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,8 +11,19 @@ from dask.distributed import Client
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
 from coreframe.tasks.engine.stage import stage
-from coreframe.tasks.output.files import PAGE, PLOTS, replace_file, write_bytes, write_text
-from coreframe.tasks.output.result import Written
+from coreframe.tasks.output.files import (
+    MARKDOWN,
+    METRICS,
+    PAGE,
+    PLOTS,
+    RUN,
+    replace_file,
+    write_bytes,
+    write_text,
+)
+from coreframe.tasks.output.folder import OutputFolder
+from coreframe.tasks.output.metrics import Metrics
+from coreframe.tasks.output.run import Run
 from coreframe.tasks.output.selection_table import images_before, remove_stale, write_selection
 from coreframe.tasks.output.thumbnails import THUMBNAILS, keep_pictures, side_px
 from coreframe.tasks.report.facts import verdict
@@ -28,31 +37,31 @@ from coreframe.tasks.store.store import Store
 def write_outputs(
     out: Path,
     selection: pd.DataFrame,
-    metrics: Mapping[str, Any],
-    run: Mapping[str, Any],
+    metrics: Metrics,
+    run: Run,
 ) -> None:
     """Write ``selection.parquet``, ``metrics.json``, ``report.md`` and, last, ``run.json``.
 
     Args:
         out: the output folder.
         selection: the columns of SELECTION_SCHEMA, and perhaps others.
-        metrics: what ``metrics.json`` holds.
-        run: what ``run.json`` holds.
+        metrics: what was measured.
+        run: what was asked for, and what was met.
     """
     (out / PAGE).unlink(missing_ok=True)  # or one of an earlier selection could pass for ours
     before = [file for file in images_before(out).values() if file is not None]
     write_selection(out, selection)
     remove_stale(out, before, selection["file"])
-    write_text(out / "metrics.json", json.dumps(metrics, indent=2) + "\n")
+    write_text(out / METRICS, metrics.text())
     text = report_markdown(run, metrics)
-    write_text(out / "report.md", text)
+    write_text(out / MARKDOWN, text)
     create_table_artifact(
         key="coreframe-comparison",
         table=comparison(metrics),
         description=verdict(metrics),
     )
     create_markdown_artifact(key="coreframe-report", markdown=text)
-    write_text(out / "run.json", json.dumps(run, indent=2) + "\n")
+    write_text(out / RUN, run.text())
 
 
 outputs_stage = stage("report")(write_outputs)
@@ -73,7 +82,7 @@ def write_page(
         store: what was selected from.
         choice: what was asked for.
         out: the output folder.
-        others: output folders of other selections to show beside it.
+        others: output folders of other selections to compare it with.
         device: where workers keep tensors.
         cluster: the scheduler's address.
         small: small pictures of files in it that were made before.
@@ -82,30 +91,30 @@ def write_page(
         UsageError: a folder holds no selection.
     """
     from coreframe.tasks.report import page  # takes a second, which runs without a page do without
-    from coreframe.tasks.report.beside import SHEET, Other
+    from coreframe.tasks.report.other_selections import SHEET, Other
 
-    written = Written.read(out)
-    beside = [Written.read(other.resolve()) for other in others]
-    fixed_rate = np.array(written.metrics["methods"]["fixed_rate"]["rows"], np.int64)
+    folder = OutputFolder.read(out)
+    compared = [OutputFolder.read(other.resolve()) for other in others]
+    fixed_rate = np.array(folder.metrics.methods.fixed_rate.rows, np.int64)
     evidence = gather_evidence(
-        store, choice, written.selection, fixed_rate, out, device, cluster, small
+        store, choice, folder.selection, fixed_rate, out, device, cluster, small
     )
-    side = side_px(int(written.units["file"].count()))
+    side = side_px(int(folder.units["file"].count()))
     replace_file(out / THUMBNAILS, lambda path: keep_pictures(path, out, evidence.images, side))
     with Client(cluster) as client:
         shown = [
-            Other(name, one, small_pictures(client, one.out, one.units["file"].head(SHEET))[0])
-            for name, one in zip(told_apart(others), beside, strict=True)
+            Other(name, one, small_pictures(client, one.path, one.units["file"].head(SHEET))[0])
+            for name, one in zip(short_names(others), compared, strict=True)
         ]
     catalogue = store.read_catalogue()
     notes = []
-    if written.run["corpus"] != catalogue.state():
+    if folder.run.corpus != catalogue.state():
         notes.append(
             "the store has changed since this selection was made. The tables, the distances and "
-            "the radius are those of then; the map, the timeline and what was dropped are of the "
-            "store as it is now."
+            "the radius date from then; the map, the timeline and what was dropped show the store "
+            "as it is now."
         )
-    made = page.report_page(written, evidence, catalogue.videos, shown, notes)
+    made = page.report_page(folder, evidence, catalogue.videos, shown, notes)
     write_text(out / PAGE, made.html)
     (out / PLOTS).mkdir(exist_ok=True)
     for name, picture in made.pictures.items():
@@ -123,7 +132,7 @@ def write_page(
 page_stage = stage("page")(write_page)
 
 
-def told_apart(folders: Sequence[Path]) -> list[str]:
+def short_names(folders: Sequence[Path]) -> list[str]:
     """Short names of folders: the last part of each, or the whole path where two would be alike."""
     last = [folder.resolve().name for folder in folders]
     return [

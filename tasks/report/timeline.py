@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from coreframe.tasks.output.result import Written
+from coreframe.tasks.output.folder import OutputFolder
 from coreframe.tasks.report import charts
-from coreframe.tasks.report.beside import Other, same_space
-from coreframe.tasks.report.curve import curve_of
+from coreframe.tasks.report.curve import radius_curve
 from coreframe.tasks.report.evidence import Evidence
+from coreframe.tasks.report.other_selections import Other, same_space
+from coreframe.tasks.select.choice import Method
 from coreframe.tasks.store.catalogue import Video
 
 TICKS = 10_000
@@ -20,25 +21,25 @@ TIMELINE_SAVED = 40
 
 
 def page_charts(
-    written: Written,
+    folder: OutputFolder,
     evidence: Evidence,
     spans: pd.DataFrame,
     ticks: pd.DataFrame,
     others: Sequence[Other],
 ) -> dict[str, charts.Chart]:
     """The charts of the page that have something to show."""
-    metrics = written.metrics
+    metrics = folder.metrics
     drawn: dict[str, charts.Chart] = {}
-    if any(measured["l2_counts"] for measured in metrics["methods"].values()):
+    if any(measured.l2_counts for measured in metrics.methods.by_key().values()):
         drawn["pairs"] = charts.pairs_chart(metrics)
         drawn["pairs_log"] = charts.pairs_chart(metrics, log=True)
-    curve = curve_of(written.selection, written.length)
+    curve = radius_curve(folder.selection, folder.length)
     if len(curve) > 1:
         drawn["radius"] = charts.radius_chart(curve, metrics)
         curves = {
-            other.name: curve_of(other.written.selection, other.written.length)
+            other.name: radius_curve(other.folder.selection, other.folder.length)
             for other in others
-            if same_space(written, other.written)
+            if same_space(folder, other.folder)
         }
         curves = {name: other for name, other in curves.items() if len(other) > 1}
         if curves:
@@ -52,7 +53,7 @@ def page_charts(
 
 
 def timeline(
-    written: Written, evidence: Evidence, videos: Sequence[Video]
+    folder: OutputFolder, evidence: Evidence, videos: Sequence[Video]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The tables of :func:`coreframe.tasks.report.charts.timeline_chart`."""
     spans = evidence.spans.join(
@@ -63,7 +64,7 @@ def timeline(
         how="inner",
     )
     spans["length_s"] = np.fmax(spans["length_s"], spans["last_s"])
-    chosen = _of_active(written.selection, videos)
+    chosen = _chosen_in_active(folder.selection, videos)
     fixed = evidence.fixed_rate.join(spans["name"], on="video", how="inner")[["name", "time_s"]]
     spans["chosen"] = spans["name"].map(chosen["name"].value_counts()).fillna(0).astype(int)
     spans["fixed"] = spans["name"].map(fixed["name"].value_counts()).fillna(0).astype(int)
@@ -78,14 +79,14 @@ def timeline(
     spans["empty_from_s"] = spans["name"].map(longest["time_s"])
     spans["empty_to_s"] = spans["name"].map(longest["next_s"])
     spans = spans.sort_values("name").round(3)
-    method = written.metrics["selected"].replace("-", " ")
+    method = folder.metrics.selected_name
     ticks = [chosen.assign(method=method)]
-    if method != "fixed rate":
+    if folder.metrics.selected != Method.FIXED_RATE:
         ticks.append(fixed.assign(method="fixed rate"))
     return spans, pd.concat(map(_thin, ticks), ignore_index=True).round(3)
 
 
-def _of_active(selection: pd.DataFrame, videos: Sequence[Video]) -> pd.DataFrame:
+def _chosen_in_active(selection: pd.DataFrame, videos: Sequence[Video]) -> pd.DataFrame:
     """``name`` and ``time_s`` of the chosen frames whose videos are still what they were."""
     active = sorted((v.first_row, v.first_row + v.rows, v.path) for v in videos if v.active)
     first, stop = np.array([one[:2] for one in active], np.int64).reshape(-1, 2).T
@@ -100,15 +101,15 @@ def _thin(ticks: pd.DataFrame) -> pd.DataFrame:
     return ticks.iloc[:: max(1, -(-len(ticks) // TICKS))]
 
 
-def timeline_text(written: Written) -> str:
+def timeline_text(folder: OutputFolder) -> str:
     """What is said of the timeline."""
     text = "Hover over a bar for its numbers."
-    if len(written.selection) <= TICKS:
+    if len(folder.selection) <= TICKS:
         return text
-    return f"{text} Of {len(written.selection):,} marks some are drawn, at an even stride."
+    return f"{text} Only some of the {len(folder.selection):,} marks are drawn, at an even stride."
 
 
-def plot_facts(
+def plots_to_save(
     drawn: Mapping[str, charts.Chart], spans: pd.DataFrame, ticks: pd.DataFrame
 ) -> dict[str, charts.Chart]:
     """The page's charts by the name of the picture that each is saved to."""

@@ -1,6 +1,5 @@
 """Output folders with a selection and its store, made by hand: no video, no run."""
 
-import json
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from coreframe.tasks.output.images import encode, file_stems
 from coreframe.tasks.output.selection_table import SELECTION_SCHEMA
 from coreframe.tasks.store.catalogue import Catalogue
 from coreframe.tasks.store.store import Store
+from tests.output.made import make_metrics, make_run
 from tests.stores import make_store, walks
 
 NAMES = [
@@ -113,9 +113,9 @@ def make_selection(
     nan = arrow["distance"].combine_chunks().fill_null(float("nan"))
     place = arrow.schema.get_field_index("distance")
     pq.write_table(arrow.set_column(place, "distance", nan), out / "selection.parquet")
-    selecting = {"sequence_length": sequence_length}
-    run = {"parameters": {"store": str(folder / "store"), "selecting": selecting}}
-    (out / "run.json").write_text(json.dumps(run))
+    run = make_run(store, {}, selecting={"sequence_length": sequence_length})
+    (out / "run.json").write_text(run.text())
+    (out / "metrics.json").write_text(make_metrics(table["row"].tolist(), sequence_length).text())
     return Made(out, store, pd.read_parquet(out / "selection.parquet"))
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from coreframe.tasks.datasets import formats as export
-from coreframe.tasks.datasets.formats import FORMATS, export_dataset
+from coreframe.tasks.datasets.formats import DATASET_FORMATS, export_dataset
 from coreframe.tasks.errors import CoreframeError, UsageError
 from coreframe.tasks.export.job import ExportJob, export_job
 from coreframe.tasks.output.images import PictureSettings, Resize
@@ -26,7 +26,7 @@ def made(tmp_path: Path) -> Made:
     return make_selection(tmp_path)
 
 
-@pytest.mark.parametrize("to", FORMATS)
+@pytest.mark.parametrize("to", DATASET_FORMATS)
 def test_a_second_export_replaces_the_first_as_a_whole(to: str, tmp_path: Path) -> None:
     dest = tmp_path / "new" / "dest"  # nor is there a folder for it
     more, fewer = make_selection(tmp_path / "a"), make_selection(tmp_path / "b", frames=4, seed=1)
@@ -38,7 +38,7 @@ def test_a_second_export_replaces_the_first_as_a_whole(to: str, tmp_path: Path) 
 
 
 def test_another_form_may_take_the_place(made: Made) -> None:
-    for to in FORMATS:
+    for to in DATASET_FORMATS:
         export_dataset(str(made.out), to, str(made.out / "dataset"))
         export_dataset(str(made.out), to)
         assert files_of(made.out / "dataset") == files_of(made.out / to)
@@ -222,10 +222,10 @@ def test_no_selection_is_said_so(made: Made, tmp_path: Path) -> None:
             export_dataset(str(out), "coco")
     path = made.out / "selection.parquet"
     made.table.drop(columns="pts").to_parquet(path)
-    with pytest.raises(CoreframeError, match=r"selection.parquet has no column pts: select again"):
+    with pytest.raises(UsageError, match=r"selection.parquet has no column pts: select again"):
         export_dataset(str(made.out), "coco")
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(CoreframeError, match=r"selection.parquet cannot be read .*: select again"):
+    with pytest.raises(UsageError, match=r"selection.parquet cannot be read .*: select again"):
         export_dataset(str(made.out), "coco")
 
 

@@ -18,7 +18,7 @@ from pycocotools.coco import COCO
 
 from coreframe.tasks.datasets import embeddings
 from coreframe.tasks.datasets.chosen import read_chosen
-from coreframe.tasks.datasets.formats import FORMATS, export_dataset
+from coreframe.tasks.datasets.formats import DATASET_FORMATS, export_dataset
 from coreframe.tasks.datasets.webdataset import write_webdataset
 from tests.datasets.selections import files_of, make_selection
 
@@ -193,7 +193,7 @@ def read_each(shard: Path) -> list[bytes]:
     return [sample["png"] for sample in webdataset.WebDataset(str(shard), shardshuffle=False)]
 
 
-@pytest.mark.parametrize("to", FORMATS)
+@pytest.mark.parametrize("to", DATASET_FORMATS)
 def test_the_same_selection_gives_the_same_bytes(to: str, tmp_path: Path) -> None:
     for name in ("first", "second"):
         made = make_selection(tmp_path / name)

@@ -1,31 +1,34 @@
 """Selections and their pages from stores of given embeddings, without Prefect or any video."""
 
 import re
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
-from coreframe.flows.record import versions
 from coreframe.tasks.measure.pairwise import L2_BIN
 from coreframe.tasks.measure.task import measure_selection
 from coreframe.tasks.output.exported import Exported
-from coreframe.tasks.output.result import Written
-from coreframe.tasks.report.beside import Other
-from coreframe.tasks.report.curve import curve_of, knee_of
+from coreframe.tasks.output.folder import OutputFolder
+from coreframe.tasks.output.metrics import Metrics
+from coreframe.tasks.report.curve import find_knee, radius_curve
 from coreframe.tasks.report.evidence import Evidence
 from coreframe.tasks.report.gather import gather_evidence
+from coreframe.tasks.report.other_selections import Other
 from coreframe.tasks.report.page import report_page
 from coreframe.tasks.select.choice import Budget, Choice
 from coreframe.tasks.select.task import choose_frames
 from coreframe.tasks.store.store import Store
+from tests.output.made import make_run
 
 
 def selected(
     store: Store, out: Path, n: int, cluster: str, **choice: Any
-) -> tuple[Written, Evidence]:
+) -> tuple[OutputFolder, Evidence]:
     """Select so many frames, and look at them as the report does; there are no images."""
     chosen = Choice(budget=Budget(n_samples=n), **choice)
     selection = choose_frames(store, chosen, "cpu", cluster)
@@ -35,50 +38,37 @@ def selected(
     )
     measured = measure_selection(store, selection, chosen.method, 0, Exported(), "cpu", cluster)
     length = selection.units.length
-    metrics = {
-        "methods": measured.methods,
-        "selected": chosen.method,
-        "sequence_length": length,
-        "l2_bin": L2_BIN,
-        "knee": knee_of(curve_of(frames, length)),
-        "storage": measured.storage,
+    metrics = Metrics(
+        methods=measured.methods,
+        selected=chosen.method,
+        sequence_length=length,
+        l2_bin=L2_BIN,
+        knee=find_knee(radius_curve(frames, length)),
+        storage=measured.storage,
+    )
+    counted = {
+        "files": {"ok": len(names)},
+        "decodable_frames": selection.decodable,
+        "exact_duplicates": selection.units.duplicates,
+        "eligible_frames": int(selection.units.eligible.sum()),
+        "asked_frames": n,
+        "selected_frames": len(frames),
+        "stopped_by": selection.stopped_by,
     }
-    run = {
-        "parameters": {"store": store.path, "picture": {"format": "png"}},
-        "command": "coreframe select --store <store>",
-        "store": asdict(store.settings),
-        "corpus": store.read_catalogue().state(),
-        "changes": {},
-        "troubles": [],
-        "more_troubles": 0,
-        "versions": versions(),
-        "timings_s": {"select": 1.0},
-        "counts": {
-            "files": {"ok": len(names)},
-            "decodable_frames": selection.decodable,
-            "undecodable_frames": 0,
-            "exact_duplicates": selection.units.duplicates,
-            "rejected_frames": 0,
-            "frames_in_no_sequence": 0,
-            "eligible_frames": int(selection.units.eligible.sum()),
-            "kept_frames": 0,
-            "absent_frames": 0,
-            "gone_frames": 0,
-            "selected_frames": len(frames),
-            "stopped_by": selection.stopped_by,
-        },
-        "failures": [],
-    }
-    written = Written(out, frames, metrics, run)
+    run = make_run(store, counted)
+    table = pa.Table.from_pandas(frames, preserve_index=False)
+    written = OutputFolder(out, table, metrics, run)
     return written, look(written, store, chosen, cluster)
 
 
-def look(written: Written, store: Store, choice: Choice, cluster: str) -> Evidence:
-    fixed = np.array(written.metrics["methods"]["fixed_rate"]["rows"], np.int64)
-    return gather_evidence(store, choice, written.selection, fixed, written.out, "cpu", cluster)
+def look(written: OutputFolder, store: Store, choice: Choice, cluster: str) -> Evidence:
+    fixed = np.array(written.metrics.methods.fixed_rate.rows, np.int64)
+    return gather_evidence(store, choice, written.selection, fixed, written.path, "cpu", cluster)
 
 
-def page_of(written: Written, evidence: Evidence, store: Store, others: list[Other] = []) -> str:  # noqa: B006
+def page_of(
+    written: OutputFolder, evidence: Evidence, store: Store, others: Sequence[Other] = ()
+) -> str:
     return report_page(written, evidence, store.read_catalogue().videos, others).html
 
 

@@ -11,8 +11,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from coreframe.tasks.report.beside import Other
-from coreframe.tasks.report.curve import curve_of, knee_of
+from coreframe.tasks.output.folder import OutputFolder
+from coreframe.tasks.output.metrics import Methods
+from coreframe.tasks.report.curve import find_knee, radius_curve
+from coreframe.tasks.report.other_selections import Other
 from coreframe.tasks.report.projection import pca
 from coreframe.tasks.report.tables import COLUMNS, NAMES
 from coreframe.tasks.report.timeline import timeline
@@ -43,18 +45,16 @@ def test_the_comparison_is_that_of_the_metrics(store: Store, tmp_path: Path, clu
     head, *rows = rows_of(html, "comparison")
     assert head == ["method", *COLUMNS.values()]
     for row, (key, name) in zip(rows, NAMES.items(), strict=True):
-        measured = written.metrics["methods"][key]
+        measured = written.metrics.methods.by_key()[key]
         assert row[0].removesuffix(" ✓") == name
-        assert int(row[1].replace(",", "")) == measured["n"]
-        assert row[2:] == [f"{measured[column]:.3f}" for column in list(COLUMNS)[1:]]
-    assert (
-        f"cover the corpus within {written.metrics['methods']['coreset']['coverage_radius']:.3f}"
-        in html
-    )
+        assert int(row[1].replace(",", "")) == measured.n
+        assert row[2:] == [f"{getattr(measured, column):.3f}" for column in list(COLUMNS)[1:]]
+    radius = written.metrics.methods.coreset.coverage_radius
+    assert f"cover the corpus within {radius:.3f}" in html
     stars = re.findall(r'<td class="number best">([\d.]+)</td>', html)
-    methods = [written.metrics["methods"][key] for key in NAMES if key != "original"]
+    methods = [one for key, one in written.metrics.methods.by_key().items() if key != "original"]
     best = {
-        f"{choose(one[column] for one in methods):.3f}"
+        f"{choose(getattr(one, column) for one in methods):.3f}"
         for column, choose in (
             ("l2_min", max),
             ("l2_p10", max),
@@ -86,7 +86,7 @@ def test_the_evidence_equals_a_plain_computation(
         assert one.distance == pytest.approx(extreme**0.5 / 4000)
     farthest = evidence.dropped[evidence.dropped["kind"] == "farthest"]["distance"]
     assert farthest.is_monotonic_decreasing
-    radius = written.metrics["methods"]["coreset"]["coverage_radius"]
+    radius = written.metrics.methods.coreset.coverage_radius
     assert farthest.iloc[0] == pytest.approx(radius)
     mapped = evidence.mapped.set_index("row")
     assert mapped.index.tolist() == list(range(300))
@@ -141,7 +141,8 @@ def test_what_is_said_of_the_order_is_true(store: Store, tmp_path: Path, cluster
     assert said in page_of(*selected(store, tmp_path, 12, cluster), store)
     assert said not in page_of(*selected(store, tmp_path, 12, cluster, method="random"), store)
     written, evidence = selected(store, tmp_path, 12, cluster, prefer_sharp=0.5)
-    written.run["parameters"]["selecting"] = {"prefer_sharp": 0.5}
+    asked = written.run.parameters.model_copy(update={"selecting": {"prefer_sharp": 0.5}})
+    written = replace(written, run=written.run.model_copy(update={"parameters": asked}))
     assert said not in page_of(written, evidence, store)
 
 
@@ -169,7 +170,7 @@ def test_pictures_take_no_more_room_than_there_is(
     sizes = [len(evidence.images.get(file, b"")) for file in files]
     monkeypatch.setattr("coreframe.tasks.report.gather.PICTURES_BYTES", sum(sizes[:10]) + 1100)
     evidence = look(written, store, choice, cluster)
-    assert evidence.room == 10
+    assert evidence.pictured == 10
     assert list(evidence.images) == [
         file for file in files[:10] if file not in (files[2], files[4])
     ]
@@ -225,7 +226,8 @@ def test_other_selections_stand_beside(store: Store, tmp_path: Path, cluster: st
     written, evidence = selected(store, tmp_path / "a", 20, cluster)
     other, _ = selected(store, tmp_path / "b", 8, cluster)
     foreign, _ = selected(store, tmp_path / "c", 5, cluster)
-    foreign.run["store"] = dict(foreign.run["store"]) | {"fingerprint": "other"}
+    settings = replace(foreign.run.store, fingerprint="other")
+    foreign = replace(foreign, run=foreign.run.model_copy(update={"store": settings}))
     others = [Other("eight", other, {}), Other("foreign", foreign, {})]
     html = page_of(written, evidence, store, others)
     head, *rows = rows_of(html, "beside")
@@ -233,7 +235,7 @@ def test_other_selections_stand_beside(store: Store, tmp_path: Path, cluster: st
     assert [row["selection"] for row in found] == ["this selection", "eight", "foreign"]
     assert [row["chosen"] for row in found] == ["20 frames", "8 frames", "5 frames"]
     assert [row["frames in common"] for row in found] == ["20", "8", "5"]
-    radius = other.metrics["methods"]["coreset"]["coverage_radius"]
+    radius = other.metrics.methods.coreset.coverage_radius
     assert found[1]["gap max"] == f"{radius:.3f}"
     assert "cannot be compared: foreign." in html
     lines = {row["line"] for row in _rows(data_of(html)["charts"]["beside"], "line")}
@@ -285,10 +287,12 @@ def test_an_empty_selection_has_a_page(store: Store, tmp_path: Path, cluster: st
     written, _ = selected(store, tmp_path, 20, cluster)
     empty = {"n": 0, "l2_counts": [], "coverage_radius": None, "coverage_mean": None}
     empty |= dict.fromkeys(("l2_min", "l2_p10", "l2_mean", "l2_p90", "l2_max"))
-    for key in ("coreset", "random", "fixed_rate"):
-        written.metrics["methods"][key] |= empty | {"rows": []}
-    written.metrics["knee"] = None
-    nothing = type(written)(tmp_path, written.selection.iloc[:0], written.metrics, written.run)
+    methods = {
+        key: measured if key == "original" else measured.model_copy(update=empty | {"rows": []})
+        for key, measured in written.metrics.methods.by_key().items()
+    }
+    metrics = written.metrics.model_copy(update={"methods": Methods(**methods), "knee": None})
+    nothing = OutputFolder(tmp_path, written.table.slice(0, 0), metrics, written.run)
     evidence = look(nothing, store, Choice(budget=Budget(n_samples=20)), cluster)
     html = page_of(nothing, evidence, store)
     assert "No frame was chosen." in html
@@ -300,20 +304,20 @@ def test_the_bend_is_where_a_curve_bends() -> None:
     k = np.arange(1, 41)
     radius = np.where(k <= 10, 1 - 0.08 * (k - 1), 0.28 - 0.002 * (k - 10))
     curve = pd.DataFrame({"k": k, "radius": radius, "lower_bound": radius / 2})
-    knee = knee_of(curve)
+    knee = find_knee(curve)
     assert knee is not None
-    assert knee["k"] == 10
-    assert (knee["before"], knee["after"]) == pytest.approx((0.08, 0.002))
-    assert knee_of(curve.head(9)) is None
-    assert knee_of(curve.assign(radius=0.5)) is None
+    assert knee.k == 10
+    assert (knee.before, knee.after) == pytest.approx((0.08, 0.002))
+    assert find_knee(curve.head(9)) is None
+    assert find_knee(curve.assign(radius=0.5)) is None
 
 
 def test_a_curve_leaves_out_what_is_not_known() -> None:
     selection = pd.DataFrame(
         {"radius": [np.nan, 0.5, 0.5, 0.4, 0.4, 0.3], "lower_bound": [np.nan] + [0.2] * 5}
     )
-    assert curve_of(selection, 1)["k"].tolist() == [2, 3, 4, 5, 6]
-    assert curve_of(selection, 2)["k"].tolist() == [2, 3]
+    assert radius_curve(selection, 1)["k"].tolist() == [2, 3, 4, 5, 6]
+    assert radius_curve(selection, 2)["k"].tolist() == [2, 3]
 
 
 def test_the_projection_keeps_distances_in_a_plane() -> None:

@@ -21,7 +21,7 @@ from prefect.testing.utilities import prefect_test_harness
 from coreframe.flows.cli import app
 from coreframe.flows.curate import curate
 from coreframe.flows.parameters import Compute, Corpus, Ingestion, Picture, Selecting, command
-from coreframe.flows.preflight import check_corpus, check_written
+from coreframe.flows.preflight import check_corpus, check_output
 from coreframe.flows.report import report
 from coreframe.flows.selection import select
 from coreframe.tasks.errors import UsageError
@@ -34,6 +34,7 @@ SECTIONS = [
     *("comparison", "frames", "distances", "radius", "map", "timeline", "dropped"),
     *("beside", "input", "made"),
 ]
+MADE_BY_1E0A6DD = Path(__file__).parents[1] / "data" / "made_by_1e0a6dd"
 WIDTHS_PX = {"laptop": 1280, "phone": 390}
 
 
@@ -293,8 +294,8 @@ def test_a_report_on_what_is_no_selection_is_refused(folder: Path, tmp_path: Pat
     foreign = make_store(tmp_path / "other", np.zeros((200, made.settings.dim), np.int16), [200])
     foreign.settings = replace(foreign.settings, fingerprint=made.settings.fingerprint)
     with pytest.raises(UsageError, match=r"is of frames that the store .* does not hold"):
-        check_written(foreign, str(tmp_path / "foreign"))
-    del run["command"]
+        check_output(foreign, str(tmp_path / "foreign"))
+    del run["command"], run["format_version"]  # as earlier versions wrote it
     (tmp_path / "old" / "run.json").write_text(json.dumps(run))
     with pytest.raises(UsageError, match="written by an earlier version"):
         report(store=store, out=str(tmp_path / "old"))
@@ -312,3 +313,18 @@ def test_an_output_folder_among_the_videos_is_not_searched(
     found = check_corpus(corpus, str(tmp_path / "store"), str(tmp_path / "out"))
     assert [file.name for file in found] == ["a.mp4"]
     assert len(check_corpus(corpus, str(tmp_path / "store"))) == 4  # else they would be videos
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_report_on_what_an_earlier_version_wrote(tmp_path: Path) -> None:
+    """Of commit 1e0a6dd, whose videos have been moved since: their pictures are missed."""
+    shutil.copytree(MADE_BY_1E0A6DD, tmp_path / "old")
+    store, out = str(tmp_path / "old" / "store"), tmp_path / "old" / "out"
+    before = {name: (out / name).read_bytes() for name in ("run.json", "metrics.json")}
+    report(store=store, out=str(out), compute=Compute(workers=1, device="cpu"))
+    html = (out / "report.html").read_text()
+    assert html.count("<li data-video=") == 5
+    assert "5 of 20 frames (coreset) cover the corpus within" in html
+    assert "cannot be decoded any more" in html
+    assert (out / "plots" / "timeline.png").exists()
+    assert {name: (out / name).read_bytes() for name in before} == before

@@ -1,0 +1,143 @@
+"""``metrics.json``: what was measured of a selection, and of other methods at the same size."""
+
+from typing import ClassVar
+
+from coreframe.tasks.output.documents import Document, Part
+from coreframe.tasks.select.choice import Method
+
+
+class MethodMetrics(Part):
+    """Of the corpus, or of what one method chooses. Units are frames, or sequences of frames.
+
+    L2 is a distance on the unit scale, 0 to about 2; None where a set has no pair.
+    """
+
+    OMITTED_IF_NONE: ClassVar[frozenset[str]] = frozenset(
+        {
+            *("l2_mean_ci95", "l2_p10_ci95", "l2_p90_ci95"),
+            *("sampled_frames", "sampled_pairs", "rows"),
+        }
+    )
+
+    n: int
+    """Units in the set."""
+    l2_mean: float | None
+    """Mean over all pairs of the set, as are the four below."""
+    l2_min: float | None
+    """Smallest."""
+    l2_max: float | None
+    """Largest."""
+    l2_p10: float | None
+    """10th percentile."""
+    l2_p90: float | None
+    """90th percentile."""
+    l2_counts: list[int]
+    """Pairs in each ``l2_bin`` of distance, up to the last that has any."""
+    exact: bool
+    """All pairs were measured; else those of a random sample of the set."""
+    l2_mean_ci95: float | None = None
+    """Half the width of the 95 % confidence interval; of a sample only, as are the four below."""
+    l2_p10_ci95: float | None = None
+    """The same of the 10th percentile."""
+    l2_p90_ci95: float | None = None
+    """The same of the 90th percentile."""
+    sampled_frames: int | None = None
+    """Units in the sample."""
+    sampled_pairs: int | None = None
+    """Pairs in the sample."""
+    coverage_radius: float | None
+    """Largest L2 from any unit of the corpus to its nearest in the set; None of an empty set."""
+    coverage_mean: float | None
+    """Mean of the same."""
+    rows: list[int] | None = None
+    """Rows of the store that hold the chosen frames; not of the corpus itself."""
+
+
+class Methods(Part):
+    """All that are compared."""
+
+    original: MethodMetrics
+    """The whole corpus."""
+    fixed_rate: MethodMetrics
+    """Units at an even stride."""
+    random: MethodMetrics
+    """Units drawn at random."""
+    coreset: MethodMetrics
+    """Greedy k-center."""
+
+    def by_key(self) -> dict[str, MethodMetrics]:
+        """Each under its key, in the order of the tables."""
+        return {key: getattr(self, key) for key in type(self).model_fields}
+
+
+class Knee(Part):
+    """Where more picks stop paying."""
+
+    k: int
+    """Units picked up to there."""
+    radius: float
+    """Covering radius there, L2."""
+    before: float
+    """How much a pick lowers the radius on average, up to there."""
+    after: float
+    """The same from there on."""
+
+
+class StorageMetrics(Part):
+    """What is stored now, what all frames as images would take, and what was kept."""
+
+    source_videos_bytes: int
+    """Of the videos of the corpus."""
+    all_frames_png_bytes: int
+    """Of all sampled frames as PNG at full resolution."""
+    all_frames_jpg_bytes: int
+    """Of the same as JPEG."""
+    all_frames: int
+    """Sampled frames that can be decoded."""
+    all_frames_estimated_from: int
+    """Frames that were encoded to find the bytes of all."""
+    all_frames_exact: bool
+    """They were all frames."""
+    kept_frames_bytes: int
+    """Of the images in ``frames/``."""
+    kept_frames: int
+    """Images in ``frames/``."""
+    reduction_factor: float | None
+    """How many times less is kept than all as PNG; None where nothing is kept."""
+
+
+class Metrics(Document):
+    """The whole file."""
+
+    methods: Methods
+    """What was measured of each method."""
+    selected: Method
+    """The method that chose."""
+    sequence_length: int
+    """Frames a unit."""
+    l2_bin: float
+    """Width in L2 of the bins of ``l2_counts``."""
+    knee: Knee | None
+    """None where the curve of the radius is too short or does not fall."""
+    storage: StorageMetrics
+    """What is stored, what would be, and what was kept."""
+
+    @property
+    def selected_key(self) -> str:
+        """The selected method's key among the methods."""
+        return self.selected.replace("-", "_")
+
+    @property
+    def selected_name(self) -> str:
+        """The selected method's name for people."""
+        return self.selected.replace("-", " ")
+
+    @property
+    def chosen(self) -> MethodMetrics:
+        """What was measured of the selected method."""
+        return self.methods.by_key()[self.selected_key]
+
+    @property
+    def noun(self) -> str:
+        """What a unit is called."""
+        return "frame" if self.sequence_length == 1 else "sequence"

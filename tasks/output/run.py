@@ -1,0 +1,129 @@
+"""``run.json``: what a run was asked for, with what it was made, and what it met."""
+
+from typing import Any, ClassVar
+
+from coreframe.tasks.kcenter.goal import StoppedBy
+from coreframe.tasks.output.documents import Document, Part
+from coreframe.tasks.store.settings import StoreSettings
+
+
+class RunParameters(Part):
+    """The flow's parameters; each section is what its model in ``flows/parameters.py`` holds."""
+
+    OMITTED_IF_NONE: ClassVar[frozenset[str]] = frozenset({"corpus", "ingestion"})
+
+    store: str
+    """The store, as it was named."""
+    out: str
+    """The output folder, as it was named."""
+    corpus: dict[str, Any] | None = None
+    """Which videos; of ``curate`` only."""
+    ingestion: dict[str, Any] | None = None
+    """How they were embedded; of ``curate`` only."""
+    selecting: dict[str, Any]
+    """What was to be chosen."""
+    picture: dict[str, Any]
+    """How the chosen frames were to be written."""
+    compute: dict[str, Any]
+    """Where the work was to be done."""
+
+    @property
+    def picture_format(self) -> str:
+        """Of the images: ``png``, ``jpg`` or ``webp``."""
+        return str(self.picture["format"])
+
+
+class ChangedVideos(Part):
+    """Videos to which the same has happened since the run before."""
+
+    count: int
+    """How many."""
+    first: list[str]
+    """Names of the first of them."""
+
+
+class Trouble(Part):
+    """A file that is not ok, or odd."""
+
+    file: str
+    """Its name."""
+    state: str
+    """Its video's state."""
+    why: str
+    """The reason, in words."""
+
+
+class Counts(Part):
+    """What the run counted."""
+
+    files: dict[str, int]
+    """The run's files by state."""
+    embedded_frames: int
+    """Embedded by this run, as are the blocks."""
+    embedded_blocks: int
+    """Committed by this run."""
+    censuses: int
+    """Videos that were decoded once in full to learn which frames they have."""
+    quarantined_videos: int
+    """Taken out by this run."""
+    decodable_frames: int
+    """Frames of the corpus."""
+    undecodable_frames: int
+    """Planned, but not to be decoded."""
+    exact_duplicates: int
+    """Frames left out because an earlier one has the same pixels."""
+    rejected_frames: int
+    """Left out by the quality limits."""
+    frames_in_no_sequence: int
+    """Left out because they are in no whole sequence."""
+    eligible_frames: int
+    """From which all methods choose."""
+    asked_frames: int | None
+    """The number that was asked for; None where the budget set none."""
+    kept_frames: int
+    """Of the chosen, selected before this run."""
+    gone_frames: int
+    """Selected before, dropped with their videos."""
+    absent_frames: int
+    """Of the chosen, of videos that are gone or have changed."""
+    absent_images: int
+    """Of these, without an image."""
+    selected_frames: int
+    """Chosen in all."""
+    stopped_by: StoppedBy
+    """Why choosing came to its end."""
+    selection_passes: int
+    """Over the corpus."""
+    distances_formed: int
+    """While choosing."""
+    rough_distances_formed: int
+    """Formed to save others."""
+    written_files: int
+    """Images."""
+
+
+class Run(Document):
+    """The whole file. It is written last: with it the folder is whole."""
+
+    parameters: RunParameters
+    """What was asked for."""
+    command: str
+    """The command line that asks for the same."""
+    store: StoreSettings
+    """What made the store."""
+    corpus: str
+    """Hash of the corpus that was selected from; see :meth:`Catalogue.state`."""
+    changes: dict[str, ChangedVideos]
+    """To the corpus since the run before, by kind."""
+    troubles: list[Trouble]
+    """The first files that are not ok, or odd."""
+    more_troubles: int
+    """Further such files."""
+    versions: dict[str, str]
+    """Of Python, of packages, and of FFmpeg's decoders."""
+    timings_s: dict[str, float]
+    """Wall-clock seconds by stage."""
+    counts: Counts
+    """Files, frames and images."""
+    failures: list[str]
+    """A sentence for each frame that could not be written."""

@@ -1,0 +1,148 @@
+"""The sections of the page: what the template shows in each."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from coreframe.tasks.output.folder import OutputFolder
+from coreframe.tasks.output.metrics import Metrics
+from coreframe.tasks.output.run import Run
+from coreframe.tasks.report.charts import Chart
+from coreframe.tasks.report.evidence import Evidence
+from coreframe.tasks.report.facts import (
+    LISTED,
+    STOPPED,
+    changes_table,
+    parameters_table,
+    reduction,
+    states_table,
+    timings_table,
+    troubles_table,
+    verdict,
+    versions_text,
+)
+from coreframe.tasks.report.gallery import chosen_frames, dropped_frames
+from coreframe.tasks.report.sentences import (
+    comparison_table,
+    input_facts,
+    key_figures,
+    map_text,
+    picking_order,
+    radius_text,
+    sampling_text,
+    subtitle,
+)
+from coreframe.tasks.report.tables import comparison, storage_table
+from coreframe.tasks.report.timeline import timeline_text
+from coreframe.tasks.select.choice import Method
+
+SECTIONS = (
+    ("comparison", "Comparison"),
+    ("frames", "Chosen frames"),
+    ("distances", "Distances"),
+    ("radius", "More frames"),
+    ("map", "Map"),
+    ("timeline", "Timeline"),
+    ("dropped", "Dropped"),
+    ("beside", "Beside others"),
+    ("input", "Input"),
+    ("made", "How it was made"),
+)
+"""Their ids and what the navigation calls them, in order."""
+
+MAY_BE_MISSING = ("pairs", "radius", "timeline", "beside")
+"""Charts of which the template asks whether they are there."""
+
+NO_CURVE = "The radius after each pick is known only for a coreset."
+SHORT_CURVE = "There are too few picks for a curve."
+
+
+def top(run: Run, metrics: Metrics, notes: Sequence[str], *, with_others: bool) -> dict[str, Any]:
+    """What stands above all sections, and the navigation."""
+    return {
+        "title": f"{run.counts.selected_frames:,} chosen frames",
+        "verdict": verdict(metrics),
+        "subtitle": subtitle(run),
+        "notes": notes,
+        "sections": [one for one in SECTIONS if one[0] != "beside" or with_others],
+        "facts": key_figures(metrics),
+        "noun": metrics.noun,
+        "selected": metrics.selected_name,
+    }
+
+
+def comparison_section(run: Run, metrics: Metrics) -> dict[str, Any]:
+    """The methods compared, and the storage."""
+    storage = metrics.storage
+    estimated = ""
+    if not storage.all_frames_exact:
+        estimated = (
+            f" (estimated from {storage.all_frames_estimated_from} frames at an even stride)"
+        )
+    return {
+        "columns": list(comparison(metrics)[0]),
+        "comparison": comparison_table(metrics),
+        "units": f"{metrics.methods.original.n:,}",
+        "eligible": f"{run.counts.eligible_frames:,}",
+        "sampled": sampling_text(metrics),
+        "storage": storage_table(storage, run.parameters.picture_format),
+        "factor": reduction(storage),
+        "estimated": estimated,
+    }
+
+
+def frames_sections(folder: OutputFolder, evidence: Evidence) -> dict[str, Any]:
+    """The chosen frames, as many as fit, and those that were dropped."""
+    picks = chosen_frames(folder, evidence)
+    shown = picks[: evidence.pictured]
+    unpictured = ""
+    if len(shown) < len(picks):
+        unpictured = (
+            f"The first {len(shown):,} of {len(picks):,} are shown, as many as this page has room "
+            "for; all are in frames/."
+        )
+    return {
+        "picks": shown,
+        "unpictured": unpictured,
+        "order": picking_order(folder),
+        "nothing": STOPPED[folder.run.counts.stopped_by],
+        "videos": sorted({pick["video"] for pick in shown}),
+        **dropped_frames(evidence, picks),
+    }
+
+
+def chart_sections(
+    folder: OutputFolder, evidence: Evidence, drawn: Mapping[str, Chart], planes: Sequence[str]
+) -> dict[str, Any]:
+    """The charts, and what is said of each."""
+    metrics = folder.metrics
+    return {
+        "charts": dict.fromkeys(MAY_BE_MISSING) | dict(drawn),
+        "planes": planes,
+        "radius_text": radius_text(metrics),
+        "no_radius": SHORT_CURVE if metrics.selected == Method.CORESET else NO_CURVE,
+        "map_text": map_text(evidence, metrics.noun),
+        "timeline_text": timeline_text(folder),
+    }
+
+
+def input_section(run: Run) -> dict[str, Any]:
+    """The files, their troubles, and what was left out."""
+    return {
+        "states": states_table(run) or [{"state": "none", "files": "0"}],
+        "troubles": troubles_table(run),
+        "more_troubles": run.more_troubles,
+        "input_facts": input_facts(run.counts),
+        "failures": run.failures[:LISTED],
+        "changes": changes_table(run.changes),
+    }
+
+
+def making_section(run: Run) -> dict[str, Any]:
+    """How to make it again, and with what it was made."""
+    return {
+        "command": run.command,
+        "timings": timings_table(run) or [{"stage": "none", "seconds": "0"}],
+        "parameters": parameters_table(run),
+        "versions": versions_text(run),
+        "version": run.versions["coreframe"],
+    }
