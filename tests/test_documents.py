@@ -56,9 +56,10 @@ def test_every_folder_has_its_line_in_the_map() -> None:
     for init in (ROOT / "tasks").glob("*/__init__.py"):
         name = init.parent.name
         assert f"[{name}]({name}" in text, name
+    for module in (ROOT / "tasks").glob("*.py"):
+        assert module.name == "__init__.py" or f"`{module.name}`" in text, module.name
     for module in (ROOT / "flows").glob("*.py"):
-        if module.name != "__init__.py":
-            assert f"`{module.stem}`" in text, module.name
+        assert module.name == "__init__.py" or f"`{module.stem}`" in text, module.name
 
 
 def test_readme_is_short() -> None:
