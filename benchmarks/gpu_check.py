@@ -1,6 +1,6 @@
 """Does a GPU give what the CPU gives, and how fast is it? For a machine with one NVIDIA GPU.
 
-    pip install -e '.[hf]'
+    pip install -e '.[run,hf]'
     python benchmarks/gpu_check.py [--json FILE] [--only SECTION ...] [--device cpu --scale 0.01]
 
 Everything is made here: no data, no network. It takes under 8 minutes on the machines that it is

@@ -1,5 +1,43 @@
-"""The command, as ``python -m coreframe``."""
+"""The command: what ``coreframe`` and ``python -m coreframe`` run.
 
-from coreframe.flows.cli import main
+It needs the packages of the extra `run`, the notebook does not: who installed the notebook only is
+told what to install, in one sentence and before anything is done.
+"""
 
-main()
+import sys
+from importlib.util import find_spec
+
+RUN_MODULES = frozenset(
+    {
+        "altair",
+        "dask",
+        "distributed",
+        "httpx",
+        "jinja2",
+        "markupsafe",
+        "prefect",
+        "rich",
+        "safetensors",
+        "typer",
+        "vl_convert",
+        "yaml",
+    }
+)
+"""What the extra's packages are imported as, without those for GPUs, which may be absent."""
+
+
+def main() -> None:
+    """Run the command; without the packages of the extra `run`, say so and end with status 2."""
+    if any(find_spec(module) is None for module in RUN_MODULES):
+        print(
+            "coreframe: the command needs more packages: pip install 'coreframe[run]'.",
+            file=sys.stderr,
+        )
+        sys.exit(2)
+    from coreframe.flows import cli
+
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()

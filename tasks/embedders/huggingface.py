@@ -177,8 +177,8 @@ def _require_packages() -> None:
         import transformers  # noqa: F401
     except ImportError as error:
         raise UsageError(
-            f"embedder {PREFIX}…: the package {error.name} is not installed here. In Coreframe's "
-            "folder, run: pip install '.[hf]'."
+            f"embedder {PREFIX}…: the package {error.name} is not installed here. Run: "
+            "pip install 'coreframe[hf]'."
         ) from error
 
 

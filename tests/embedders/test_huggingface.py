@@ -371,7 +371,9 @@ def test_no_name() -> None:
 
 def test_without_the_packages(monkeypatch: pytest.MonkeyPatch, saved: dict[str, Path]) -> None:
     monkeypatch.setitem(sys.modules, "transformers", None)
-    with pytest.raises(UsageError, match=r"transformers is not installed.*pip install '\.\[hf\]'"):
+    with pytest.raises(
+        UsageError, match=r"transformers is not installed.*pip install 'coreframe\[hf\]'"
+    ):
         embedder(saved["vit"])
 
 
