@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from prefect.testing.utilities import prefect_test_harness
 
 from coreframe.flows.curate import curate
 from coreframe.flows.parameters import Compute, Corpus, Ingestion, Selecting
@@ -22,13 +21,7 @@ from tests.videos import clips
 
 NAMES = [f"clip-{number:02d}" for number in range(12)]
 
-pytestmark = [pytest.mark.timeout(600), pytest.mark.usefixtures("without_page")]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def server() -> Iterator[None]:
-    with prefect_test_harness(server_startup_timeout=120):
-        yield
+pytestmark = [pytest.mark.timeout(600), pytest.mark.usefixtures("server", "without_page")]
 
 
 def again(place: Path, cluster: str, block_rows: int = 16, **selecting: Any) -> dict[str, Any]:

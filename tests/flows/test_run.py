@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from prefect.testing.utilities import prefect_test_harness
 
 from coreframe.flows.curate import curate
 from coreframe.flows.ingest import ingest
@@ -23,12 +22,6 @@ from tests.runs import check_metrics, check_picks, scenes_hit
 from tests.videos import damage, sequential_rgb
 
 NAMES = ["<img src=x onerror=alert(1)>.mp4", "sub/closed_gop.mp4", 'quote\'s "and" %d 雪.mkv']
-
-
-@pytest.fixture(scope="module", autouse=True)
-def server() -> Iterator[None]:
-    with prefect_test_harness(server_startup_timeout=120):
-        yield
 
 
 @pytest.fixture(scope="module")
