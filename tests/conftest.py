@@ -189,7 +189,7 @@ def _fork_server(object_store: str) -> None:
         forkserver.ensure_running()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def forked(_fork_server: None) -> Iterator[None]:
     """Let the workers of local clusters be forks of a process that has imported what they need.
 

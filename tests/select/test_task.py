@@ -203,6 +203,7 @@ def test_preselected_frames_that_cannot_be_had_are_named(
             select(store, cluster, 30, preselected=str(path))
 
 
+@pytest.mark.usefixtures("forked")
 @pytest.mark.parametrize(("workers", "block_rows"), [(1, 64), (3, 50)])
 def test_workers_and_blocks_change_nothing(
     workers: int, block_rows: int, store: Store, lattice: np.ndarray, tmp_path: Path, cluster: str
@@ -219,7 +220,7 @@ def test_workers_and_blocks_change_nothing(
     )
 
 
-def test_a_killed_worker_changes_nothing(store: Store, cluster: str) -> None:
+def test_a_killed_worker_changes_nothing(store: Store, cluster: str, processes: str) -> None:
     expected = select(store, cluster, 120)
     killed = []
     original = DaskPartitions.farthest
@@ -235,7 +236,6 @@ def test_a_killed_worker_changes_nothing(store: Store, cluster: str) -> None:
 
     calls: list[int] = []
     with (
-        open_cluster(Compute(workers=2, device="cpu")) as processes,
         mock.patch.object(DaskPartitions, "farthest", farthest),
         mock.patch("coreframe.tasks.kcenter.greedy.POOL_ROWS", 16),
         mock.patch("coreframe.tasks.kcenter.greedy.POOL_VALUES", 0),
