@@ -7,15 +7,27 @@ BIN := $(VENV)/bin
 TYPED := $(VENV)/typed/coreframe
 TYPED_LINKS := $(TYPED)/flows $(TYPED)/tasks $(patsubst flows/interactive/%,$(TYPED)/%,$(wildcard flows/interactive/*.py))
 
-.PHONY: demo test quick lint clean
+# Tests of one file share what they start, so they run on one core: see tests/conftest.py.
+SPREAD := --numprocesses auto --dist loadgroup --no-loadscope-reorder
+
+.PHONY: demo quick test trials lint clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python data/make_demo.py data/demo
 	$(BIN)/coreframe curate data/demo --store data/demo-store --out data/demo-out \
 		--n-samples 40 --corrupt-threshold 0.2
 
+# What runs before a commit: lint, types, and the tests that start nothing, on all cores.
+quick: lint
+	$(BIN)/pytest $(SPREAD) -m 'not integration'
+
 test: lint
-	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest $(SPREAD)
+
+# What tests/ tries shortly, at length: kills at random moments, many videos, many examples.
+trials: $(VENV)/.installed-dev
+	HYPOTHESIS_PROFILE=trials $(BIN)/pytest $(SPREAD) tests/trials
+	HYPOTHESIS_PROFILE=trials $(BIN)/pytest $(SPREAD) -m hypothesis
 
 lint: $(VENV)/.installed-dev $(TYPED_LINKS)
 	$(BIN)/ruff check .

@@ -44,19 +44,10 @@ def make_clip(path: Path, seed: int) -> None:
         container.mux(stream.encode())
 
 
-def run(videos: list[Path], folder: Path, list_file: Path) -> dict[str, Any]:
-    """One run of the command: seconds by stage, and the driver's largest memory."""
-    list_file.write_text("\n".join(map(str, videos)))
-    command = [
-        sys.executable,
-        "-m",
-        "coreframe.flows.cli",
-        "ingest",
-        "--files-from",
-        str(list_file),
-    ]
-    command += ["--store", str(folder / "store")]
+def watched(arguments: list[str], folder: Path) -> dict[str, Any]:
+    """The command in a process of its own: its seconds, and what the driver and Prefect take."""
     environment = os.environ | {"PREFECT_HOME": str(folder / "prefect")}
+    command = [sys.executable, "-m", "coreframe.flows.cli", *arguments]
     started = time.perf_counter()
     process = subprocess.Popen(command, cwd=ROOT, env=environment)
     driver, most_bytes = psutil.Process(process.pid), 0
@@ -68,16 +59,26 @@ def run(videos: list[Path], folder: Path, list_file: Path) -> dict[str, Any]:
         time.sleep(0.1)
     assert process.wait() == 0
     seconds = time.perf_counter() - started
-    record = json.loads(sorted((folder / "store" / "runs").iterdir())[-1].read_text())
     database = folder / "prefect" / "prefect.db"
     return {
-        "files": len(videos),
         "seconds": seconds,
+        "driver_bytes": most_bytes,
+        "prefect_database_bytes": database.stat().st_size if database.exists() else 0,
+    }
+
+
+def run(videos: list[Path], folder: Path, list_file: Path) -> dict[str, Any]:
+    """One run of the command: seconds by stage, and the driver's largest memory."""
+    list_file.write_text("\n".join(map(str, videos)))
+    store = folder / "store"
+    found = watched(["ingest", "--files-from", str(list_file), "--store", str(store)], folder)
+    record = json.loads(sorted((store / "runs").iterdir())[-1].read_text())
+    return {
+        "files": len(videos),
         "stages_s": record["timings_s"],
         "embedded_frames": record["counts"]["embedded_frames"],
-        "driver_bytes": most_bytes,
-        "prefect_database_bytes": database.stat().st_size,
-        "catalogue_bytes": (folder / "store" / "catalogue.parquet").stat().st_size,
+        "catalogue_bytes": (store / "catalogue.parquet").stat().st_size,
+        **found,
     }
 
 

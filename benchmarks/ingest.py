@@ -47,7 +47,7 @@ WIDTH, HEIGHT, RATE = 1920, 1080, 25
 SCENE_S, CLIP_S = 5, 60
 SAMPLE_FPS = 2
 KEPT = 99
-JPEG_BATCH = 64
+JPEG_BATCH, LOADERS = 64, 2
 
 
 def ffmpeg_path() -> str:
@@ -238,7 +238,7 @@ def script(files: Sequence[Path], _: int | None) -> dict[str, Any]:
         pictures = sorted((folder / "jpg").iterdir())
         embedder = DescriptorEmbedder(INPUT_PX)
         loader = torch.utils.data.DataLoader(
-            Pictures(pictures), batch_size=JPEG_BATCH, num_workers=2
+            Pictures(pictures), batch_size=JPEG_BATCH, num_workers=LOADERS
         )
         with torch.inference_mode():
             vectors = torch.cat([embedder.embed(batch) for batch in loader])

@@ -64,6 +64,8 @@ SCALING_ROWS = (50_000, 100_000, 200_000, 400_000, 800_000)
 SCALING_DIM, SCALING_PICKS = 128, 1_000
 SCALING_SHARES = (0.05, 0.1, 0.25, 0.5, 1.0)
 """Of a case's picks, at which the table of time against k is read off one run."""
+LIMIT_SIDE, LIMIT_VALUES = 4096, 2**28
+"""Of the matrices and of the memory that the machine's limits are measured with."""
 
 
 def video_like(rows: int, dim: int, seed: int) -> np.ndarray:
@@ -343,8 +345,9 @@ def against_rows(scale: float) -> list[tuple[int, float]]:
 
 def limits() -> dict[str, float]:
     """What this machine can do at most: float32 products, and reading memory, on all cores."""
-    left, right = torch.rand(4096, 2048), torch.rand(2048, 4096)
-    large = torch.zeros(2**28, dtype=torch.int16)
+    side, inner = LIMIT_SIDE, LIMIT_SIDE // 2
+    left, right = torch.rand(side, inner), torch.rand(inner, side)
+    large = torch.zeros(LIMIT_VALUES, dtype=torch.int16)
 
     def seconds(function: Callable[[], Any]) -> float:
         function()
@@ -356,7 +359,7 @@ def limits() -> dict[str, float]:
         return min(times)
 
     return {
-        "product_flops_per_s": 2 * 4096 * 2048 * 4096 / seconds(lambda: left @ right),
+        "product_flops_per_s": 2 * side * inner * side / seconds(lambda: left @ right),
         "read_bytes_per_s": 2 * large.numel() / seconds(lambda: large.sum(dtype=torch.int16)),
     }
 

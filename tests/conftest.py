@@ -1,35 +1,99 @@
-"""What several tests share."""
+"""What several tests share.
 
+What is dear to start is started once a test process, when a test first asks for it: the Prefect
+server, the clusters, the object store. Whoever asks for one of them is marked ``integration``;
+tests without that mark start nothing, and are what ``make quick`` runs.
+"""
+
+import multiprocessing
 import os
+import socket
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator
+from multiprocessing import forkserver
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import NoReturn
 
-import dask
 import pytest
-import torch
-from dask.distributed import LocalCluster
-from moto.server import ThreadedMotoServer
+from hypothesis import settings
 
-from coreframe.flows.cluster import SETTINGS
-from coreframe.tasks.output.files import PAGE
 from tests.videos import RECIPES, make
 
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("PREFECT_LOGGING_LEVEL", "ERROR")
 os.environ.setdefault("SVT_LOG", "0")  # the AV1 encoder talks much
 
+# No deadlines: on a busy machine the first example may take a second, and the next 2 ms.
+settings.register_profile("tests", max_examples=60, deadline=None)
+settings.register_profile("trials", max_examples=1000, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "tests"))
 
-SLOW = ("test_nights.py", "test_faults.py", "test_deployments.py", "test_command.py")
+STARTED = {"bucket", "browser", "cluster", "forked", "object_store", "processes", "server"}
+"""Fixtures that start something: a test with one of them is an integration test."""
+
+LONGEST = (
+    "test_deployments.py",
+    "flows/test_command.py",
+    "flows/test_run.py",
+    "flows/test_faults.py",
+    "flows/test_nights.py",
+    "test_benchmarks.py",
+    "report/test_task.py",
+    "flows/test_cluster.py",
+    "flows/test_curate_again.py",
+    "train/test_task.py",
+)
+"""Files to begin with: a long one that comes last would leave the other cores idle."""
+
+JOBS = [
+    f"coreframe.tasks.{job}"
+    for job in ("check.job", "embed.job", "export.job", "index.job", "kcenter.job", "report.job")
+] + ["coreframe.tasks.train.job", "distributed.nanny", "distributed.worker"]
+"""What worker processes import."""
+
+FORKED = {"distributed.worker.multiprocessing-method": "forkserver"}
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest files: one that comes last would leave the other cores idle."""
-    items.sort(key=lambda item: item.path.name not in SLOW)
+    """Mark what starts something, keep a file's tests on one core, and put long files first."""
+    folder = Path(__file__).parent
+    for item in items:
+        if STARTED & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.integration)
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(folder))))
+    order = {str(folder / name): place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(str(item.path), len(order)))
 
 
-# Tests run side by side, one process a core: threads that wait for each other's cores would spin.
-torch.set_num_threads(1)
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave the long trials out where they are not asked for by name, as `make trials` does."""
+    trials = Path(__file__).with_name("trials")
+    asked = [Path(argument.split("::")[0]).resolve() for argument in config.args]
+    wanted = any(trials in (one, *one.parents) for one in asked)
+    return True if collection_path == trials and not wanted else None
+
+
+@pytest.fixture(autouse=True)
+def pure(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Keep tests that are not marked from starting anything, and torch from using other cores."""
+    if "torch" in sys.modules:
+        # Tests run side by side, one process a core: threads that wait for each other would spin.
+        sys.modules["torch"].set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        if request.node.get_closest_marker("integration") is None:
+
+            def refuse(*_: object, **__: object) -> NoReturn:
+                pytest.fail("it starts a process or a server: mark it `integration`")
+
+            patch.setattr(subprocess.Popen, "__init__", refuse)
+            patch.setattr(BaseProcess, "start", refuse)
+            patch.setattr(socket.socket, "bind", refuse)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -54,6 +118,7 @@ def made_videos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture
 def without_page(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs leave an empty page: it takes four seconds of each, and has tests of its own."""
+    from coreframe.tasks.output.files import PAGE
 
     def empty(_store: object, _choice: object, out: Path, *_: object) -> None:
         (out / PAGE).touch()
@@ -64,6 +129,8 @@ def without_page(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def object_store() -> Iterator[str]:
     """A real S3 server on this machine: its address. This process is told of it."""
+    from moto.server import ThreadedMotoServer
+
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     address = "http://{}:{}".format(*server.get_host_and_port())
@@ -86,8 +153,23 @@ def bucket(object_store: str, request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """A Prefect server, which flows called in this process run on: the address of its API."""
+    from prefect.settings import PREFECT_API_URL
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=120):
+        yield str(PREFECT_API_URL.value())
+
+
+@pytest.fixture(scope="session")
 def cluster() -> Iterator[str]:
     """A Dask cluster inside the test process."""
+    import dask
+    from dask.distributed import LocalCluster
+
+    from coreframe.flows.cluster import SETTINGS
+
     with (
         dask.config.set(SETTINGS),
         LocalCluster(
@@ -95,3 +177,56 @@ def cluster() -> Iterator[str]:
         ) as local,
     ):
         yield local.scheduler_address
+
+
+@pytest.fixture(scope="session")
+def _fork_server(object_store: str) -> None:
+    """Start the process of which workers are forks; they know what its environment says."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+            environment.setenv(name, "1")
+        multiprocessing.get_context("forkserver").set_forkserver_preload(JOBS)
+        forkserver.ensure_running()
+
+
+@pytest.fixture(scope="module")
+def forked(_fork_server: None) -> Iterator[None]:
+    """Let the workers of local clusters be forks of a process that has imported what they need.
+
+    A worker starts in 0.1 s instead of 2 s. What depends on how workers start, such as their
+    environment, is tested without it, and so is the command.
+    """
+    import dask
+
+    with dask.config.set(FORKED):
+        yield
+
+
+@pytest.fixture(scope="session")
+def _processes(_fork_server: None) -> Iterator[str]:
+    import dask
+    from dask.distributed import LocalCluster
+
+    from coreframe.flows.cluster import SETTINGS
+
+    with dask.config.set(SETTINGS):
+        with dask.config.set(FORKED | {"distributed.worker.preload": ["tests.deadly"]}):
+            local = LocalCluster(
+                n_workers=2,
+                threads_per_worker=1,
+                host="127.0.0.1",
+                dashboard_address="127.0.0.1:0",
+                silence_logs="ERROR",
+            )
+        with local:
+            yield local.scheduler_address
+
+
+@pytest.fixture
+def processes(_processes: str, forked: None) -> str:
+    """Two worker processes, which a test may kill; with the decoders of `tests.deadly`."""
+    from dask.distributed import Client
+
+    with Client(_processes) as client:
+        client.wait_for_workers(2, timeout=60)  # those that the test before this one killed
+    return _processes

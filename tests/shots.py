@@ -94,10 +94,10 @@ def _stretch(folder: Path, shots: list[Shot]) -> dict[Shot, list[np.ndarray]]:
     return kept
 
 
-def build(folder: Path, out: Path) -> dict[str, list[tuple[int, int]]]:
+def build(folder: Path, out: Path, shorter: int = 1) -> dict[str, list[tuple[int, int]]]:
     """Write the fixtures into ``out``; per file name, the (start, stop) frames of its shots.
 
-    ``folder`` holds the 15 shared videos.  One encoder thread, a fixed preset and no clock, so
+    ``folder`` holds the 15 shared videos.  Every shot lasts so many times shorter.  One encoder thread, a fixed preset and no clock, so
     that the same libx264 writes the same file each time.
     """
     rows = sorted({shot for shots in FILES.values() for shot in shots})
@@ -117,7 +117,7 @@ def build(folder: Path, out: Path) -> dict[str, list[tuple[int, int]]]:
             for shot in shots:
                 once = pictures[shot]
                 cycle = once + once[-2:0:-1]  # forwards, then back, the ends not twice
-                stop = at + round(shot.duration_s * FPS)
+                stop = at + round(shot.duration_s * FPS / shorter)
                 bounds[name].append((at, stop))
                 for index in range(stop - at):
                     frame = av.VideoFrame.from_ndarray(cycle[index % len(cycle)], "yuv420p")

@@ -1,28 +1,71 @@
-"""The benchmarks run, and what they compare is comparable."""
+"""The benchmarks run, and what they compare is comparable.
+
+They run in this process, with few rows and small pictures, and with workers that are forks.
+"""
 
 import json
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("forked")]
 
-def run(script: str, *arguments: str, out: Path) -> dict[str, Any]:
-    command = [sys.executable, str(FOLDER / script), "--json", str(out), *arguments]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
-    assert result.returncode == 0, result.stderr
+
+@pytest.fixture(autouse=True)
+def cores() -> Iterator[None]:
+    """Contenders take as many cores as they are to have: they are given back."""
+    available = os.sched_getaffinity(0)
+    yield
+    os.sched_setaffinity(0, available)
+
+
+Load = Callable[[str], ModuleType]
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch) -> Load:
+    """Import a benchmark, and let it measure contenders in this process."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+
+    def here(function: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
+        return function(*arguments) | {"peak_bytes": 10**6}
+
+    def loaded(name: str) -> ModuleType:
+        module = import_module(name)
+        if hasattr(module, "measure"):
+            monkeypatch.setattr(module, "measure", here)
+        return module
+
+    return loaded
+
+
+def run(
+    module: ModuleType, *arguments: str, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, Any]:
+    monkeypatch.setattr(sys, "argv", [module.__name__, "--json", str(out), *arguments])
+    module.main()
     report: dict[str, Any] = json.loads(out.read_text())
     return report
 
 
-def test_selection(tmp_path: Path) -> None:
+def test_selection(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    selection = load("selection")
+    monkeypatch.setattr(selection, "LIMIT_SIDE", 256)
+    monkeypatch.setattr(selection, "LIMIT_VALUES", 2**20)
     options = ["--scale", "0.01", "--cases", "video", "--only", "textbook", "2 cores"]
-    report = run("selection.py", *options, "--no-scaling", out=tmp_path / "out.json")
+    options.append("--no-scaling")
+    report = run(selection, *options, out=tmp_path / "out.json", monkeypatch=monkeypatch)
     results = report["cases"]["video"]["results"]
     textbook, ours = results["textbook (torch, 2 cores)"], results["coreframe, 2 cores"]
     assert ours["radius"] == pytest.approx(textbook["radius"], rel=0.02)
@@ -32,9 +75,21 @@ def test_selection(tmp_path: Path) -> None:
     assert ours["against_picks"][-1][0] == 100
 
 
-def test_large_store(tmp_path: Path) -> None:
+def test_a_contender_is_measured_in_a_process_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(FOLDER))
+    selection = import_module("selection")
+    np.save(tmp_path / "vectors.npy", selection.video_like(50, 8, 0))
+    found = selection.measure(selection.naive, tmp_path, 5)
+    assert len(set(found["chosen"])) == 5
+    assert found["peak_bytes"] > 10_000_000  # Python, NumPy and torch
+
+
+def test_large_store(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     options = ["--scale", "0.01", "--studies", "extend", "metrics", "page", "pairs"]
-    report = run("large_store.py", *options, out=tmp_path / "out.json")
+    large_store = load("large_store")
+    report = run(large_store, *options, out=tmp_path / "out.json", monkeypatch=monkeypatch)
     for study in report["extend"].values():
         assert study["picks_after"] == 110
         assert study["share"] > 0
@@ -44,9 +99,12 @@ def test_large_store(tmp_path: Path) -> None:
     assert 0 < report["page"]["looking_s"] < report["page"]["seconds"]
 
 
-def test_ingest(tmp_path: Path) -> None:
+def test_ingest(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ingest = load("ingest")
+    for name, value in (("WIDTH", 320), ("HEIGHT", 180), ("LOADERS", 0)):
+        monkeypatch.setattr(ingest, name, value)
     options = ["--minutes", "0.05", "--studies", "long", "today", "--videos", str(tmp_path)]
-    report = run("ingest.py", *options, out=tmp_path / "out.json")
+    report = run(ingest, *options, out=tmp_path / "out.json", monkeypatch=monkeypatch)
     long, today = report["long"], report["today"]
     assert long["coreframe"]["frames"] == long["PyAV"]["frames"] == 75
     assert long["coreframe"]["ratio"] > 0
@@ -54,10 +112,16 @@ def test_ingest(tmp_path: Path) -> None:
     assert today["coreframe"]["written_bytes"] > 0
 
 
-def test_gpu_check_without_a_gpu(tmp_path: Path) -> None:
+def test_gpu_check_without_a_gpu(
+    load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sections = ["selection", "descriptor", "models", "simclr", "selection-large", "decoding"]
     options = ["--device", "cpu", "--scale", "0.003", "--only", *sections]
-    report = run("gpu_check.py", *options, out=tmp_path / "out.json")
+    monkeypatch.setattr(sys, "argv", ["gpu_check", "--json", str(tmp_path / "out.json"), *options])
+    with pytest.raises(SystemExit) as ended:
+        load("gpu_check").main()
+    assert not ended.value.code
+    report = json.loads((tmp_path / "out.json").read_text())
     assert set(report) == {"machine", "scale", "ceilings", *sections}
     assert all("error" not in report[name] for name in sections)
     assert report["selection"]["same"]
@@ -74,7 +138,24 @@ def test_gpu_check_wants_a_gpu() -> None:
     assert "torch sees no GPU here" in result.stderr
 
 
-def test_clips(tmp_path: Path) -> None:
-    nights = run("clips.py", "--clips", "20", out=tmp_path / "out.json")["nights"]
+@pytest.mark.usefixtures("server")
+def test_clips(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clips = load("clips")
+    assert clips.watched(["--help"], tmp_path)["driver_bytes"] > 0
+
+    def here(arguments: list[str], _: Path) -> dict[str, Any]:
+        from coreframe.flows.cli import app
+
+        started = time.perf_counter()
+        app(arguments, standalone_mode=False)
+        return {
+            "seconds": time.perf_counter() - started,
+            "driver_bytes": 1,
+            "prefect_database_bytes": 1,
+        }
+
+    monkeypatch.setattr(clips, "watched", here)
+    options = ["--clips", "20"]
+    report = run(clips, *options, out=tmp_path / "out.json", monkeypatch=monkeypatch)
+    nights = report["nights"]
     assert [night["embedded_frames"] for night in nights.values()] == [80, 80, 0]
-    assert all(night["driver_bytes"] > 0 for night in nights.values())

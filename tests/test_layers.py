@@ -114,6 +114,7 @@ def test_flows_do_no_array_work(path: Path) -> None:
     assert not used & {"flows", "tasks"}, f"{path} imports under an old name"
 
 
+@pytest.mark.integration
 def test_nothing_is_importable_under_a_second_name() -> None:
     """A second copy of a class is not the class: `isinstance` and pickles would fail."""
     for name in ("flows", "tasks", "coreframe.flows.interactive"):
@@ -147,6 +148,7 @@ def test_no_flow_module_hides_a_library() -> None:
     assert not names & set(sys.stdlib_module_names)
 
 
+@pytest.mark.integration
 def test_workers_select_without_pandas(tmp_path: Path) -> None:
     """It would take 35 MB of each, and 0.2 s; Arrow imports it on many occasions."""
     make_store(tmp_path / "store", np.eye(8, dtype=np.int16) * 4000, [8])

@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 from moto.server import ThreadedMotoServer
 
-from coreframe.flows.cluster import open_cluster
-from coreframe.flows.parameters import Compute, Selecting
+from coreframe.flows.parameters import Selecting
 from coreframe.tasks.check.task import check_store
 from coreframe.tasks.errors import CoreframeError, UsageError
 from coreframe.tasks.export.task import export_frames
@@ -33,34 +32,37 @@ from coreframe.tasks.video.pixels import frame_digest
 from tests.runs import by_name, bytes_of, content, run
 from tests.videos import RECIPES, clips, make
 
+pytestmark = pytest.mark.integration
+
 
 def picks(store: Store, cluster: str, n: int) -> list[int]:
     choice = Selecting(name="nightly", n_samples=n).choice()
     return choose_frames(store, choice, "cpu", cluster).frames["row"].tolist()
 
 
-def test_a_store_in_a_bucket_equals_one_on_disk(bucket: str, tmp_path: Path) -> None:
+def test_a_store_in_a_bucket_equals_one_on_disk(
+    bucket: str, tmp_path: Path, processes: str
+) -> None:
     folder = clips(tmp_path / "videos", [f"clip-{number:02d}" for number in range(24)])
-    with open_cluster(Compute(workers=2, device="cpu")) as cluster:
-        there, _ = run(folder, f"{bucket}/some/store", cluster)
-        here, _ = run(folder, tmp_path / "store", cluster)
-        for n in (10, 20):  # a selection, and its extension from what the store keeps
-            assert picks(there, cluster, n) == picks(here, cluster, n)
-        mine, theirs = content(there), content(here)
-        assert mine[0].equals(theirs[0])
-        assert (mine[1] == theirs[1]).all()
-        assert there.read_catalogue().videos == here.read_catalogue().videos
+    there, _ = run(folder, f"{bucket}/some/store", processes)
+    here, _ = run(folder, tmp_path / "store", processes)
+    for n in (10, 20):  # a selection, and its extension from what the store keeps
+        assert picks(there, processes, n) == picks(here, processes, n)
+    mine, theirs = content(there), content(here)
+    assert mine[0].equals(theirs[0])
+    assert (mine[1] == theirs[1]).all()
+    assert there.read_catalogue().videos == here.read_catalogue().videos
 
-        clips(folder / "later", ["x", "y"])
-        _, counts = run(folder, f"{bucket}/some/store", cluster)
-        assert counts.frames == 8
+    clips(folder / "later", ["x", "y"])
+    _, counts = run(folder, f"{bucket}/some/store", processes)
+    assert counts.frames == 8
 
-        assert check_store(there, cluster, repair=False).sound
-        there.folder.write("frames/block-00000000.parquet", b"torn")
-        assert not check_store(there, cluster, repair=True).sound
-        again, _ = run(folder, f"{bucket}/some/store", cluster)
-        assert check_store(again, cluster, repair=False).sound
-        assert content(again)[0]["digest"].tolist()[:96] == mine[0]["digest"].tolist()
+    assert check_store(there, processes, repair=False).sound
+    there.folder.write("frames/block-00000000.parquet", b"torn")
+    assert not check_store(there, processes, repair=True).sound
+    again, _ = run(folder, f"{bucket}/some/store", processes)
+    assert check_store(again, processes, repair=False).sound
+    assert content(again)[0]["digest"].tolist()[:96] == mine[0]["digest"].tolist()
 
 
 @pytest.mark.parametrize("where", ["disk", "s3"])

@@ -337,6 +337,7 @@ def test_facts_follow_the_files(broken: Path) -> None:
     assert embedder_facts(spec).fingerprint != before.fingerprint
 
 
+@pytest.mark.integration
 def test_hub_out_of_reach(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))

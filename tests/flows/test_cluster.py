@@ -20,6 +20,8 @@ from coreframe.tasks.errors import CoreframeError, UsageError
 from coreframe.tasks.measure.task import _statistics
 from tests.runs import content, ingest, workers_of
 
+pytestmark = pytest.mark.integration
+
 
 def test_local_cluster_has_the_workers_asked_for() -> None:
     with (

@@ -14,6 +14,8 @@ from tests.datasets.selections import make_selection
 from tests.stores import make_store
 from tests.videos import Recipe, make, make_audio
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture(scope="module")
 def folder(made_videos: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -191,7 +193,8 @@ def test_export_says_what_it_wrote_and_what_it_left_out(tmp_path: Path) -> None:
         assert sentence in result.stderr
 
 
-def test_run_through_a_temporary_server(folder: Path) -> None:
+def test_run_through_a_temporary_server(folder: Path, server: str) -> None:
+    """The first starts one; the others are told of one that is there."""
     budget = ["--n-samples", 100, "--workers", 1]
     result = coreframe(
         "curate", "in", "--store", "real-store", "--out", "real-out", *budget, cwd=folder
@@ -206,7 +209,8 @@ def test_run_through_a_temporary_server(folder: Path) -> None:
     assert all((folder / "real-out" / file).is_file() for file in selection["file"])
 
     (folder / "in" / "a.mp4").unlink()
-    gone = coreframe("select", "--store", "real-store", "--out", "real-out", cwd=folder)
+    select = ["select", "--store", "real-store", "--out", "real-out"]
+    gone = coreframe(*select, cwd=folder, server=server)
     assert gone.returncode == 1
     assert gone.stderr.startswith("coreframe: frame ")
     assert gone.stderr.count("\n") == 1
@@ -217,7 +221,9 @@ def test_run_through_a_temporary_server(folder: Path) -> None:
     assert "40 embedded frames of 1 video\n" in info.stdout
 
     size = ["--input-size", 32, "--max-epochs", 2, "--workers", 1]
-    taught = coreframe("train", "--store", "real-store", "--out", "model", *size, cwd=folder)
+    taught = coreframe(
+        *["train", "--store", "real-store", "--out", "model", *size], cwd=folder, server=server
+    )
     assert taught.returncode == 0, taught.stderr
     assert "40 frames shown 2 times each: loss " in taught.stdout
     files = {path.name for path in (folder / "model").iterdir()}
@@ -229,6 +235,7 @@ def test_run_through_a_temporary_server(folder: Path) -> None:
         *["curate", "in", "--store", "other-store", "--out", "other-out", "--workers", 1],
         *["--embedder", "simclr:model"],
         cwd=folder,
+        server=server,
     )
     assert curated.returncode == 0, curated.stderr
     recorded = json.loads((folder / "other-out" / "run.json").read_text())["store"]

@@ -1,57 +1,19 @@
 """What a run of the flow does when little or nothing has changed since the last."""
 
-import json
 import shutil
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
-from prefect.testing.utilities import prefect_test_harness
 
-from coreframe.flows.curate import curate
-from coreframe.flows.parameters import Compute, Corpus, Ingestion, Selecting
 from coreframe.tasks.errors import CoreframeError
-from coreframe.tasks.storage.fingerprint import fingerprint
-from coreframe.tasks.store.frames import frames_table
-from tests.runs import bytes_of, run
+from tests.flows.again import again, nothing_new, records, without_records
+from tests.runs import bytes_of
 from tests.videos import clips
 
 NAMES = [f"clip-{number:02d}" for number in range(12)]
 
-pytestmark = [pytest.mark.timeout(600), pytest.mark.usefixtures("without_page")]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def server() -> Iterator[None]:
-    with prefect_test_harness(server_startup_timeout=120):
-        yield
-
-
-def again(place: Path, cluster: str, block_rows: int = 16, **selecting: Any) -> dict[str, Any]:
-    return curate(
-        store=str(place / "store"),
-        out=str(place / "out"),
-        corpus=Corpus(videos=[str(place / "videos")]),
-        ingestion=Ingestion(block_rows=block_rows),
-        selecting=Selecting(**{"name": "nightly", "proportion": 0.25} | selecting),
-        compute=Compute(cluster=cluster),
-    )
-
-
-def records(place: Path) -> list[dict[str, Any]]:
-    return [json.loads(path.read_text()) for path in sorted((place / "store" / "runs").iterdir())]
-
-
-def without_records(place: Path) -> dict[Path, bytes]:
-    return {
-        path: data
-        for path, data in bytes_of(place).items()
-        if path.parent.name != "runs" and path.name not in ("lock.json", ".guard")
-    }
+pytestmark = [pytest.mark.timeout(600), pytest.mark.usefixtures("server", "without_page")]
 
 
 def test_nights_of_change(tmp_path: Path, cluster: str) -> None:
@@ -131,34 +93,5 @@ def test_a_run_that_fails_leaves_a_record_that_says_why(tmp_path: Path, cluster:
     assert record["changes"]["unusable"] == {"count": 1, "first": ["broken.mp4"]}
 
 
-def test_a_night_with_nothing_new_on_10_000_videos(tmp_path: Path, cluster: str) -> None:
-    """Copies of one video whose files differ in their last bytes, put into the store by hand."""
-    videos = clips(tmp_path / "videos", ["a"])
-    store, _ = run(videos, tmp_path / "store", cluster, block_rows=1024)
-    catalogue, table = store.read_catalogue(), store.committed(0)
-    assert table is not None
-    one, data = catalogue.videos[0], (videos / "a.mp4").read_bytes()
-    facts, index = store.read_facts_and_index(one.fingerprint)
-    for number in range(1, 10_000):
-        path = videos / f"copy-{number:05d}.mp4"
-        path.write_bytes(data + number.to_bytes(4, "big"))
-        copy = replace(one, video=number, path=path.name, source=str(path), first_row=4 * number)
-        catalogue.videos.append(replace(copy, fingerprint=fingerprint(path)))
-        store.write_index(catalogue.videos[-1].fingerprint, facts, index)
-    store.plan_rows(40_000)
-    four, vectors = table.to_pandas(), store.read_rows(np.arange(4))
-    for block in store.blocks_of(0, 40_000):
-        rows = np.arange(1024 * block, min(1024 * (block + 1), 40_000))
-        own = four.iloc[rows % 4].assign(row=rows, video=(rows // 4).astype(np.int32))
-        tuples = list(own.itertuples(index=False, name=None))
-        store.commit_block(block, vectors[rows % 4], frames_table(tuples))
-    store.write_catalogue(catalogue)
-
-    again(tmp_path, cluster, block_rows=1024)
-    before = without_records(tmp_path)
-    assert again(tmp_path, cluster, block_rows=1024)["run"]["nothing_new"]
-    assert without_records(tmp_path) == before
-    record = records(tmp_path)[-1]
-    assert record["counts"]["files"] == {"ok": 10_000}
-    assert record["changes"] == {}
-    print(f"{record['seconds']} s")
+def test_a_night_with_nothing_new_on_many_videos(tmp_path: Path, cluster: str) -> None:
+    nothing_new(tmp_path, cluster, count=600)  # 10,000 in tests/trials

@@ -1,159 +1,40 @@
-"""A store that grows night by night, is interrupted, and is written to by two at once."""
+"""A store that grows night by night, is interrupted, and is written to by two at once.
 
-import os
-import random
-import re
-import shutil
-import signal
-import subprocess
-import sys
-import threading
-import time
-from contextlib import suppress
+The same at full length: `tests/trials/test_nights.py`.
+"""
+
 from pathlib import Path
 
-import psutil
 import pytest
 
-from coreframe.tasks.store.store import Store
-from tests.night import night
-from tests.runs import content, workers_of
+from tests.flows import nights
 from tests.videos import clips
-
-ROOT = Path(__file__).parents[2]
-NAMES = [f"clip-{number:02d}" for number in range(60)]
-N_SAMPLES = 30
 
 pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return clips(tmp_path_factory.mktemp("nights") / "videos", NAMES)
+    return clips(tmp_path_factory.mktemp("nights") / "videos", nights.NAMES)
 
 
-def written(store: Path) -> dict[str, bytes]:
-    """What must not depend on interruptions: catalogue, indexes, frames, embeddings, selection."""
-    return {
-        re.sub(r"nightly/\d+", "nightly", str(path.relative_to(store))): path.read_bytes()
-        for path in sorted(store.rglob("*"))
-        if path.is_file()
-        and path.name not in ("lock.json", ".guard", "catalogue-earlier.parquet", "selection.json")
-        and not path.name.endswith(".tmp")
-        and "rows-" not in path.name  # one a worker, however many there are
-    }
-
-
-def full_blocks(store: Path) -> dict[str, tuple[int, int]]:
-    if not (store / "frames").is_dir():
-        return {}
-    found = {}
-    for path in (store / "frames").glob("block-*.parquet"):
-        stat = path.stat()
-        found[path.name] = (stat.st_ino, stat.st_mtime_ns)
-    return found
-
-
-def test_killed_at_20_moments_ends_like_one_left_alone(
+def test_runs_killed_at_any_moment_end_like_one_left_alone(
     videos: Path, tmp_path: Path, cluster: str
 ) -> None:
-    picks = night(videos, tmp_path / "alone", N_SAMPLES, cluster)
-    expected = written(tmp_path / "alone")
-    rng = random.Random(5)
-    command = [sys.executable, "-m", "tests.night", str(videos), "", str(N_SAMPLES)]
-    killed = {"flow": 0, "worker": 0}
-    runs, log = 0, tmp_path / "night.log"
-    while sum(killed.values()) < 20:
-        store = tmp_path / f"store-{runs}"
-        command[-2] = str(store)
-        seen: dict[str, tuple[int, int]] = {}
-        for _ in range(5):
-            if sum(killed.values()) == 20:
-                break
-            with log.open("w") as errors:
-                process = subprocess.Popen(command, cwd=ROOT, stderr=errors)
-            moment = time.monotonic() + rng.uniform(1.5, 7)
-            worker_dies = rng.random() < 0.4
-            while process.poll() is None and (
-                time.monotonic() < moment or (worker_dies and not workers_of(process.pid))
-            ):
-                time.sleep(0.01)
-            if process.poll() is not None:
-                break
-            workers = workers_of(process.pid)
-            if worker_dies and workers:
-                with suppress(psutil.NoSuchProcess):
-                    rng.choice(workers).send_signal(signal.SIGKILL)
-                killed["worker"] += 1
-                assert process.wait(120) == 0, log.read_text()
-                break
-            os.kill(process.pid, signal.SIGKILL)
-            process.wait()
-            killed["flow"] += 1
-            for worker in workers:  # they end by themselves, some moments later
-                worker.wait(60)
-            now = full_blocks(store)
-            assert seen.items() <= now.items()  # what was committed is not done again
-            seen = now
-        assert night(videos, store, N_SAMPLES, cluster) == picks
-        assert seen.items() <= full_blocks(store).items()
-        found = written(store)
-        assert found.keys() == expected.keys()
-        for name, data in expected.items():
-            assert found[name] == data, name
-        runs += 1
-    assert min(killed.values()) > 2
+    nights.killed_at_moments(videos, tmp_path, cluster, kills=3, least=1, seed=3)
+
+
+def test_workers_killed_at_any_moment_change_nothing(
+    videos: Path, tmp_path: Path, cluster: str, processes: str
+) -> None:
+    nights.workers_killed_at_moments(videos, tmp_path, cluster, processes, kills=6, seed=5)
 
 
 def test_five_nights_in_any_split_give_the_rows_of_one(
     videos: Path, tmp_path: Path, cluster: str
 ) -> None:
-    night(videos, tmp_path / "at-once", N_SAMPLES, cluster)
-    frames, vectors = content(Store.open(tmp_path / "at-once"))
-    catalogue = Store.open(tmp_path / "at-once").read_catalogue()
-    for seed in range(3):
-        rng = random.Random(seed)
-        cuts = sorted(rng.sample(range(1, len(NAMES)), 4))
-        growing, store = tmp_path / f"growing-{seed}", tmp_path / f"store-{seed}"
-        growing.mkdir()
-        before: list[int] = []
-        for number, (first, last) in enumerate(
-            zip([0, *cuts], [*cuts, len(NAMES)], strict=True), start=1
-        ):
-            for name in NAMES[first:last]:
-                shutil.copy(videos / f"{name}.mp4", growing)
-            picks = night(growing, store, 6 * number, cluster)
-            assert picks[: len(before)] == before  # a night keeps what the last one chose
-            before = picks
-            again = night(growing, store, 6 * number, cluster)
-            assert again == picks
-        opened = Store.open(store)
-        grown = content(opened)
-        assert grown[0].equals(frames)
-        assert (grown[1] == vectors).all()
-        names = [(v.path, v.first_row, v.rows, v.state) for v in opened.read_catalogue().videos]
-        assert names == [(v.path, v.first_row, v.rows, v.state) for v in catalogue.videos]
+    nights.nights_in_any_split(videos, tmp_path, cluster, seeds=1)
 
 
 def test_two_runs_at_once_lose_nothing(videos: Path, tmp_path: Path, cluster: str) -> None:
-    halves = [tmp_path / "first", tmp_path / "second"]
-    for half, names in zip(halves, (NAMES[:10], NAMES[10:20]), strict=True):
-        half.mkdir()
-        for name in names:
-            shutil.copy(videos / f"{name}.mp4", half)
-    for attempt in range(20):
-        store = tmp_path / f"store-{attempt}"
-        threads = [
-            threading.Thread(target=night, args=(half, store, 5, cluster)) for half in halves
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        opened = Store.open(store)
-        found = opened.read_catalogue().videos
-        assert sorted(video.path for video in found) == [f"{name}.mp4" for name in NAMES[:20]]
-        assert {video.state for video in found} == {"ok"}
-        frames, vectors = content(opened)
-        assert frames["row"].tolist() == list(range(80))
-        assert (abs((vectors.astype(float) ** 2).sum(axis=1) ** 0.5 - 4000) < 30).all()
+    nights.two_at_once(videos, tmp_path, cluster, attempts=4)

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from prefect.testing.utilities import prefect_test_harness
 
 from coreframe.flows.curate import curate
 from coreframe.flows.ingest import ingest
@@ -18,17 +17,11 @@ from coreframe.flows.parameters import Compute, Corpus, Ingestion, Picture, Sele
 from coreframe.flows.selection import select
 from coreframe.tasks.errors import CoreframeError
 from coreframe.tasks.store.store import Store
-from tests import shots
-from tests.runs import check_metrics, check_picks, scenes_hit
+from tests.flows.shots import hit_shots
+from tests.runs import check_metrics, check_picks
 from tests.videos import damage, sequential_rgb
 
 NAMES = ["<img src=x onerror=alert(1)>.mp4", "sub/closed_gop.mp4", 'quote\'s "and" %d 雪.mkv']
-
-
-@pytest.fixture(scope="module", autouse=True)
-def server() -> Iterator[None]:
-    with prefect_test_harness(server_startup_timeout=120):
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +38,8 @@ def corpus(made_videos: dict[str, Path], tmp_path_factory: pytest.TempPathFactor
     (folder / "notes.txt").write_text("no video either")
     return folder
 
+
+pytestmark = pytest.mark.usefixtures("server", "forked")
 
 Run = Callable[..., dict[str, Any]]
 
@@ -300,35 +295,4 @@ def test_real_videos(real_videos: Path, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("without_page")
 def test_few_frames_hit_shots_of_very_unequal_length(real_videos: Path, tmp_path: Path) -> None:
-    (tmp_path / "in").mkdir()
-    cuts = shots.build(real_videos, tmp_path / "in")
-    truth = [
-        (name, start, stop, f"{name} {start}")
-        for name, found in cuts.items()
-        for start, stop in found
-    ]
-    assert len(truth) == 31
-    ingest(
-        store=str(tmp_path / "s"),
-        corpus=Corpus(videos=[str(tmp_path / "in")]),
-        compute=Compute(device="cpu"),
-    )
-    select(
-        store=str(tmp_path / "s"),
-        out=str(tmp_path / "o"),
-        selecting=Selecting(n_samples=66),
-        picture=Picture(format="jpg"),
-        compute=Compute(device="cpu"),
-    )
-    selection = pd.read_parquet(tmp_path / "o" / "selection.parquet")
-    hit = [scenes_hit(selection.head(n), truth) for n in (33, 50, 66)]
-    assert hit[0] >= 26
-    assert hit[1] >= 30
-    assert hit[2] >= 31
-    metrics = json.loads((tmp_path / "o" / "metrics.json").read_text())
-    frames = Store.open(tmp_path / "s").frames().set_index("row")
-    names = {v.video: v.path for v in Store.open(tmp_path / "s").read_catalogue().videos}
-    rate = frames.loc[metrics["methods"]["fixed_rate"]["rows"]].assign(
-        video=lambda rows: rows["video"].map(names)
-    )
-    assert scenes_hit(rate, truth) < 25
+    hit_shots(real_videos, tmp_path, shorter=3)  # at full length in tests/trials

@@ -11,6 +11,8 @@ from PIL import Image
 from coreframe.tasks.output.thumbnails import SIDES_PX, THUMBNAILS, keep_pictures, small_picture
 from coreframe.tasks.report.gather import small_pictures
 
+pytestmark = pytest.mark.integration
+
 FILES = pd.Series([f"frames/{number}.png" for number in range(3)])
 SIDE = SIDES_PX[0][1]
 

@@ -16,7 +16,7 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from prefect.client.orchestration import get_client
-from prefect.testing.utilities import prefect_test_harness
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
 
 from coreframe.flows.cli import app
 from coreframe.flows.curate import curate
@@ -40,8 +40,11 @@ WIDTHS_PX = {"laptop": 1280, "phone": 390}
 
 @pytest.fixture(scope="module")
 def folder(
-    made_videos: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Path]:
+    made_videos: dict[str, Path],
+    tmp_path_factory: pytest.TempPathFactory,
+    server: str,
+    forked: None,
+) -> Path:
     """A corpus, its store, two selections, and the page of one beside the other."""
     folder = tmp_path_factory.mktemp("report")
     (folder / "videos").mkdir()
@@ -50,30 +53,31 @@ def folder(
         shutil.copy(made_videos[name], folder / "videos")
     (folder / "videos" / "broken.mp4").write_bytes(b"no video at all")
     store, compute = str(folder / "store"), Compute(workers=2, device="cpu")
-    with prefect_test_harness(server_startup_timeout=120):
-        curate(
-            store=store,
-            out=str(folder / "out"),
-            corpus=Corpus(videos=[str(folder / "videos")], corrupt_threshold=0.5),
-            selecting=Selecting(n_samples=30),
-            compute=compute,
-        )
-        shutil.copytree(folder / "out", folder / "as-curated")
-        (folder / "out" / THUMBNAILS).unlink()  # made of the images again, they are the same
-        report(store=store, out=str(folder / "out"), compute=compute)
-        shutil.copytree(folder / "out", folder / "again")
-        other = str(folder / "other")
-        picture = Picture(format="jpg", resize="50x")
-        ten = Selecting(n_samples=10)
-        select(store=store, out=other, selecting=ten, picture=picture, compute=compute)
-        shutil.copytree(other, folder / "other-as-selected")
-        (folder / "other" / THUMBNAILS).unlink()
-        report(store=store, out=other, compute=compute)
-        report(store=store, out=str(folder / "out"), others=[other], compute=compute)
-        with get_client(sync_client=True) as client:
-            found = {one.key: str(one.data) for one in client.read_artifacts()}
-        (folder / "artifacts.json").write_text(json.dumps(found))
-        yield folder
+    curate(
+        store=store,
+        out=str(folder / "out"),
+        corpus=Corpus(videos=[str(folder / "videos")], corrupt_threshold=0.5),
+        selecting=Selecting(n_samples=30),
+        compute=compute,
+    )
+    shutil.copytree(folder / "out", folder / "as-curated")
+    (folder / "out" / THUMBNAILS).unlink()  # made of the images again, they are the same
+    report(store=store, out=str(folder / "out"), compute=compute)
+    shutil.copytree(folder / "out", folder / "again")
+    other = str(folder / "other")
+    picture = Picture(format="jpg", resize="50x")
+    ten = Selecting(n_samples=10)
+    select(store=store, out=other, selecting=ten, picture=picture, compute=compute)
+    shutil.copytree(other, folder / "other-as-selected")
+    (folder / "other" / THUMBNAILS).unlink()
+    report(store=store, out=other, compute=compute)
+    report(store=store, out=str(folder / "out"), others=[other], compute=compute)
+    own = FlowRunFilter(name=FlowRunFilterName(like_=str(folder)))
+    with get_client(sync_client=True) as client:
+        artifacts = client.read_artifacts(flow_run_filter=own)
+        found = {one.key: str(one.data) for one in artifacts}
+    (folder / "artifacts.json").write_text(json.dumps(found))
+    return folder
 
 
 @pytest.fixture(scope="module")

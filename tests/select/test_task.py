@@ -211,6 +211,7 @@ def test_preselected_frames_that_cannot_be_had_are_named(
             select(store, cluster, 30, preselected=str(path))
 
 
+@pytest.mark.usefixtures("forked")
 @pytest.mark.parametrize(("workers", "block_rows"), [(1, 64), (3, 50)])
 def test_workers_and_blocks_change_nothing(
     workers: int, block_rows: int, store: Store, lattice: np.ndarray, tmp_path: Path, cluster: str
@@ -227,7 +228,7 @@ def test_workers_and_blocks_change_nothing(
     )
 
 
-def test_a_killed_worker_changes_nothing(store: Store, cluster: str) -> None:
+def test_a_killed_worker_changes_nothing(store: Store, cluster: str, processes: str) -> None:
     expected = select(store, cluster, 120)
     killed = []
     original = DaskPartitions.farthest
@@ -243,7 +244,6 @@ def test_a_killed_worker_changes_nothing(store: Store, cluster: str) -> None:
 
     calls: list[int] = []
     with (
-        open_cluster(Compute(workers=2, device="cpu")) as processes,
         mock.patch.object(DaskPartitions, "farthest", farthest),
     ):
         found = select(store, processes, 120, Tuning(pool_rows=16, pool_values=0))

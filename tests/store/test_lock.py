@@ -18,6 +18,8 @@ from coreframe.tasks.store.store import Store
 
 SETTINGS = StoreSettings("descriptor", "descriptor-1", 5, 64, "all", "", block_rows=4)
 
+pytestmark = pytest.mark.integration  # other processes hold the lock
+
 HOLD = """
 import sys, time
 from coreframe.tasks.store.lock import writing

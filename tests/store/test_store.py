@@ -203,6 +203,7 @@ _get_loop().call_soon_threadsafe(time.sleep, 1)
 """
 
 
+@pytest.mark.integration
 def test_a_process_ends_quietly_however_busy_the_machine() -> None:
     ended = subprocess.run([sys.executable, "-c", BUSY_AT_EXIT], capture_output=True, text=True)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")

@@ -14,8 +14,6 @@ from dask.distributed import Client
 from prefect.logging import disable_run_logger
 
 import coreframe.tasks.train.task
-from coreframe.flows.cluster import open_cluster
-from coreframe.flows.parameters import Compute
 from coreframe.tasks.embedders.simclr import Checkpoint
 from coreframe.tasks.errors import CoreframeError
 from coreframe.tasks.store.store import Store
@@ -111,7 +109,9 @@ def test_two_runs_give_the_same_checkpoint_and_it_embeds(
     assert further.fingerprint != one.fingerprint
 
 
-def test_killed_workers_change_nothing(store: Store, tmp_path: Path, cluster: str) -> None:
+def test_killed_workers_change_nothing(
+    store: Store, tmp_path: Path, cluster: str, processes: str
+) -> None:
     gathered = gather(store, tmp_path / "frames", cluster)
     expected = train(gathered, cluster, tmp_path / "expected")
     original = coreframe.tasks.train.task.gather
@@ -125,10 +125,7 @@ def test_killed_workers_change_nothing(store: Store, tmp_path: Path, cluster: st
                 os.kill(pid, signal.SIGKILL)
         return answer
 
-    with (
-        open_cluster(Compute(workers=2, device="cpu")) as processes,
-        mock.patch("coreframe.tasks.train.task.gather", gather_after_killing),
-    ):
+    with mock.patch("coreframe.tasks.train.task.gather", gather_after_killing):
         found = train(gathered, processes, tmp_path / "found")
     assert len(killed) == 2
     assert found.losses == expected.losses

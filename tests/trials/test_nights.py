@@ -1,0 +1,37 @@
+"""What `tests/flows/test_nights.py` does, at full length."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.flows import nights
+from tests.videos import clips
+
+pytestmark = pytest.mark.timeout(1800)
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return clips(tmp_path_factory.mktemp("nights") / "videos", nights.NAMES)
+
+
+def test_runs_killed_at_20_moments_end_like_one_left_alone(
+    videos: Path, tmp_path: Path, cluster: str
+) -> None:
+    nights.killed_at_moments(videos, tmp_path, cluster, kills=20, least=3, seed=5)
+
+
+def test_workers_killed_at_60_moments_change_nothing(
+    videos: Path, tmp_path: Path, cluster: str, processes: str
+) -> None:
+    nights.workers_killed_at_moments(videos, tmp_path, cluster, processes, kills=60, seed=5)
+
+
+def test_five_nights_in_any_split_give_the_rows_of_one(
+    videos: Path, tmp_path: Path, cluster: str
+) -> None:
+    nights.nights_in_any_split(videos, tmp_path, cluster, seeds=20)
+
+
+def test_two_runs_at_once_lose_nothing(videos: Path, tmp_path: Path, cluster: str) -> None:
+    nights.two_at_once(videos, tmp_path, cluster, attempts=20)
