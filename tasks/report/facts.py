@@ -6,7 +6,7 @@ from typing import Any
 from coreframe.tasks.kcenter.goal import StoppedBy
 from coreframe.tasks.output.metrics import Metrics, StorageMetrics
 from coreframe.tasks.output.run import ChangedVideos, Run, Trouble
-from coreframe.tasks.store.catalogue import Video
+from coreframe.tasks.store.catalogue import Video, VideoState
 
 LISTED = 200
 """Files listed by name at most; a page stays a page on a corpus of any size."""
@@ -49,16 +49,19 @@ def reduction(storage: StorageMetrics) -> str:
 
 def first_troubles(videos: Sequence[Video]) -> list[Trouble]:
     """The first LISTED of the files that are not ok, or odd, and why."""
-    troubles = [video for video in videos if video.state != "ok" or video.note]
     return [
         Trouble(file=video.path, state=video.state, why=video.reason or video.note)
-        for video in troubles[:LISTED]
+        for video in _in_trouble(videos)[:LISTED]
     ]
 
 
 def more_troubles(videos: Sequence[Video]) -> int:
     """How many such files :func:`first_troubles` leaves out."""
-    return max(0, sum(bool(video.state != "ok" or video.note) for video in videos) - LISTED)
+    return max(0, len(_in_trouble(videos)) - LISTED)
+
+
+def _in_trouble(videos: Sequence[Video]) -> list[Video]:
+    return [video for video in videos if video.state != VideoState.OK or video.note]
 
 
 def troubles_table(run: Run) -> list[dict[str, str]]:
