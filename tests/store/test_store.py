@@ -4,11 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import zarr
 from numcodecs.zstd import compress
 
 from coreframe.tasks.errors import CoreframeError, UsageError
+from coreframe.tasks.store.catalogue import Catalogue, Video, VideoState
 from coreframe.tasks.store.frames import SCHEMA, FrameRecord, FrameState, frames_table
 from coreframe.tasks.store.settings import StoreSettings
 from coreframe.tasks.store.store import Store
@@ -207,3 +210,14 @@ _get_loop().call_soon_threadsafe(time.sleep, 1)
 def test_a_process_ends_quietly_however_busy_the_machine() -> None:
     ended = subprocess.run([sys.executable, "-c", BUSY_AT_EXIT], capture_output=True, text=True)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
+def test_a_catalogue_with_a_state_that_is_not_known_is_refused_by_name(tmp_path: Path) -> None:
+    store = store_of(tmp_path, 4)
+    store.write_catalogue(Catalogue([Video(0, "a.mp4", "/in/a.mp4", "f", 10, VideoState.OK)]))
+    path = tmp_path / "store" / "catalogue.parquet"
+    table = pq.read_table(path)
+    place = table.schema.get_field_index("state")
+    pq.write_table(table.set_column(place, "state", pa.array(["lost"])), path)
+    with pytest.raises(CoreframeError, match=r"catalogue.parquet cannot be read .*'lost'"):
+        store.read_catalogue()
