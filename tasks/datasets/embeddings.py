@@ -12,14 +12,16 @@ from coreframe.tasks.errors import UsageError
 from coreframe.tasks.scale import SCALE
 from coreframe.tasks.store.store import Store
 
-LINES = 256
+LINES_AT_ONCE = 256
 """That are turned into text at a time: as Python's numbers, vectors take ten times the memory."""
 
 COMPARED = ["row", "video", "frame_index", "pts"]
 """By which a frame is known again; of ``video`` the name, since numbers differ between stores."""
 
 
-def write_embeddings(frames: list[Frame], folder: Path, store: Store) -> None:
+def write_embeddings(
+    frames: list[Frame], folder: Path, store: Store, lines_at_once: int = LINES_AT_ONCE
+) -> None:
     """Write ``embeddings.csv``: ``filenames,embedding_0,...,embedding_{d-1},labels``.
 
     File names are those in the selection's ``frames`` folder, no image is copied. A label is the
@@ -37,8 +39,8 @@ def write_embeddings(frames: list[Frame], folder: Path, store: Store) -> None:
         table.writerow(
             ["filenames", *(f"embedding_{i}" for i in range(vectors.shape[1])), "labels"]
         )
-        for start in range(0, len(frames), LINES):
-            some = slice(start, start + LINES)
+        for start in range(0, len(frames), lines_at_once):
+            some = slice(start, start + lines_at_once)
             numbers = (vectors[some] / SCALE).tolist()
             for frame, vector, label in zip(frames[some], numbers, labels[some], strict=True):
                 table.writerow([frame.file_name, *vector, label])

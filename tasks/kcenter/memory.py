@@ -1,5 +1,6 @@
 """How much memory the vectors that a process keeps may take."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -32,10 +33,14 @@ def own_vectors_bytes(limit_bytes: int | None = None) -> int:
     return vectors_bytes(limit_bytes, psutil.Process().memory_info().rss)
 
 
-def machine_bytes() -> int:
-    """Memory of this machine, or of the container that this process is in."""
+def machine_bytes(limit_files: Sequence[str] = CGROUP_LIMITS) -> int:
+    """Memory of this machine, or of the container that this process is in.
+
+    Args:
+        limit_files: that say what a container may take; of those that are there, the least counts.
+    """
     limits = [psutil.virtual_memory().total]
-    for file in CGROUP_LIMITS:
+    for file in limit_files:
         with suppress(OSError, ValueError):  # there is none, or it says that there is no limit
             limits.append(int(Path(file).read_text()))
     return min(limits)

@@ -1,6 +1,7 @@
 """Gather evidence for a report, from a store and a selection, on the workers."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
@@ -23,17 +24,8 @@ from coreframe.tasks.store.catalogue import Video
 from coreframe.tasks.store.corpus import read_corpus
 from coreframe.tasks.store.store import Store
 
-MAPPED = 20_000
-"""Units on the map; of more, as many drawn at random."""
-
-MAPPED_CHOSEN = 5_000
-"""Chosen units on the map, the first in pick order."""
-
 COMPARED = 12
 """Chosen units shown with what they stand for, and dropped units shown that lie far away."""
-
-PICTURES_BYTES = 5_000_000
-"""Taken by the pictures of the chosen frames together; a third more inside the page."""
 
 LEAST_BYTES = 500
 """Of a picture, so that no more are made than can fit."""
@@ -42,6 +34,18 @@ DROPPED_PX = 192
 """The longer side of a dropped frame's picture."""
 
 IMAGES_PER_JOB = 32
+
+
+@dataclass(frozen=True)
+class PageLimits:
+    """How much a page shows of a corpus of any size."""
+
+    mapped: int = 20_000
+    """Units on the map; of more, as many drawn at random."""
+    mapped_chosen: int = 5_000
+    """Chosen units on the map, the first in pick order."""
+    pictures_bytes: int = 5_000_000
+    """Taken by the pictures of the chosen frames together; a third more inside the page."""
 
 
 def gather_evidence(
@@ -53,6 +57,7 @@ def gather_evidence(
     device: str,
     cluster: str,
     small: Mapping[str, bytes] = MappingProxyType({}),
+    limits: PageLimits = PageLimits(),
 ) -> Evidence:
     """Look at a selection in its store.
 
@@ -65,6 +70,7 @@ def gather_evidence(
         device: where workers keep tensors.
         cluster: the scheduler's address.
         small: small pictures of files that were made before.
+        limits: how much is shown.
     """
     videos = {video.video: video for video in store.read_catalogue().videos}
     corpus = read_corpus(store, list(dict.fromkeys((*choice.columns, "time_s"))))
@@ -74,9 +80,10 @@ def gather_evidence(
     del corpus, times  # as large as the state of a whole selection
     chosen = selection.iloc[:: units.length]
     picks = chosen["row"].to_numpy()
-    sample = np.random.default_rng(choice.seed).permutation(len(units))[:MAPPED]
+    sample = np.random.default_rng(choice.seed).permutation(len(units))[: limits.mapped]
     present = np.isin(picks, units.rows)
-    asked = np.union1d(units.rows[sample], picks[:MAPPED_CHOSEN][present[:MAPPED_CHOSEN]])
+    first = slice(0, limits.mapped_chosen)
+    asked = np.union1d(units.rows[sample], picks[first][present[first]])
     with Client(cluster) as client:
         parts = DaskPartitions(client, store, units.rows, length=units.length, device=device)
         centers = np.asarray(unit_reader(store, units)(picks))
@@ -85,7 +92,7 @@ def gather_evidence(
         del parts
         dropped = _dropped(store, stood)
         dropped["name"] = [videos[number].path for number in dropped["video"]]
-        images, pictured = small_pictures(client, out, chosen["file"], small)
+        images, pictured = small_pictures(client, out, chosen["file"], small, limits)
         frames = pictures_of_dropped(client, store, dropped, videos)
     planes, variance = projections(vectors, choice.seed)
     mapped = _mapped(store, asked, planes, videos)
@@ -139,9 +146,13 @@ def _dropped(store: Store, stood: Represented) -> pd.DataFrame:
 
 
 def small_pictures(
-    client: Client, out: Path, files: pd.Series, known: Mapping[str, bytes] = MappingProxyType({})
+    client: Client,
+    out: Path,
+    files: pd.Series,
+    known: Mapping[str, bytes] = MappingProxyType({}),
+    limits: PageLimits = PageLimits(),
 ) -> tuple[dict[str, bytes], int]:
-    """Give small WebP pictures of images in an output folder, as many as PICTURES_BYTES hold.
+    """Give small WebP pictures of images in an output folder, as many as fit in the page.
 
     Those that ``thumbnails.parquet`` has of the files as they are now are taken from there.
 
@@ -150,6 +161,7 @@ def small_pictures(
         out: the folder.
         files: of the chosen units in pick order; null for one without an image.
         known: pictures that were made before, by file.
+        limits: how much is shown.
 
     Returns:
         The pictures by file, and of how many units in pick order theirs fit.
@@ -158,7 +170,9 @@ def small_pictures(
     side = side_px(len(there))
     known = kept_pictures(out, side, {file for file in there if file not in known}) | dict(known)
     lacking = [
-        str(out / file) for file in there[: PICTURES_BYTES // LEAST_BYTES] if file not in known
+        str(out / file)
+        for file in there[: limits.pictures_bytes // LEAST_BYTES]
+        if file not in known
     ]
     jobs = [
         ImageJob(tuple(lacking[start : start + IMAGES_PER_JOB]), side)
@@ -174,7 +188,7 @@ def small_pictures(
     ):
         made |= some
     pictures: dict[str, bytes] = {}
-    left = PICTURES_BYTES
+    left = limits.pictures_bytes
     for place, file in enumerate(files):
         picture = known.get(file) or made.get(str(out / str(file)))
         left -= LEAST_BYTES if picture is None else len(picture)

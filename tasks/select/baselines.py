@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from coreframe.tasks.scale import to_l2
 from coreframe.tasks.select.choice import Method
 
-KEEP_TILE = 1024
+ROWS_AT_ONCE = 1024
 """Rows read from the store at a time."""
 
 
@@ -49,6 +49,7 @@ def keep_apart(
     read: Callable[[NDArray[np.int64]], NDArray[np.int16]],
     squared_min_distance: int,
     n: int,
+    rows_at_once: int = ROWS_AT_ONCE,
 ) -> NDArray[np.int64]:
     """Go through rows in order and keep those at least so far from every kept one, at most ``n``.
 
@@ -57,13 +58,14 @@ def keep_apart(
         read: gives the (k, dim) lattice vectors of k rows.
         squared_min_distance: in squared lattice units.
         n: where to stop.
+        rows_at_once: read from the store together.
     """
     kept: list[int] = []
     near = np.empty((0, 0), np.float32)
     norms = np.empty(0, np.int64)
-    for start in range(0, len(rows), KEEP_TILE):
-        vectors = read(rows[start : start + KEEP_TILE]).astype(np.float32)
-        for row, vector in zip(rows[start : start + KEEP_TILE].tolist(), vectors, strict=True):
+    for start in range(0, len(rows), rows_at_once):
+        vectors = read(rows[start : start + rows_at_once]).astype(np.float32)
+        for row, vector in zip(rows[start : start + rows_at_once].tolist(), vectors, strict=True):
             if len(kept) == n:
                 return np.array(kept, np.int64)
             norm = int(vector @ vector)

@@ -16,8 +16,8 @@ import webdataset
 from PIL import Image
 from pycocotools.coco import COCO
 
-from coreframe.tasks.datasets import embeddings
 from coreframe.tasks.datasets.chosen import read_chosen
+from coreframe.tasks.datasets.embeddings import write_embeddings
 from coreframe.tasks.datasets.formats import DATASET_FORMATS, export_dataset
 from coreframe.tasks.datasets.webdataset import write_webdataset
 from tests.datasets.selections import files_of, make_selection
@@ -126,12 +126,12 @@ def load_embeddings(path: Path) -> tuple[np.ndarray, list[int], list[str]]:
 
 
 @pytest.mark.parametrize("lines", [5, 17, 256])
-def test_csv_is_what_lightly_loads(
-    lines: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(embeddings, "LINES", lines)
+def test_csv_is_what_lightly_loads(lines: int, tmp_path: Path) -> None:
     made = make_selection(tmp_path, gone=(3,))
     export_dataset(str(made.out), "csv")
+    write_embeddings(read_chosen(made.out).frames, tmp_path, made.store, lines)
+    exported = (made.out / "csv" / "embeddings.csv").read_bytes()
+    assert (tmp_path / "embeddings.csv").read_bytes() == exported
     vectors, labels, names = load_embeddings(made.out / "csv" / "embeddings.csv")
     assert names == list(made.images())
     truth = made.store.frames_at(made.exported["row"].to_numpy())

@@ -18,10 +18,9 @@ def test_vectors_may_fill_half_of_a_limit_less_what_is_taken() -> None:
 
 @pytest.mark.parametrize(("content", "limited"), [("1000000\n", True), ("max\n", False)])
 def test_a_container_has_no_more_than_it_may_take(
-    content: str, limited: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    content: str, limited: bool, tmp_path: Path
 ) -> None:
     (tmp_path / "memory.max").write_text(content)
     files = (str(tmp_path / "memory.max"), str(tmp_path / "nowhere"))
-    monkeypatch.setattr(memory, "CGROUP_LIMITS", files)
     all_there_is = psutil.virtual_memory().total
-    assert memory.machine_bytes() == (1_000_000 if limited else all_there_is)
+    assert memory.machine_bytes(files) == (1_000_000 if limited else all_there_is)

@@ -17,7 +17,7 @@ from coreframe.tasks.output.folder import OutputFolder
 from coreframe.tasks.output.metrics import Metrics
 from coreframe.tasks.report.curve import find_knee, radius_curve
 from coreframe.tasks.report.evidence import Evidence
-from coreframe.tasks.report.gather import gather_evidence
+from coreframe.tasks.report.gather import PageLimits, gather_evidence
 from coreframe.tasks.report.other_selections import Other
 from coreframe.tasks.report.page import report_page
 from coreframe.tasks.select.choice import Budget, Choice
@@ -61,9 +61,24 @@ def selected(
     return written, look(written, store, chosen, cluster)
 
 
-def look(written: OutputFolder, store: Store, choice: Choice, cluster: str) -> Evidence:
+def look(
+    written: OutputFolder,
+    store: Store,
+    choice: Choice,
+    cluster: str,
+    limits: PageLimits = PageLimits(),
+) -> Evidence:
     fixed = np.array(written.metrics.methods.fixed_rate.rows, np.int64)
-    return gather_evidence(store, choice, written.selection, fixed, written.path, "cpu", cluster)
+    return gather_evidence(
+        store,
+        choice,
+        written.selection,
+        fixed,
+        written.path,
+        "cpu",
+        cluster,
+        limits=limits,
+    )
 
 
 def page_of(

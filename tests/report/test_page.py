@@ -14,6 +14,7 @@ from PIL import Image
 from coreframe.tasks.output.folder import OutputFolder
 from coreframe.tasks.output.metrics import Methods
 from coreframe.tasks.report.curve import find_knee, radius_curve
+from coreframe.tasks.report.gather import PageLimits
 from coreframe.tasks.report.other_selections import Other
 from coreframe.tasks.report.projection import pca
 from coreframe.tasks.report.tables import COLUMNS, NAMES
@@ -96,17 +97,17 @@ def test_the_evidence_equals_a_plain_computation(
 
 
 def test_of_a_large_corpus_a_sample_is_mapped_with_all_that_is_chosen(
-    store: Store, tmp_path: Path, cluster: str, monkeypatch: pytest.MonkeyPatch
+    store: Store, tmp_path: Path, cluster: str
 ) -> None:
     written, _ = selected(store, tmp_path, 20, cluster)
-    monkeypatch.setattr("coreframe.tasks.report.gather.MAPPED", 50)
-    evidence = look(written, store, Choice(budget=Budget(n_samples=20)), cluster)
+    limits = PageLimits(mapped=50)
+    evidence = look(written, store, Choice(budget=Budget(n_samples=20)), cluster, limits)
     assert 50 <= len(evidence.mapped) <= 70
     assert evidence.mapped["chosen"].sum() == 20
     html = page_of(written, evidence, store)
     assert f"{len(evidence.mapped)} of 300 frames, drawn at random" in html
-    monkeypatch.setattr("coreframe.tasks.report.gather.MAPPED_CHOSEN", 5)
-    fewer = look(written, store, Choice(budget=Budget(n_samples=20)), cluster)
+    limits = PageLimits(mapped=50, mapped_chosen=5)
+    fewer = look(written, store, Choice(budget=Budget(n_samples=20)), cluster, limits)
     picks = written.selection["row"]
     assert set(picks[:5]) <= set(fewer.mapped["row"])
     assert len(fewer.mapped) < len(evidence.mapped)
@@ -147,7 +148,7 @@ def test_what_is_said_of_the_order_is_true(store: Store, tmp_path: Path, cluster
 
 
 def test_pictures_take_no_more_room_than_there_is(
-    store: Store, tmp_path: Path, cluster: str, monkeypatch: pytest.MonkeyPatch
+    store: Store, tmp_path: Path, cluster: str
 ) -> None:
     written, _ = selected(store, tmp_path, 20, cluster)
     rng = np.random.default_rng(0)
@@ -168,8 +169,8 @@ def test_pictures_take_no_more_room_than_there_is(
     assert html.count('<span class="none">no image</span>') == 2
     assert "as many as this page has room for" not in html
     sizes = [len(evidence.images.get(file, b"")) for file in files]
-    monkeypatch.setattr("coreframe.tasks.report.gather.PICTURES_BYTES", sum(sizes[:10]) + 1100)
-    evidence = look(written, store, choice, cluster)
+    limits = PageLimits(pictures_bytes=sum(sizes[:10]) + 1100)
+    evidence = look(written, store, choice, cluster, limits)
     assert evidence.pictured == 10
     assert list(evidence.images) == [
         file for file in files[:10] if file not in (files[2], files[4])

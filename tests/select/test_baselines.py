@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from coreframe.tasks.scale import SCALE, squared_threshold
-from coreframe.tasks.select import baselines
 from coreframe.tasks.select.baselines import (
     distances_in_order,
     fixed_rate_rows,
@@ -41,18 +40,18 @@ def test_distances_in_order_equal_numpy_in_tiles_too() -> None:
 
 
 @pytest.mark.parametrize("tile", [1, 7, 1024])
-def test_kept_apart_holds_for_every_pair_and_nothing_more_fits(
-    tile: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(baselines, "KEEP_TILE", tile)
+def test_kept_apart_holds_for_every_pair_and_nothing_more_fits(tile: int) -> None:
     rng = np.random.default_rng(1)
     vectors = rng.integers(-2000, 2000, (200, 3)).astype(np.int16)
     threshold = squared_threshold(0.25)
     rows = rng.permutation(200)
-    kept = keep_apart(rows, lambda some: vectors[some], threshold, 200)
+    kept = keep_apart(rows, lambda some: vectors[some], threshold, 200, tile)
     wide = vectors.astype(np.int64)
     squared = ((wide[:, None] - wide[None, kept]) ** 2).sum(axis=2)
     assert squared[kept][~np.eye(len(kept), dtype=bool)].min() >= threshold
     assert (squared.min(axis=1) < threshold).all()
     assert 2 < len(kept) < 200
-    assert keep_apart(rows, lambda some: vectors[some], threshold, 5).tolist() == kept[:5].tolist()
+    assert (
+        keep_apart(rows, lambda some: vectors[some], threshold, 5, tile).tolist()
+        == kept[:5].tolist()
+    )
