@@ -97,8 +97,8 @@ def _stretch(folder: Path, shots: list[Shot]) -> dict[Shot, list[np.ndarray]]:
 def build(folder: Path, out: Path, shorter: int = 1) -> dict[str, list[tuple[int, int]]]:
     """Write the fixtures into ``out``; per file name, the (start, stop) frames of its shots.
 
-    ``folder`` holds the 15 shared videos.  Every shot lasts so many times shorter.  One encoder thread, a fixed preset and no clock, so
-    that the same libx264 writes the same file each time.
+    ``folder`` holds the 15 shared videos.  Every shot lasts so many times shorter.  One encoder
+    thread, a fixed preset and no clock, so that the same libx264 writes the same file each time.
     """
     rows = sorted({shot for shots in FILES.values() for shot in shots})
     pictures: dict[Shot, list[np.ndarray]] = {}

@@ -114,6 +114,16 @@ def check_written(store: Path, expected: dict[str, bytes]) -> None:
         assert found[name] == data, name
 
 
+def pids(client: Client) -> list[int]:
+    """Process numbers of two workers, once both answer: one may have been killed just now."""
+    found: list[int] = []
+    while len(found) < 2:
+        client.wait_for_workers(2, timeout=60)
+        answers = client.run(os.getpid, on_error="return").values()
+        found = sorted(one for one in answers if isinstance(one, int))
+    return found
+
+
 def workers_killed_at_moments(
     videos: Path, folder: Path, cluster: str, processes: str, *, kills: int, seed: int
 ) -> None:
@@ -127,8 +137,7 @@ def workers_killed_at_moments(
     during = 0
     with Client(processes) as client:
         for number in range(kills):
-            client.wait_for_workers(2, timeout=60)
-            victim = rng.choice(sorted(client.run(os.getpid).values()))
+            victim = rng.choice(pids(client))
             timer = threading.Timer(
                 rng.uniform(0, 0.8) * takes_s, os.kill, (victim, signal.SIGKILL)
             )
