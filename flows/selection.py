@@ -12,7 +12,8 @@ from prefect import flow
 
 from coreframe.flows.cluster import open_cluster
 from coreframe.flows.ingest import Ingested
-from coreframe.flows.parameters import Compute, Picture, Selecting, Wait, command
+from coreframe.flows.options import command
+from coreframe.flows.parameters import Compute, Picture, Selecting, Wait
 from coreframe.flows.preflight import check_selecting, output_folder
 from coreframe.flows.record import recorded, timed, versions
 from coreframe.tasks.export.task import export_stage, raise_on_failures

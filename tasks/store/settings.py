@@ -1,8 +1,22 @@
-"""What made a store, and the names of its parts."""
+"""What made a store, and the names of its parts.
+
+The rule for stores of other versions:
+
+- A store opens and extends in every later version. It keeps the settings and the format that it
+  was made with, whatever a new store would get.
+- What a run is not told (embedder, sampling, crop, input size, rows a block) is the store's. Only
+  another value that is named explicitly is refused, since a store never mixes two.
+- A new setting is a new field of `StoreSettings`. Its default is what every store before it had,
+  and it raises FORMAT_VERSION. So does any change after which an older version would read a store
+  wrongly. What is new about an embedder gets a name or a fingerprint of its own.
+- A store of a newer format than the code knows is refused in a sentence.
+"""
 
 from dataclasses import dataclass
 
 FORMAT_VERSION = 1
+"""Of the stores that this version makes; it reads those up to it."""
+
 EMBEDDINGS, CATALOGUE = "embeddings.zarr", "catalogue.parquet"
 EARLIER_CATALOGUE = "catalogue-earlier.parquet"
 ARRAY = f"{EMBEDDINGS}/embedding"
