@@ -78,6 +78,7 @@ def curate(
     from coreframe.flows import preflight
 
     preflight.check_compute(compute)
+    preflight.follow_store(store, ingestion, compute)
     preflight.check_corpus(corpus, store, out)
     preflight.check_selecting(store, selecting)
     preflight.output_folder(out)
@@ -107,6 +108,7 @@ def ingest(
     from coreframe.flows import preflight
 
     preflight.check_compute(compute)
+    preflight.follow_store(store, ingestion, compute)
     preflight.check_corpus(corpus, store)
     preflight.open_store(store, ingestion, compute)
     from coreframe.flows.ingest import ingest as flow

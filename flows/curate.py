@@ -20,7 +20,6 @@ from coreframe.flows.parameters import (
 from coreframe.flows.preflight import (
     check_corpus,
     check_selecting,
-    follow_store,
     open_store,
     output_folder,
 )
@@ -52,8 +51,7 @@ def curate(
     files = check_corpus(corpus, store, out)
     check_selecting(store, selecting)
     folder = output_folder(out)
-    ingestion = follow_store(store, ingestion, compute)
-    opened = open_store(store, ingestion, compute)
+    opened, ingestion = open_store(store, ingestion, compute)
     parameters = {
         "store": store,
         "out": out,

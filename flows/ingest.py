@@ -10,7 +10,7 @@ from coreframe.flows.artifacts import show_quarantined
 from coreframe.flows.cluster import open_cluster
 from coreframe.flows.outcome import check_broken
 from coreframe.flows.parameters import Compute, Ingestion, Sources, StorePath, Wait
-from coreframe.flows.preflight import check_corpus, follow_store, open_store
+from coreframe.flows.preflight import check_corpus, open_store
 from coreframe.flows.record import recorded, summarized, timed
 from coreframe.tasks.embed.task import EmbedCounts, embed_stage
 from coreframe.tasks.index.task import index_stage
@@ -49,8 +49,7 @@ def ingest(
 ) -> dict[str, Any]:
     """Index the videos and embed every frame that the store does not hold yet."""
     files = check_corpus(corpus, store)
-    ingestion = follow_store(store, ingestion, compute)
-    opened = open_store(store, ingestion, compute)
+    opened, ingestion = open_store(store, ingestion, compute)
     timings: dict[str, float] = {}
     parameters = {
         "store": store,

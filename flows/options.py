@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 from coreframe.flows.parameters import (
     NEW_STORE,
     Compute,
+    Described,
     Ingestion,
     Parameters,
     Picture,
@@ -115,11 +116,13 @@ def _options(name: str, kind: Any) -> list[inspect.Parameter]:
 
 def _option(name: str, facts: FieldInfo) -> inspect.Parameter:
     kind, place = _read_as(facts.annotation), _place(facts)
+    help = next((one.text for one in facts.metadata if isinstance(one, Described)), None)
+    help = facts.description or help
     declared: Any
     if place is None:  # named alone, a flag has no opposite
-        declared = typer.Option(_spelled(name), help=facts.description)
+        declared = typer.Option(_spelled(name), help=help)
     else:
-        declared = typer.Argument(metavar=place.metavar, help=facts.description)
+        declared = typer.Argument(metavar=place.metavar, help=help)
     default = inspect.Parameter.empty if facts.is_required() else facts.get_default()
     if default is None or isinstance(default, list):
         kind, default = kind | None, None

@@ -1,11 +1,21 @@
 """What a person can set. Prefect's pages make their forms from these models."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ByteSize, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ByteSize,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    model_validator,
+)
+from pydantic_core import CoreSchema
 
 from coreframe.tasks.output.images import ImageFormat, PictureSettings, Resize
 from coreframe.tasks.select.choice import MEASURES, Budget, Choice, Method
@@ -39,19 +49,14 @@ def _fps(value: str) -> str:
     return value
 
 
-def _crop(value: str) -> str:
-    Crop.parse(value)
-    return value
+def _readable(read: Callable[[Any], object]) -> AfterValidator:
+    """Keep the value as it is given, once it has been read."""
 
+    def check(value: Any) -> Any:
+        read(value)
+        return value
 
-def _resize(value: str) -> str:
-    Resize.parse(value)
-    return value
-
-
-def _limits(given: list[str]) -> list[str]:
-    _measures(given)
-    return given
+    return AfterValidator(check)
 
 
 def _measures(given: list[str]) -> dict[str, float]:
@@ -79,41 +84,51 @@ class Positional:
     """How its help names it."""
 
 
-StorePath = Annotated[str, Field(description="Folder of the store, or its URL in an object store.")]
-OutPath = Annotated[str, Field(description="Folder for frames, tables and report.")]
-TrainedPath = Annotated[str, Field(description="Folder for checkpoint and loss curve.")]
-SelectedPath = Annotated[str, Field(description="Folder that curate or select wrote.")]
+@dataclass(frozen=True)
+class Described:
+    """What a value that is in no model means. Prefect's forms drop the description of a `Field`."""
+
+    text: str
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return handler(schema) | {"description": self.text}
+
+
+StorePath = Annotated[str, Described("Folder of the store, or its URL in an object store.")]
+OutPath = Annotated[str, Described("Folder for frames, tables and report.")]
+TrainedPath = Annotated[str, Described("Folder for checkpoint and loss curve.")]
+SelectedPath = Annotated[str, Described("Folder that curate or select wrote.")]
 OtherPaths = Annotated[
     list[str],
     Positional("[OUT2...]"),
-    Field(default=[], description="Folders of other selections to show beside it."),
+    Field(default=[]),
+    Described("Folders of other selections to show beside it."),
 ]
 Repair = Annotated[
-    bool,
-    Field(default=False, description="Take back what is bad; the next run embeds it again."),
+    bool, Field(default=False), Described("Take back what is bad; the next run embeds it again.")
 ]
 Wait = Annotated[
     float,
-    Field(
-        default=0.0,
-        ge=0,
-        description="Seconds to wait for another run that writes to the store.",
-    ),
+    Field(default=0.0, ge=0),
+    Described("Seconds to wait for another run that writes to the store."),
 ]
-"""Of the flows that write to it."""
-
-Format = Annotated[str, Field(description="imagefolder, webdataset, coco, fiftyone or csv.")]
+Format = Annotated[str, Described("imagefolder, webdataset, coco, fiftyone or csv.")]
 Destination = Annotated[
     str | None,
-    Field(default=None, description="Folder to write or replace [default: OUT/FORMAT]."),
+    Field(default=None),
+    Described("Folder to write or replace [default: OUT/FORMAT]."),
 ]
 StoreOfSelection = Annotated[
     str | None,
-    Field(default=None, description="For csv [default: the store that the selection is from]."),
+    Field(default=None),
+    Described("For csv [default: the store that the selection is from]."),
 ]
 LogJson = Annotated[
     bool,
-    Field(default=False, description="Log to the error stream, a line of JSON for each event."),
+    Field(default=False),
+    Described("Log to the error stream, a line of JSON for each event."),
 ]
 
 
@@ -167,7 +182,7 @@ class Ingestion(Parameters):
     every: int | None = Field(
         default=None, ge=1, description="Keep every n-th frame [default: the store's, or all]."
     )
-    crop: Annotated[str, AfterValidator(_crop)] | None = Field(
+    crop: Annotated[str, _readable(Crop.parse)] | None = Field(
         default=None,
         description="W:H:X:Y in pixels of the upright picture, of what is embedded and exported "
         "[default: the store's, or all of it].",
@@ -239,10 +254,10 @@ class Selecting(Parameters):
     keep_exact_duplicates: bool = Field(
         default=False, description="Allow frames whose pixels equal an earlier frame's."
     )
-    min: Annotated[list[str], AfterValidator(_limits)] = Field(
+    min: Annotated[list[str], _readable(_measures)] = Field(
         default=[], description="sharpness=V or luminance=V: choose no frame below; repeatable."
     )
-    max: Annotated[list[str], AfterValidator(_limits)] = Field(
+    max: Annotated[list[str], _readable(_measures)] = Field(
         default=[], description="sharpness=V or luminance=V: choose no frame above; repeatable."
     )
     prefer_sharp: float = Field(
@@ -309,7 +324,7 @@ class Selecting(Parameters):
 class Picture(Parameters):
     """How selected frames are written."""
 
-    resize: Annotated[str, AfterValidator(_resize)] | None = Field(
+    resize: Annotated[str, _readable(Resize.parse)] | None = Field(
         default=None,
         description="WxH, Wx or xH in pixels, of exported frames [default: full resolution].",
     )

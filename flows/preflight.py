@@ -156,17 +156,16 @@ def _same_size(ingestion: Ingestion, compute: Compute, input_px: int) -> Ingesti
     return ingestion
 
 
-def open_store(store: str, ingestion: Ingestion, compute: Compute) -> Store:
+def open_store(store: str, ingestion: Ingestion, compute: Compute) -> tuple[Store, Ingestion]:
     """Open the store for adding to it, or make it.
 
-    Args:
-        store: its folder or URL.
-        ingestion: as :func:`follow_store` gives it.
-        compute: where the work is done.
+    Returns:
+        The store, and the parameters with what was not given filled in.
 
     Raises:
         UsageError: it cannot be written, or was made with other parameters.
     """
+    ingestion = follow_store(store, ingestion, compute)
     facts = embedder_facts(compute.embedder(ingestion))
     asked: dict[str, Any] = {
         "embedder": ingestion.embedder,
@@ -180,7 +179,7 @@ def open_store(store: str, ingestion: Ingestion, compute: Compute) -> Store:
         settings = replace(Store.open(store).settings, **asked)
     else:
         settings = StoreSettings(**asked)
-    return Store.open_or_create(store, settings, ingestion.block_rows)
+    return Store.open_or_create(store, settings, ingestion.block_rows), ingestion
 
 
 def check_selecting(store: str, selecting: Selecting) -> None:

@@ -135,7 +135,7 @@ class Store:
         for name, ours in asdict(self.settings).items():
             theirs = getattr(wanted, name)
             if name == "format_version" or (name == "embedder" and same):
-                continue  # what a format may hold was looked at when the store was opened
+                continue  # an earlier format is extended as it is
             if ours != theirs:
                 what = name.replace("_", "-")
                 raise UsageError(

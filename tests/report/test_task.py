@@ -261,7 +261,7 @@ def test_only_our_own_plots_are_replaced_and_an_old_page_does_not_stay(
 def test_the_command_makes_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every option that is not a default, through the command line and back."""
     asked: dict[str, Any] = {}
-    for check in ("check_corpus", "check_selecting", "output_folder", "open_store"):
+    for check in ("follow_store", "check_corpus", "check_selecting", "output_folder", "open_store"):
         monkeypatch.setattr(f"coreframe.flows.preflight.{check}", lambda *_: None)
     monkeypatch.setattr("coreframe.flows.curate.curate", lambda **given: asked.update(given))
     monkeypatch.setattr("coreframe.flows.terminal.show_result", lambda *_: None)
