@@ -20,7 +20,7 @@ import pandas as pd
 from dask.distributed import LocalCluster
 from prefect.logging import disable_run_logger
 
-from coreframe.flows.cluster import SETTINGS
+from coreframe.flows.cluster import DASK_SETTINGS
 from coreframe.tasks.embedders.simclr import DEFAULT_INPUT_PX
 from coreframe.tasks.select.baselines import baseline_rows
 from coreframe.tasks.select.choice import Budget, Choice
@@ -111,7 +111,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as temporary,
-        dask.config.set(SETTINGS),
+        dask.config.set(DASK_SETTINGS),
         LocalCluster(
             n_workers=2, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"
         ) as cluster,

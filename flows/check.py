@@ -6,7 +6,7 @@ from typing import Any
 from prefect import flow
 
 from coreframe.flows.cluster import open_cluster
-from coreframe.flows.parameters import Compute, Wait
+from coreframe.flows.parameters import Compute, Repair, StorePath, Wait
 from coreframe.flows.record import recorded, timed
 from coreframe.tasks.check.task import check_stage
 from coreframe.tasks.errors import CoreframeError
@@ -15,8 +15,8 @@ from coreframe.tasks.store.store import Store
 
 @flow(name="check", flow_run_name="check-{store}")
 def check(
-    store: str,
-    repair: bool = False,
+    store: StorePath,
+    repair: Repair = False,
     compute: Compute = Compute(),  # noqa: B008 - Prefect shows the default in its form
     wait: Wait = 0.0,
 ) -> dict[str, Any]:

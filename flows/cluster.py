@@ -26,7 +26,7 @@ CONNECT_TIMEOUT_S = 30
 
 CLOSE_TIMEOUT_S = 10
 
-SETTINGS = {
+DASK_SETTINGS = {
     # A job whose worker died is tried on two more; then it is the job's fault.
     "distributed.scheduler.allowed-failures": 2,
     # Dask gives a worker up that is not there 15 s after one of its deaths. One that is given
@@ -74,7 +74,7 @@ def open_cluster(compute: Compute) -> Iterator[str]:
         UsageError: the cluster file cannot be used.
         CoreframeError: the scheduler does not answer.
     """
-    with dask.config.set(SETTINGS), _unsearched():
+    with dask.config.set(DASK_SETTINGS), _unsearched():
         if compute.cluster is not None:
             with _named(compute.cluster) as address, logs_of_workers(address):
                 yield address

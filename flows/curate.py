@@ -7,8 +7,22 @@ from prefect import flow
 from coreframe.flows.cluster import open_cluster
 from coreframe.flows.ingest import ingest_stages
 from coreframe.flows.outcome import check_broken, check_selectable
-from coreframe.flows.parameters import Compute, Corpus, Ingestion, Picture, Selecting, Wait
-from coreframe.flows.preflight import check_corpus, check_selecting, open_store, output_folder
+from coreframe.flows.parameters import (
+    Compute,
+    Ingestion,
+    OutPath,
+    Picture,
+    Selecting,
+    Sources,
+    StorePath,
+    Wait,
+)
+from coreframe.flows.preflight import (
+    check_corpus,
+    check_selecting,
+    open_store,
+    output_folder,
+)
 from coreframe.flows.record import recorded
 from coreframe.flows.selection import selection_stages
 from coreframe.tasks.output.standing import standing_result
@@ -16,9 +30,9 @@ from coreframe.tasks.output.standing import standing_result
 
 @flow(name="curate", flow_run_name="curate-into-{out}")
 def curate(
-    store: str,
-    out: str,
-    corpus: Corpus,
+    store: StorePath,
+    out: OutPath,
+    corpus: Sources,
     ingestion: Ingestion = Ingestion(),  # noqa: B008 - Prefect shows the default in its form
     selecting: Selecting = Selecting(),  # noqa: B008
     picture: Picture = Picture(),  # noqa: B008
@@ -37,7 +51,7 @@ def curate(
     files = check_corpus(corpus, store, out)
     check_selecting(store, selecting)
     folder = output_folder(out)
-    opened = open_store(store, ingestion, compute)
+    opened, ingestion = open_store(store, ingestion, compute)
     parameters = {
         "store": store,
         "out": out,

@@ -9,7 +9,7 @@ from prefect import flow
 from coreframe.flows.artifacts import show_quarantined
 from coreframe.flows.cluster import open_cluster
 from coreframe.flows.outcome import check_broken
-from coreframe.flows.parameters import Compute, Corpus, Ingestion, Wait
+from coreframe.flows.parameters import Compute, Ingestion, Sources, StorePath, Wait
 from coreframe.flows.preflight import check_corpus, open_store
 from coreframe.flows.record import recorded, summarized, timed
 from coreframe.tasks.embed.task import EmbedCounts, embed_stage
@@ -41,15 +41,15 @@ class Ingested:
 
 @flow(name="ingest", flow_run_name="ingest-into-{store}")
 def ingest(
-    store: str,
-    corpus: Corpus,
+    store: StorePath,
+    corpus: Sources,
     ingestion: Ingestion = Ingestion(),  # noqa: B008 - Prefect shows the default in its form
     compute: Compute = Compute(),  # noqa: B008
     wait: Wait = 0.0,
 ) -> dict[str, Any]:
     """Index the videos and embed every frame that the store does not hold yet."""
     files = check_corpus(corpus, store)
-    opened = open_store(store, ingestion, compute)
+    opened, ingestion = open_store(store, ingestion, compute)
     timings: dict[str, float] = {}
     parameters = {
         "store": store,
@@ -73,7 +73,7 @@ def ingest(
 def ingest_stages(
     store: Store,
     files: list[SourceFile],
-    corpus: Corpus,
+    corpus: Sources,
     ingestion: Ingestion,
     compute: Compute,
     cluster: str,

@@ -1,15 +1,25 @@
 """What a person can set. Prefect's pages make their forms from these models."""
 
 import math
-import shlex
-from collections.abc import Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ByteSize, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ByteSize,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    model_validator,
+)
+from pydantic_core import CoreSchema
 
 from coreframe.tasks.output.images import ImageFormat, PictureSettings, Resize
 from coreframe.tasks.select.choice import MEASURES, Budget, Choice, Method
+from coreframe.tasks.store.settings import StoreSettings
 from coreframe.tasks.train.settings import TrainingSettings
 from coreframe.tasks.video.pixels import Crop
 from coreframe.tasks.video.sampling import Sampling
@@ -19,6 +29,11 @@ if TYPE_CHECKING:  # it loads torch, which a notebook needs for choosing only
 
 DEFAULT_SAMPLES = 100
 """Frames selected when no budget is given: enough to look through in a minute."""
+
+DEFAULT_EMBEDDER = "descriptor"
+
+NEW_STORE: dict[str, Any] = {"embedder": DEFAULT_EMBEDDER, "every": 1}
+"""What `Ingestion` asks of a new store where nothing is given."""
 
 LEAST_MEMORY_BYTES = 600 * 10**6
 """A worker takes some 400 MB before it holds anything."""
@@ -34,19 +49,14 @@ def _fps(value: str) -> str:
     return value
 
 
-def _crop(value: str) -> str:
-    Crop.parse(value)
-    return value
+def _readable(read: Callable[[Any], object]) -> AfterValidator:
+    """Keep the value as it is given, once it has been read."""
 
+    def check(value: Any) -> Any:
+        read(value)
+        return value
 
-def _resize(value: str) -> str:
-    Resize.parse(value)
-    return value
-
-
-def _limits(given: list[str]) -> list[str]:
-    _measures(given)
-    return given
+    return AfterValidator(check)
 
 
 def _measures(given: list[str]) -> dict[str, float]:
@@ -66,10 +76,60 @@ def _measures(given: list[str]) -> dict[str, float]:
     return limits
 
 
-Wait = Annotated[
-    float, Field(ge=0, description="Seconds to wait for another run that writes to the store.")
+@dataclass(frozen=True)
+class Positional:
+    """Marks what the command takes without an option's name."""
+
+    metavar: str
+    """How its help names it."""
+
+
+@dataclass(frozen=True)
+class Described:
+    """What a value that is in no model means. Prefect's forms drop the description of a `Field`."""
+
+    text: str
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return handler(schema) | {"description": self.text}
+
+
+StorePath = Annotated[str, Described("Folder of the store, or its URL in an object store.")]
+OutPath = Annotated[str, Described("Folder for frames, tables and report.")]
+TrainedPath = Annotated[str, Described("Folder for checkpoint and loss curve.")]
+SelectedPath = Annotated[str, Described("Folder that curate or select wrote.")]
+OtherPaths = Annotated[
+    list[str],
+    Positional("[OUT2...]"),
+    Field(default=[]),
+    Described("Folders of other selections to show beside it."),
 ]
-"""Of the flows that write to it."""
+Repair = Annotated[
+    bool, Field(default=False), Described("Take back what is bad; the next run embeds it again.")
+]
+Wait = Annotated[
+    float,
+    Field(default=0.0, ge=0),
+    Described("Seconds to wait for another run that writes to the store."),
+]
+Format = Annotated[str, Described("imagefolder, webdataset, coco, fiftyone or csv.")]
+Destination = Annotated[
+    str | None,
+    Field(default=None),
+    Described("Folder to write or replace [default: OUT/FORMAT]."),
+]
+StoreOfSelection = Annotated[
+    str | None,
+    Field(default=None),
+    Described("For csv [default: the store that the selection is from]."),
+]
+LogJson = Annotated[
+    bool,
+    Field(default=False),
+    Described("Log to the error stream, a line of JSON for each event."),
+]
 
 
 class Parameters(BaseModel):
@@ -78,68 +138,83 @@ class Parameters(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class Corpus(Parameters):
+class Sources(Parameters):
     """Which files."""
 
-    videos: list[str] = Field(
+    videos: Annotated[list[str], Positional("VIDEOS...")] = Field(
         default=[], description="Files, folders (searched recursively) and globs."
     )
     files_from: str | None = Field(default=None, description="A text file with one path a line.")
     include: list[str] = Field(
-        default=[], description="Keep only files whose name matches one of these."
+        default=[], description="Keep only names matching this glob; repeatable."
     )
-    exclude: list[str] = Field(
-        default=[], description="Drop files whose name matches one of these."
-    )
+    exclude: list[str] = Field(default=[], description="Drop names matching this glob; repeatable.")
     corrupt_threshold: float = Field(
         default=0.1,
         ge=0,
         le=1,
-        description="Share of broken videos above which the run ends in an error, once done.",
+        description="Share of broken videos above which the run ends in an error, "
+        "once all is done.",
     )
     video_timeout: float = Field(
         default=300.0,
         ge=0,
-        description="Seconds that a decoder may give no sign of life before its worker is ended "
-        "and, the second time, the video quarantined; 0 to wait for ever.",
+        description="Seconds without a frame after which a decoder counts as hung: its worker is "
+        "ended and, the second time, the video quarantined; 0 to wait for ever.",
     )
     retry_quarantined: bool = Field(
-        default=False, description="Try those videos again that crashed or hung workers."
+        default=False, description="Try videos again that crashed or hung workers."
     )
 
 
 class Ingestion(Parameters):
-    """Which frames, and what the embedder sees of them. Fixed when the store is made."""
+    """Which frames, and what the embedder sees of them. Fixed when the store is made.
+
+    What is None was not given: then it is the store's, or of a new store the default. See
+    `tasks.store.settings`.
+    """
 
     sample_fps: Annotated[str, AfterValidator(_fps)] | None = Field(
-        default=None, description="Frames per second to keep, as ffmpeg -vf fps keeps them."
-    )
-    every: int = Field(default=1, ge=1, description="Keep every n-th frame.")
-    crop: Annotated[str, AfterValidator(_crop)] | None = Field(
         default=None,
-        description="W:H:X:Y in pixels of the upright picture; also of exported frames.",
+        description="Frames per second to keep, as ffmpeg -vf fps does "
+        "[default: the store's, or all].",
     )
-    embedder: str = Field(
-        default="descriptor",
-        description="descriptor; hf: and the id or the folder of a Hugging Face model; or simclr: "
-        "and the folder of a checkpoint.",
+    every: int | None = Field(
+        default=None, ge=1, description="Keep every n-th frame [default: the store's, or all]."
+    )
+    crop: Annotated[str, _readable(Crop.parse)] | None = Field(
+        default=None,
+        description="W:H:X:Y in pixels of the upright picture, of what is embedded and exported "
+        "[default: the store's, or all of it].",
+    )
+    embedder: str | None = Field(
+        default=None,
+        description="descriptor, hf:ID or hf:FOLDER of a Hugging Face model, or simclr:FOLDER of "
+        f"a checkpoint [default: the store's, or {DEFAULT_EMBEDDER}].",
     )
     input_size: int | None = Field(
-        default=None, ge=32, le=1024, description="Side in pixels of what the embedder is given."
+        default=None,
+        ge=32,
+        le=1024,
+        description="Side in pixels of what the embedder is given [default: the store's, or the "
+        "embedder's].",
     )
     batch_size: int = Field(default=64, ge=1, le=65536, description="Frames embedded at once.")
     block_rows: int | None = Field(
-        default=None, ge=1, le=1_000_000, description="Rows a block when making a store (1024)."
+        default=None,
+        ge=1,
+        le=1_000_000,
+        description=f"Rows a block [default: the store's, or {StoreSettings.block_rows}].",
     )
 
     @model_validator(mode="after")
     def _one_sampling(self) -> "Ingestion":
-        if self.sample_fps is not None and self.every != 1:
+        if self.sample_fps is not None and self.every not in (None, 1):
             raise ValueError("sample-fps and every are two ways to sample: give one of them")
         return self
 
     def sampling(self) -> Sampling:
-        return Sampling(Fraction(self.sample_fps) if self.sample_fps else None, self.every)
+        return Sampling(Fraction(self.sample_fps) if self.sample_fps else None, self.every or 1)
 
     def crop_px(self) -> Crop | None:
         return Crop.parse(self.crop) if self.crop else None
@@ -148,56 +223,69 @@ class Ingestion(Parameters):
 class Selecting(Parameters):
     """How many frames, and by which method. Budgets combine: whichever stops first."""
 
-    method: Literal["coreset", "random", "fixed-rate"] = "coreset"
+    method: Literal["coreset", "random", "fixed-rate"] = Field(
+        default="coreset", description="coreset, random or fixed-rate."
+    )
     n_samples: int | None = Field(
         default=None,
         ge=1,
-        description=f"Frames at most ({DEFAULT_SAMPLES} when no budget is given).",
+        description=f"Frames at most [default: {DEFAULT_SAMPLES} when no budget is given].",
     )
     proportion: float | None = Field(
-        default=None, gt=0, le=1, description="Share of the decodable frames."
+        default=None, gt=0, le=1, description="Share of the decodable frames at most."
     )
     min_distance: float | None = Field(
-        default=None, ge=0, le=2, description="L2 that any two selected frames are apart at least."
+        default=None,
+        ge=0,
+        le=2,
+        description="L2 (0 to 2) that any two selected frames are apart at least.",
     )
-    seed: int = Field(default=0, ge=0, description="Of the random method and of samples.")
     radius: float | None = Field(
         default=None,
         ge=0,
         le=2,
-        description="Stop once every frame is as near as this to a selected one; L2.",
+        description="L2 (0 to 2) within which every frame has a selected one: stop then.",
+    )
+    seed: int = Field(
+        default=0,
+        ge=0,
+        description="Seed of the random method, and of what is sampled for the report.",
     )
     keep_exact_duplicates: bool = Field(
         default=False, description="Allow frames whose pixels equal an earlier frame's."
     )
-    min: Annotated[list[str], AfterValidator(_limits)] = Field(
-        default=[], description="MEASURE=VALUE: choose no frame below it. sharpness, luminance."
+    min: Annotated[list[str], _readable(_measures)] = Field(
+        default=[], description="sharpness=V or luminance=V: choose no frame below; repeatable."
     )
-    max: Annotated[list[str], AfterValidator(_limits)] = Field(
-        default=[], description="MEASURE=VALUE: choose no frame above it. sharpness, luminance."
+    max: Annotated[list[str], _readable(_measures)] = Field(
+        default=[], description="sharpness=V or luminance=V: choose no frame above; repeatable."
     )
     prefer_sharp: float = Field(
-        default=0.0, ge=0, le=1, description="Among near-equals choose the sharper; a strength."
+        default=0.0,
+        ge=0,
+        le=1,
+        description="0 to 1: how much farther out a blurred frame must lie to be chosen.",
     )
     min_per_video: int = Field(default=0, ge=0, description="Frames of every video at least.")
     max_per_video: int | None = Field(
         default=None, ge=1, description="Frames of any video at most."
     )
     sequence_length: int = Field(
-        default=1, ge=1, le=65536, description="Consecutive sampled frames chosen together."
+        default=1, ge=1, le=65536, description="Choose runs of so many consecutive sampled frames."
     )
     preselected: str | None = Field(
-        default=None, description="A selection.parquet, or CSV of video and frame_index."
+        default=None,
+        description="Frames to start from: a selection.parquet, or CSV of video,frame_index.",
     )
     count_preselected: bool = Field(
         default=False, description="Preselected frames count towards the number asked for."
     )
     name: str | None = Field(
-        default=None, description="Keep the selection in the store, to extend it later."
+        default=None, description="Keep the selection in the store under this name; extend it."
     )
     drop_gone: bool = Field(
         default=False,
-        description="Drop frames from a kept selection whose videos are gone or changed.",
+        description="With a name: drop frames whose videos are gone or changed.",
     )
 
     @model_validator(mode="after")
@@ -236,11 +324,12 @@ class Selecting(Parameters):
 class Picture(Parameters):
     """How selected frames are written."""
 
-    resize: Annotated[str, AfterValidator(_resize)] | None = Field(
-        default=None, description="WxH, Wx or xH in pixels; full resolution when not given."
+    resize: Annotated[str, _readable(Resize.parse)] | None = Field(
+        default=None,
+        description="WxH, Wx or xH in pixels, of exported frames [default: full resolution].",
     )
-    format: Literal["png", "jpg", "webp"] = "png"
-    quality: int = Field(default=95, ge=1, le=100, description="Of jpg and webp.")
+    format: Literal["png", "jpg", "webp"] = Field(default="png", description="png, jpg or webp.")
+    quality: int = Field(default=95, ge=1, le=100, description="Of jpg and webp, 1 to 100.")
 
     def settings(self, crop: Crop | None) -> PictureSettings:
         resize = Resize.parse(self.resize) if self.resize else None
@@ -258,15 +347,15 @@ class Training(Parameters):
         default=None,
         ge=32,
         le=256,
-        description="Side in pixels of the pictures; the checkpoint's, or 64.",
+        description="Side in pixels of the pictures [default: the checkpoint's, or 64].",
     )
     checkpoint: str | None = Field(
-        default=None, description="A file or folder that training wrote, to start from."
+        default=None, description="Start from this one, a file or folder that training wrote."
     )
     max_frames: int = Field(
-        default=100_000, ge=16, description="Of more, so many at an even stride are learned from."
+        default=100_000, ge=16, description="Of more, so many at an even stride are shown."
     )
-    seed: int = Field(default=0, ge=0, le=2**31, description="Of weights, order and views.")
+    seed: int = Field(default=0, ge=0, le=2**31, description="Seed of weights, order and views.")
 
     def settings(self) -> TrainingSettings:
         return TrainingSettings(self.max_epochs, self.batch_size, self.seed)
@@ -279,16 +368,16 @@ class Compute(Parameters):
         default=None,
         ge=1,
         le=1024,
-        description="Processes of the local cluster; one a core or GPU.",
+        description="Local processes [default: one a core or GPU].",
     )
     cluster: str | None = Field(
-        default=None, description="tcp://… of a Dask scheduler, or a cluster file that names one."
+        default=None, description="tcp://... of a Dask scheduler, or a file that names one."
     )
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto, cpu or cuda.")
     memory_limit: ByteSize | None = Field(
         default=None,
         ge=LEAST_MEMORY_BYTES,
-        description="Of each process of the local cluster, such as 2GB; by default they share all.",
+        description="Of each local process, such as 2GB [default: they share all there is].",
     )
 
     @model_validator(mode="after")
@@ -306,39 +395,5 @@ class Compute(Parameters):
         from coreframe.tasks.device import Device
         from coreframe.tasks.embedders.embedder import EmbedderSpec, absolute_name
 
-        name = absolute_name(ingestion.embedder)
-        device = Device(self.device)
-        return EmbedderSpec(name, ingestion.input_size, device, ingestion.batch_size)
-
-
-MODELS = {
-    model.__name__.lower(): model
-    for model in (Corpus, Ingestion, Selecting, Picture, Training, Compute)
-}
-
-
-def command(parameters: Mapping[str, Any]) -> str:
-    """The command that runs a flow with these parameters; what is a default is left out.
-
-    Args:
-        parameters: of ``curate`` or ``select``: ``store`` and ``out``, and by its name in lower
-            case what each model holds.
-    """
-    words = ["coreframe", "curate" if "corpus" in parameters else "select"]
-    words += ["--store", parameters["store"], "--out", parameters["out"]]
-    for name, model in MODELS.items():
-        given = parameters.get(name, {})
-        for field, facts in model.model_fields.items():
-            value = given.get(field)
-            if field == "videos" or value is None or value == facts.get_default():
-                continue
-            option = f"--{field.replace('_', '-')}"
-            if value is True:
-                words.append(option)
-            else:
-                for one in value if isinstance(value, list) else [value]:
-                    words += [option, str(one)]
-    videos = parameters.get("corpus", {}).get("videos", [])
-    if any(video.startswith("-") for video in videos):
-        words.append("--")
-    return shlex.join([*words, *videos])
+        name = absolute_name(ingestion.embedder or DEFAULT_EMBEDDER)
+        return EmbedderSpec(name, ingestion.input_size, Device(self.device), ingestion.batch_size)

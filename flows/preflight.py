@@ -3,13 +3,24 @@
 Nothing here imports Prefect or Dask, so the command answers wrong use at once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
-from coreframe.flows.parameters import Compute, Corpus, Ingestion, Selecting, Training
+from coreframe.flows.parameters import (
+    NEW_STORE,
+    Compute,
+    Ingestion,
+    Selecting,
+    Sources,
+    Training,
+)
 from coreframe.tasks.datasets.formats import DATASET_FORMATS
+from coreframe.tasks.device import resolve_device
 from coreframe.tasks.embedders import simclr
 from coreframe.tasks.embedders.embedder import embedder_facts
 from coreframe.tasks.errors import BrokenVideoError, CoreframeError, NotAVideoError, UsageError
@@ -21,12 +32,22 @@ from coreframe.tasks.store.settings import StoreSettings
 from coreframe.tasks.store.store import Store
 from coreframe.tasks.video.container import open_video
 from coreframe.tasks.video.discover import SourceFile, discover, readable
+from coreframe.tasks.video.sampling import Sampling
 
 OWN = ("frames", PLOTS, *DATASET_FORMATS)
 """Folders inside an output folder that hold images and no videos."""
 
 
-def check_corpus(corpus: Corpus, store: str, out: str | None = None) -> list[SourceFile]:
+def check_compute(compute: Compute) -> None:
+    """Refuse a device that is not there.
+
+    Raises:
+        UsageError: a GPU was asked for and there is none.
+    """
+    resolve_device(compute.device)
+
+
+def check_corpus(corpus: Sources, store: str, out: str | None = None) -> list[SourceFile]:
     """Find the files, and refuse what can only be a mistake before anything is started.
 
     Args:
@@ -72,26 +93,97 @@ def check_corpus(corpus: Corpus, store: str, out: str | None = None) -> list[Sou
     return files
 
 
-def open_store(store: str, ingestion: Ingestion, compute: Compute) -> Store:
-    """Open or make the store for these parameters.
+def follow_store(store: str, ingestion: Ingestion, compute: Compute) -> Ingestion:
+    """Fill in what was not given: as the store has it, or as a new one gets it.
+
+    The rule is that of `coreframe.tasks.store.settings`.
+
+    Raises:
+        UsageError: the store cannot be read, or the embedder not be used.
+    """
+    if not Store.exists(store):
+        followed = _filled(ingestion, NEW_STORE)
+        embedder_facts(compute.embedder(followed))
+        return followed
+    made = Store.open(store).settings
+    followed = _filled(ingestion, _as_options(made, ingestion))
+    if ingestion.input_size is None:
+        followed = _same_size(followed, compute, made.input_px)
+    follows = ingestion.embedder is None and ingestion.input_size is None
+    try:
+        facts = embedder_facts(compute.embedder(followed))
+    except UsageError as error:
+        if not follows:
+            raise
+        raise UsageError(
+            f"the store {store} was made with the embedder {made.embedder}, which cannot be used "
+            f"here: {str(error).rstrip('.')}. Name with --embedder where it is now."
+        ) from error
+    if follows and facts.fingerprint != made.fingerprint:
+        raise UsageError(
+            f"the store {store} was made with the embedder {made.embedder} when it was "
+            f"{made.fingerprint}, and now it is {facts.fingerprint}: name with --embedder where "
+            "the earlier one is, or name another store."
+        )
+    return followed
+
+
+def _filled(ingestion: Ingestion, values: Mapping[str, Any]) -> Ingestion:
+    missing = {name: one for name, one in values.items() if getattr(ingestion, name) is None}
+    return ingestion.model_copy(update=missing)
+
+
+def _as_options(made: StoreSettings, ingestion: Ingestion) -> dict[str, Any]:
+    """The options that ask for what made a store; of sampling only where none is asked for."""
+    sampling = Sampling()
+    if ingestion.sample_fps is None and ingestion.every is None:
+        sampling = Sampling.parse(made.sampling)
+    return {
+        "sample_fps": None if sampling.fps is None else str(sampling.fps),
+        "every": sampling.every,
+        "crop": made.crop or None,
+        "embedder": made.embedder,
+    }
+
+
+def _same_size(ingestion: Ingestion, compute: Compute, input_px: int) -> Ingestion:
+    """Ask for the store's input size where the embedder has another of its own but can take it."""
+    sized = ingestion.model_copy(update={"input_size": input_px})
+    with suppress(UsageError):  # whoever loads it next hears why
+        if embedder_facts(compute.embedder(ingestion)).input_px != input_px:
+            embedder_facts(compute.embedder(sized))
+            return sized
+    return ingestion
+
+
+def open_store(store: str, ingestion: Ingestion, compute: Compute) -> tuple[Store, Ingestion]:
+    """Open the store for adding to it, or make it.
+
+    Returns:
+        The store, and the parameters with what was not given filled in.
 
     Raises:
         UsageError: it cannot be written, or was made with other parameters.
     """
+    ingestion = follow_store(store, ingestion, compute)
     facts = embedder_facts(compute.embedder(ingestion))
-    settings = StoreSettings(
-        embedder=ingestion.embedder,
-        fingerprint=facts.fingerprint,
-        dim=facts.dim,
-        input_px=facts.input_px,
-        sampling=str(ingestion.sampling()),
-        crop=str(ingestion.crop_px() or ""),
-    )
-    return Store.open_or_create(store, settings, ingestion.block_rows)
+    asked: dict[str, Any] = {
+        "embedder": ingestion.embedder,
+        "fingerprint": facts.fingerprint,
+        "dim": facts.dim,
+        "input_px": facts.input_px,
+        "sampling": str(ingestion.sampling()),
+        "crop": str(ingestion.crop_px() or ""),
+    }
+    if Store.exists(store):
+        settings = replace(Store.open(store).settings, **asked)
+    else:
+        settings = StoreSettings(**asked)
+    return Store.open_or_create(store, settings, ingestion.block_rows), ingestion
 
 
 def check_selecting(store: str, selecting: Selecting) -> None:
-    """Refuse what the wishes name and nobody can find or use.
+    """Refuse what is asked for and cannot be found or used.
 
     Raises:
         UsageError: the list of preselected frames cannot be read, or the name cannot be used.

@@ -5,7 +5,7 @@ from pathlib import Path
 from prefect import flow
 
 from coreframe.flows.cluster import open_cluster
-from coreframe.flows.parameters import Compute, Selecting
+from coreframe.flows.parameters import Compute, OtherPaths, SelectedPath, Selecting, StorePath
 from coreframe.flows.preflight import check_output
 from coreframe.tasks.report.task import page_stage
 from coreframe.tasks.store.store import Store
@@ -13,22 +13,15 @@ from coreframe.tasks.store.store import Store
 
 @flow(name="report", flow_run_name="report-on-{out}")
 def report(
-    store: str,
-    out: str,
-    others: list[str] | None = None,
+    store: StorePath,
+    out: SelectedPath,
+    others: OtherPaths = [],  # noqa: B006 - nobody writes to it
     compute: Compute = Compute(),  # noqa: B008 - Prefect shows the default in its form
 ) -> None:
-    """Make ``report.html`` and ``plots/`` again; nothing is selected.
-
-    Args:
-        store: what the selection was chosen from.
-        out: its output folder.
-        others: output folders of other selections, to compare it with.
-        compute: where the work is done.
-    """
+    """Make ``report.html`` and ``plots/`` again; nothing is selected."""
     opened = Store.open(store)
-    folder = check_output(opened, out, others or [])
-    others_out = [Path(other) for other in others or []]
+    folder = check_output(opened, out, others)
+    others_out = [Path(other) for other in others]
     choice = Selecting(**folder.run.parameters.selecting).choice()
     with open_cluster(compute) as cluster:
         page_stage(opened, choice, Path(out).resolve(), others_out, compute.device, cluster)

@@ -12,7 +12,8 @@ from prefect import flow
 
 from coreframe.flows.cluster import open_cluster
 from coreframe.flows.ingest import Ingested
-from coreframe.flows.parameters import Compute, Picture, Selecting, Wait, command
+from coreframe.flows.options import command
+from coreframe.flows.parameters import Compute, OutPath, Picture, Selecting, StorePath, Wait
 from coreframe.flows.preflight import check_selecting, output_folder
 from coreframe.flows.record import recorded, timed, versions
 from coreframe.tasks.export.task import export_stage, raise_on_failures
@@ -33,8 +34,8 @@ from coreframe.tasks.video.pixels import Crop
 
 @flow(name="select", flow_run_name="select-from-{store}")
 def select(
-    store: str,
-    out: str,
+    store: StorePath,
+    out: OutPath,
     selecting: Selecting = Selecting(),  # noqa: B008 - Prefect shows the default in its form
     picture: Picture = Picture(),  # noqa: B008
     compute: Compute = Compute(),  # noqa: B008

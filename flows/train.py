@@ -7,7 +7,7 @@ from typing import Any
 from prefect import flow
 
 from coreframe.flows.cluster import open_cluster
-from coreframe.flows.parameters import Compute, Training
+from coreframe.flows.parameters import Compute, StorePath, TrainedPath, Training
 from coreframe.flows.preflight import check_training, output_folder
 from coreframe.flows.record import timed, versions
 from coreframe.tasks.store.store import Store
@@ -16,8 +16,8 @@ from coreframe.tasks.train.task import frames_stage, summary_stage, train_stage
 
 @flow(name="train", flow_run_name="train-on-{store}")
 def train(
-    store: str,
-    out: str,
+    store: StorePath,
+    out: TrainedPath,
     training: Training = Training(),  # noqa: B008 - Prefect shows the default in its form
     compute: Compute = Compute(),  # noqa: B008
 ) -> dict[str, Any]:

@@ -68,7 +68,9 @@ def main() -> None:
     from coreframe.tasks import device  # noqa: F401
     from coreframe.tasks.embedders import descriptor, huggingface, simclr  # noqa: F401
 
-    os.environ |= {name: os.environ.get(name, value) for name, value in cli.SETTINGS.items()}
+    os.environ |= {
+        name: os.environ.get(name, value) for name, value in cli.PREFECT_AND_DASK.items()
+    }
 
     request = json.load(sys.stdin)
     for number, arguments in enumerate(request["every"]):

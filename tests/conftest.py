@@ -168,10 +168,10 @@ def cluster() -> Iterator[str]:
     import dask
     from dask.distributed import LocalCluster
 
-    from coreframe.flows.cluster import SETTINGS
+    from coreframe.flows.cluster import DASK_SETTINGS
 
     with (
-        dask.config.set(SETTINGS),
+        dask.config.set(DASK_SETTINGS),
         LocalCluster(
             n_workers=2, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"
         ) as local,
@@ -207,9 +207,9 @@ def _processes(_fork_server: None) -> Iterator[str]:
     import dask
     from dask.distributed import LocalCluster
 
-    from coreframe.flows.cluster import SETTINGS
+    from coreframe.flows.cluster import DASK_SETTINGS
 
-    with dask.config.set(SETTINGS):
+    with dask.config.set(DASK_SETTINGS):
         with dask.config.set(FORKED | {"distributed.worker.preload": ["tests.deadly"]}):
             local = LocalCluster(
                 n_workers=2,

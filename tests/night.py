@@ -18,7 +18,7 @@ BLOCK_ROWS = 32
 
 def night(videos: Path, store: Path, n_samples: int, cluster: str) -> list[int]:
     """Index, embed, and extend the standing selection to so many frames: its rows."""
-    opened = open_store(str(store), Ingestion(block_rows=BLOCK_ROWS), Compute(device="cpu"))
+    opened, _ = open_store(str(store), Ingestion(block_rows=BLOCK_ROWS), Compute(device="cpu"))
     with writing(opened, "night", wait_s=60):
         run(videos, store, cluster, block_rows=BLOCK_ROWS)
         choice = Selecting(name="nightly", n_samples=n_samples).choice()

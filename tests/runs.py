@@ -33,9 +33,8 @@ def ingest(
     **ingestion: Any,
 ) -> tuple[Store, EmbedCounts]:
     """Index and embed, as the ``ingest`` flow does, without Prefect."""
-    parameters = Ingestion(**ingestion)
     compute = Compute(device=device)
-    opened = open_store(str(store), parameters, compute)
+    opened, parameters = open_store(str(store), Ingestion(**ingestion), compute)
     files = discover([str(path) for path in inputs])
     sampling, crop = parameters.sampling(), parameters.crop_px()
     limit = {"stall_limit_s": limit_s}

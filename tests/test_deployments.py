@@ -144,10 +144,12 @@ def test_parameters_are_forms_with_bounds_and_descriptions(place: Place) -> None
     schema = place.deployment("curate/nightly")["parameter_openapi_schema"]
     assert schema["required"] == ["store", "out", "corpus"]
     definitions = schema["definitions"]
-    for model in ("Corpus", "Ingestion", "Selecting", "Picture", "Compute"):
+    for model in ("Sources", "Ingestion", "Selecting", "Picture", "Compute"):
         for name, field in definitions[model]["properties"].items():
             assert field.get("description") or "enum" in field, (model, name)
-    assert definitions["Corpus"]["properties"]["corrupt_threshold"]["maximum"] == 1
+    for name in ("store", "out", "wait"):
+        assert schema["properties"][name]["description"], name
+    assert definitions["Sources"]["properties"]["corrupt_threshold"]["maximum"] == 1
     assert definitions["Picture"]["properties"]["quality"]["minimum"] == 1
     assert place.deployment("train/train")["parameters"]["store"] == str(place.folder / "store")
 

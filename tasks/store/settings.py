@@ -1,8 +1,25 @@
-"""What made a store, and the names of its parts."""
+"""What made a store, and the names of its parts.
+
+The rule for stores of other versions of Coreframe:
+
+- A store of format 1 or later opens and extends in every later version. It keeps the settings and
+  the format it was made with, whatever a new store would get.
+- Options that are not given are the store's: embedder, input size, sampling, crop, rows a block.
+  Only another value that is given is refused, since a store never mixes two. So an option that is
+  a setting has the default None, and `coreframe.flows.preflight.follow_store` fills it in.
+- A new setting is a new field of `StoreSettings`. Its default is what every store before it had;
+  a new store is given its own value. It raises FORMAT_VERSION, and so does any change after which
+  an earlier version would read a store wrongly.
+- The name of an embedder means the same function for ever. A better one gets a name of its own,
+  and may become what new stores get.
+- A store of a newer format than the code knows is refused in a sentence.
+"""
 
 from dataclasses import dataclass
 
 FORMAT_VERSION = 1
+"""Of the stores that this version makes; it reads those up to it."""
+
 EMBEDDINGS, CATALOGUE = "embeddings.zarr", "catalogue.parquet"
 EARLIER_CATALOGUE = "catalogue-earlier.parquet"
 ARRAY = f"{EMBEDDINGS}/embedding"

@@ -70,6 +70,11 @@ class Store:
         """Raises when this process may no longer write; see `coreframe.tasks.store.lock`."""
 
     @classmethod
+    def exists(cls, path: str | Path) -> bool:
+        """Whether there is a store, of whatever format."""
+        return open_folder(path).exists(MADE)
+
+    @classmethod
     def open(cls, path: str | Path) -> "Store":
         """Open an existing store.
 
@@ -85,10 +90,10 @@ class Store:
                     f"no store at {path}: make one with `coreframe ingest VIDEOS --store {path}`."
                 ) from None
             written = made["attributes"]["coreframe"]
-            if written["format_version"] != FORMAT_VERSION:
+            if written["format_version"] > FORMAT_VERSION:
                 raise UsageError(
-                    f"the store {path} has format {written['format_version']}, "
-                    f"this version reads {FORMAT_VERSION}: use the version that made it."
+                    f"the store {path} has format {written['format_version']}, and this version "
+                    f"of Coreframe reads formats up to {FORMAT_VERSION}: install a newer one."
                 )
             return cls(path, StoreSettings(**written))
 
@@ -129,8 +134,8 @@ class Store:
         same = self.settings.fingerprint == wanted.fingerprint  # whatever way to it is written
         for name, ours in asdict(self.settings).items():
             theirs = getattr(wanted, name)
-            if name == "embedder" and same:
-                continue
+            if name == "format_version" or (name == "embedder" and same):
+                continue  # an earlier format is extended as it is
             if ours != theirs:
                 what = name.replace("_", "-")
                 raise UsageError(

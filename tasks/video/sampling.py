@@ -25,6 +25,13 @@ class Sampling:
         if self.fps is not None and self.every != 1:
             raise UsageError("sample-fps and every are two ways to sample: give one of them.")
 
+    @classmethod
+    def parse(cls, text: str) -> "Sampling":
+        """Read what ``str`` gives."""
+        if text.endswith(" fps"):
+            return cls(fps=Fraction(text.removesuffix(" fps")))
+        return cls() if text == "all" else cls(every=int(text.removeprefix("every ")))
+
     def __str__(self) -> str:
         """``all``, ``every 5`` or ``2 fps``: kept in the store to recognise the sampling."""
         if self.fps is not None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from coreframe.flows.curate import curate
-from coreframe.flows.parameters import Compute, Corpus, Ingestion, Selecting
+from coreframe.flows.parameters import Compute, Ingestion, Selecting, Sources
 from coreframe.tasks.storage.fingerprint import fingerprint
 from coreframe.tasks.store.frames import frames_table
 from tests.runs import bytes_of, run
@@ -19,7 +19,7 @@ def again(place: Path, cluster: str, block_rows: int = 16, **selecting: Any) -> 
     return curate(
         store=str(place / "store"),
         out=str(place / "out"),
-        corpus=Corpus(videos=[str(place / "videos")]),
+        corpus=Sources(videos=[str(place / "videos")]),
         ingestion=Ingestion(block_rows=block_rows),
         selecting=Selecting(**{"name": "nightly", "proportion": 0.25} | selecting),
         compute=Compute(cluster=cluster),

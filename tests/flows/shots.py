@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from coreframe.flows.ingest import ingest
-from coreframe.flows.parameters import Compute, Corpus, Picture, Selecting
+from coreframe.flows.parameters import Compute, Picture, Selecting, Sources
 from coreframe.flows.selection import select
 from coreframe.tasks.store.store import Store
 from tests.runs import scenes_hit
@@ -31,7 +31,7 @@ def hit_shots(real_videos: Path, place: Path, *, shorter: int) -> None:
     assert len(truth) == 31
     ingest(
         store=str(place / "s"),
-        corpus=Corpus(videos=[str(place / "in")]),
+        corpus=Sources(videos=[str(place / "in")]),
         compute=Compute(device="cpu"),
     )
     select(

@@ -6,7 +6,7 @@ import dask
 import pytest
 
 from coreframe.flows.cluster import open_cluster
-from coreframe.flows.parameters import Compute, Corpus
+from coreframe.flows.parameters import Compute, Sources
 from coreframe.tasks.errors import CoreframeError
 from coreframe.tasks.storage.folders import open_folder
 from coreframe.tasks.store.store import Store
@@ -110,4 +110,4 @@ def test_a_full_disk_is_told_and_the_next_run_completes(
 
 
 def test_the_limit_is_a_parameter_of_the_corpus() -> None:
-    assert Corpus().video_timeout == 300
+    assert Sources().video_timeout == 300

@@ -13,7 +13,7 @@ from PIL import Image
 
 from coreframe.flows.curate import curate
 from coreframe.flows.ingest import ingest
-from coreframe.flows.parameters import Compute, Corpus, Ingestion, Picture, Selecting
+from coreframe.flows.parameters import Compute, Ingestion, Picture, Selecting, Sources
 from coreframe.flows.selection import select
 from coreframe.tasks.errors import CoreframeError
 from coreframe.tasks.store.store import Store
@@ -50,7 +50,7 @@ def run(corpus: Path) -> Run:
         return curate(
             store=str(folder / "store"),
             out=str(folder / "out"),
-            corpus=Corpus(videos=[str(corpus)], corrupt_threshold=0.2),
+            corpus=Sources(videos=[str(corpus)], corrupt_threshold=0.2),
             ingestion=Ingestion(block_rows=settings.pop("block_rows", 64)),
             selecting=Selecting(n_samples=n, **settings.pop("selecting", {})),
             picture=Picture(**settings),
@@ -215,7 +215,7 @@ def test_too_many_broken_videos_end_in_an_error_after_all_is_written(
         curate(
             store=str(tmp_path / "store"),
             out=str(tmp_path / "out"),
-            corpus=Corpus(videos=[str(corpus)]),
+            corpus=Sources(videos=[str(corpus)]),
             selecting=Selecting(n_samples=3),
             compute=Compute(workers=2, device="cpu"),
         )
@@ -234,7 +234,7 @@ def test_nothing_but_broken_videos_is_said_so(made_videos: dict[str, Path], tmp_
         curate(
             store=str(tmp_path / "s"),
             out=str(tmp_path / "o"),
-            corpus=Corpus(videos=[str(tmp_path / "in")]),
+            corpus=Sources(videos=[str(tmp_path / "in")]),
             compute=Compute(workers=1, device="cpu"),
         )
 
@@ -247,7 +247,9 @@ def test_replaced_video_is_not_exported_as_what_it_was(
     for name in ("closed_gop.mp4", "high_444.mp4"):
         shutil.copy(made_videos[name], tmp_path / "in" / name)
     compute = Compute(workers=1, device="cpu")
-    ingest(store=str(tmp_path / "s"), corpus=Corpus(videos=[str(tmp_path / "in")]), compute=compute)
+    ingest(
+        store=str(tmp_path / "s"), corpus=Sources(videos=[str(tmp_path / "in")]), compute=compute
+    )
     shutil.copy(made_videos["mpeg4.mp4"], tmp_path / "in" / "closed_gop.mp4")
     with pytest.raises(CoreframeError, match=r"frame \d+ of .*closed_gop.mp4 was not written"):
         select(
@@ -264,7 +266,7 @@ def test_real_videos(real_videos: Path, tmp_path: Path) -> None:
     result = curate(
         store=str(tmp_path / "store"),
         out=str(tmp_path / "out"),
-        corpus=Corpus(videos=[str(real_videos)]),
+        corpus=Sources(videos=[str(real_videos)]),
         selecting=Selecting(n_samples=99),
         compute=Compute(device="cpu"),
     )

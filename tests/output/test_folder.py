@@ -38,7 +38,7 @@ def command(
 ) -> Command:
     """Run a command that is refused before anything starts, in this process: it takes no time."""
     monkeypatch.chdir(old)
-    monkeypatch.setattr(cli, "SETTINGS", {})
+    monkeypatch.setattr(cli, "PREFECT_AND_DASK", {})
 
     def refused(*words: str) -> tuple[object, str, str]:
         monkeypatch.setattr("sys.argv", ["coreframe", *words])

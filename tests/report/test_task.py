@@ -20,7 +20,8 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
 
 from coreframe.flows.cli import app
 from coreframe.flows.curate import curate
-from coreframe.flows.parameters import Compute, Corpus, Ingestion, Picture, Selecting, command
+from coreframe.flows.options import command
+from coreframe.flows.parameters import Compute, Ingestion, Picture, Selecting, Sources
 from coreframe.flows.preflight import check_corpus, check_output
 from coreframe.flows.report import report
 from coreframe.flows.selection import select
@@ -56,7 +57,7 @@ def folder(
     curate(
         store=store,
         out=str(folder / "out"),
-        corpus=Corpus(videos=[str(folder / "videos")], corrupt_threshold=0.5),
+        corpus=Sources(videos=[str(folder / "videos")], corrupt_threshold=0.5),
         selecting=Selecting(n_samples=30),
         compute=compute,
     )
@@ -260,13 +261,14 @@ def test_only_our_own_plots_are_replaced_and_an_old_page_does_not_stay(
 def test_the_command_makes_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every option that is not a default, through the command line and back."""
     asked: dict[str, Any] = {}
-    monkeypatch.setattr("coreframe.flows.cli._check", lambda *_: None)
+    for check in ("follow_store", "check_corpus", "check_selecting", "output_folder", "open_store"):
+        monkeypatch.setattr(f"coreframe.flows.preflight.{check}", lambda *_: None)
     monkeypatch.setattr("coreframe.flows.curate.curate", lambda **given: asked.update(given))
     monkeypatch.setattr("coreframe.flows.terminal.show_result", lambda *_: None)
     parameters = {
         "store": "a store",
         "out": "-out",
-        "corpus": Corpus(videos=["-x.mp4", "a b"], include=["*.mp4", "-y"], corrupt_threshold=0.3),
+        "corpus": Sources(videos=["-x.mp4", "a b"], include=["*.mp4", "-y"], corrupt_threshold=0.3),
         "ingestion": Ingestion(sample_fps="2", crop="8:8:0:0", block_rows=64),
         "selecting": Selecting(n_samples=7, min=["sharpness=0.1"], drop_gone=True, name="n"),
         "picture": Picture(format="jpg", quality=50, resize="64x"),
@@ -313,7 +315,7 @@ def test_an_output_folder_among_the_videos_is_not_searched(
     for own in ("plots", "frames", "coco/images"):
         (tmp_path / "out" / own).mkdir(parents=True)
         Image.new("RGB", (8, 8)).save(tmp_path / "out" / own / "picture.png")
-    corpus = Corpus(videos=[str(tmp_path)])
+    corpus = Sources(videos=[str(tmp_path)])
     found = check_corpus(corpus, str(tmp_path / "store"), str(tmp_path / "out"))
     assert [file.name for file in found] == ["a.mp4"]
     assert len(check_corpus(corpus, str(tmp_path / "store"))) == 4  # else they would be videos
