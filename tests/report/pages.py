@@ -61,12 +61,15 @@ def selected(
     return written, look(written, store, chosen, cluster)
 
 
+LIMITS = PageLimits()
+
+
 def look(
     written: OutputFolder,
     store: Store,
     choice: Choice,
     cluster: str,
-    limits: PageLimits = PageLimits(),
+    limits: PageLimits = LIMITS,
 ) -> Evidence:
     fixed = np.array(written.metrics.methods.fixed_rate.rows, np.int64)
     return gather_evidence(
