@@ -185,8 +185,8 @@ def ours(folder: Path, picks: int, workers: int, memory_limit: int | None = None
         "chosen": selection.chosen.tolist(),
         "seconds": seconds,
         "passes": selection.passes,
-        "pairs": selection.pairs,
-        "screened": selection.screened,
+        "pairs": selection.distances_formed,
+        "screened": selection.rough_distances_formed,
         "curve": [(count, at - start) for count, at in arrived],
     }
 

@@ -140,7 +140,7 @@ def _counts(store: Store, ingested: Ingested, selection: Selection, exported: Ex
         selected_frames=len(selection.frames),
         stopped_by=selection.stopped_by,
         selection_passes=selection.passes,
-        distances_formed=selection.pairs,
-        rough_distances_formed=selection.screened,
+        distances_formed=selection.distances_formed,
+        rough_distances_formed=selection.rough_distances_formed,
         written_files=exported.files,
     )

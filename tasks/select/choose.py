@@ -139,8 +139,8 @@ def choose(
         absent=int((~np.isin(kept.rows, units.rows)).sum()) * units.length,
         stopped_by=stopped_by,
         passes=picks.passes,
-        pairs=picks.distances_formed,
-        screened=picks.rough_distances_formed,
+        distances_formed=picks.distances_formed,
+        rough_distances_formed=picks.rough_distances_formed,
     )
 
 

@@ -33,7 +33,8 @@ class Selection:
     stopped_by: StoppedBy
     """Why there are no more."""
     passes: int
-    pairs: int
-    """Distances formed."""
-    screened: int
-    """Distances between sketches, or in bfloat16, formed to save others."""
+    """Passes over the corpus that it took."""
+    distances_formed: int
+    """Between frames, or sequences, and chosen ones."""
+    rough_distances_formed: int
+    """Between sketches, or in bfloat16, to save others."""

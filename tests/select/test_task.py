@@ -80,7 +80,7 @@ def test_plain_coreset(store: Store, lattice: np.ndarray, cluster: str) -> None:
     assert (selection.decodable, selection.units.duplicates) == (797, 2)
     assert not selection.frames["preselected"].any()
     assert selection.frames["sequence"].tolist() == list(range(60))
-    assert selection.pairs < 60 * 795
+    assert selection.distances_formed < 60 * 795
 
 
 def test_radius(store: Store, lattice: np.ndarray, cluster: str) -> None:
