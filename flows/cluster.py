@@ -74,9 +74,9 @@ def open_cluster(compute: Compute) -> Iterator[str]:
         UsageError: the cluster file cannot be used.
         CoreframeError: the scheduler does not answer.
     """
-    with dask.config.set(DASK_SETTINGS), _unsearched():
+    with dask.config.set(DASK_SETTINGS), _without_garbage_search():
         if compute.cluster is not None:
-            with _named(compute.cluster) as address, logs_of_workers(address):
+            with _named_cluster(compute.cluster) as address, logs_of_workers(address):
                 yield address
             return
         gpus = torch.cuda.device_count() if compute.device != "cpu" else 0
@@ -90,14 +90,14 @@ def open_cluster(compute: Compute) -> Iterator[str]:
         others = multiprocessing.active_children()
         with (
             dask.config.set(_environment(threads)),
-            _ending(_local(compute, workers, threads, gpus), others) as cluster,
+            _closed_at_end(_local_cluster(compute, workers, threads, gpus), others) as cluster,
             logs_of_workers(cluster.scheduler_address),
         ):
             yield cluster.scheduler_address
 
 
 @contextmanager
-def _unsearched() -> Iterator[None]:
+def _without_garbage_search() -> Iterator[None]:
     """While the context lasts, Python looks for garbage only among what it makes meanwhile.
 
     To search all that Prefect, Dask and torch are takes a fourth of a second each time, in which
@@ -111,7 +111,7 @@ def _unsearched() -> Iterator[None]:
 
 
 @contextmanager
-def _ending(cluster: LocalCluster, others: list[BaseProcess]) -> Iterator[LocalCluster]:
+def _closed_at_end(cluster: LocalCluster, others: list[BaseProcess]) -> Iterator[LocalCluster]:
     """Close a cluster at the end, and end its workers if they do not close in time.
 
     By then a run has what it wanted of them. Dask can wait for ever where a worker dies or starts
@@ -133,7 +133,7 @@ def _ending(cluster: LocalCluster, others: list[BaseProcess]) -> Iterator[LocalC
                     process.kill()
 
 
-def _local(compute: Compute, workers: int, threads: int, gpus: int) -> LocalCluster:
+def _local_cluster(compute: Compute, workers: int, threads: int, gpus: int) -> LocalCluster:
     common: dict[str, Any] = dict(
         threads_per_worker=1,
         host="127.0.0.1",
@@ -149,11 +149,11 @@ def _local(compute: Compute, workers: int, threads: int, gpus: int) -> LocalClus
             visible = list(range(min(workers, gpus)))
             common |= {"threads_per_worker": threads}
             common |= {"CUDA_VISIBLE_DEVICES": visible}
-            return _started(cuda_cluster, n_workers=len(visible), **common)
-    return _started(LocalCluster, n_workers=workers, processes=True, **common)
+            return _start_with_retry(cuda_cluster, n_workers=len(visible), **common)
+    return _start_with_retry(LocalCluster, n_workers=workers, processes=True, **common)
 
 
-def _started(kind: Any, **arguments: Any) -> LocalCluster:
+def _start_with_retry(kind: Any, **arguments: Any) -> LocalCluster:
     """Start a cluster, and start it again if a worker dies in its first moments.
 
     Raises:
@@ -196,19 +196,19 @@ def _environment(threads: int) -> dict[str, Any]:
 
 
 @contextmanager
-def _named(named: str) -> Iterator[str]:
+def _named_cluster(named: str) -> Iterator[str]:
     """The cluster at an address, or that a file describes: by its address or by its class."""
     if "://" in named:
-        yield _existing(named)
+        yield _checked_address(named)
         return
-    content = _content(named)
+    content = _read_cluster_file(named)
     if "address" in content:
-        yield _existing(str(content["address"]))
+        yield _checked_address(str(content["address"]))
         return
     arguments = content.get("arguments") or {}
     with (
         dask.config.set(_environment(int(arguments.get("threads_per_worker", 1)))),
-        _made(named, str(content["class"]), arguments) as cluster,
+        _cluster_of_class(named, str(content["class"]), arguments) as cluster,
     ):
         if content.get("workers"):
             cluster.scale(int(content["workers"]))
@@ -217,7 +217,7 @@ def _named(named: str) -> Iterator[str]:
         yield cluster.scheduler_address
 
 
-def _content(path: str) -> dict[str, Any]:
+def _read_cluster_file(path: str) -> dict[str, Any]:
     """Read a cluster file.
 
     Raises:
@@ -237,7 +237,7 @@ def _content(path: str) -> dict[str, Any]:
     return content
 
 
-def _made(path: str, name: str, arguments: dict[str, Any]) -> Any:
+def _cluster_of_class(path: str, name: str, arguments: dict[str, Any]) -> Any:
     """Make a cluster of one of Dask's cluster classes.
 
     Raises:
@@ -253,7 +253,7 @@ def _made(path: str, name: str, arguments: dict[str, Any]) -> Any:
         ) from error
 
 
-def _existing(address: str) -> str:
+def _checked_address(address: str) -> str:
     """The address, once its scheduler has answered.
 
     Raises:

@@ -134,8 +134,8 @@ class Store:
         same = self.settings.fingerprint == wanted.fingerprint  # whatever way to it is written
         for name, ours in asdict(self.settings).items():
             theirs = getattr(wanted, name)
-            if name == "format_version" or (name == "embedder" and same):
-                continue  # an earlier format is extended as it is
+            if name == "embedder" and same:
+                continue
             if ours != theirs:
                 what = name.replace("_", "-")
                 raise UsageError(
