@@ -42,14 +42,14 @@ $(TYPED)/%.py: flows/interactive/%.py
 	mkdir -p $(TYPED)
 	ln -sfn $(CURDIR)/$< $@
 
-$(VENV)/.installed: pyproject.toml
+$(VENV)/.installed: pyproject.toml deployments/constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Coreframe needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --editable .
+	$(BIN)/pip install --quiet --constraint deployments/constraints.txt --editable '.[run]'
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(BIN)/pip install --quiet --editable '.[dev]'
+	$(BIN)/pip install --quiet --constraint deployments/constraints.txt --editable '.[dev]'
 	touch $@
 
 clean:
