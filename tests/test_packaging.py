@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-LAZY = {"transformers": {"huggingface-hub"}}
+BROUGHT = {"pydantic": {"pydantic-core"}, "transformers": {"huggingface-hub"}}
 """What a package brings that is used under its own name, and always will be."""
 
 
@@ -39,7 +39,7 @@ def third_party(folder: Path) -> set[str]:
 
 def test_every_package_that_is_imported_is_asked_for() -> None:
     asked = names([*PROJECT["dependencies"], *(one for some in EXTRAS.values() for one in some)])
-    asked |= {brought for one, others in LAZY.items() if one in asked for brought in others}
+    asked |= {brought for one, others in BROUGHT.items() if one in asked for brought in others}
     installed = packages_distributions()
     for module in third_party(ROOT / "flows") | third_party(ROOT / "tasks"):
         if module == "umap":  # the extra map, which the tests do without
@@ -82,6 +82,7 @@ def _build(kind: str, source: Path, into: Path) -> None:
     subprocess.run([sys.executable, "-c", code], cwd=source, check=True, capture_output=True)
 
 
+@pytest.mark.integration
 def test_the_wheel_holds_coreframe_and_nothing_else(built: Path) -> None:
     (wheel,) = built.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
@@ -99,6 +100,7 @@ def test_the_wheel_holds_coreframe_and_nothing_else(built: Path) -> None:
     assert {Path(facts, "licenses", name) for name in ("LICENSE", "NOTICE")} <= held
 
 
+@pytest.mark.integration
 def test_the_wheel_works_beside_modules_of_the_same_names(built: Path, tmp_path: Path) -> None:
     """Many projects have a `tasks.py` or a `flows` of their own, and import from where they are."""
     (wheel,) = built.glob("*.whl")

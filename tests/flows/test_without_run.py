@@ -30,6 +30,7 @@ main()
     )
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("missing", [sorted(RUN_MODULES), ["typer"], ["prefect"]])
 def test_the_command_says_what_to_install(missing: list[str], tmp_path: Path) -> None:
     """At once, also where other packages brought Typer and only a later stage would find out."""
@@ -41,6 +42,7 @@ def test_the_command_says_what_to_install(missing: list[str], tmp_path: Path) ->
     assert [path.name for path in tmp_path.iterdir()] == ["videos"]
 
 
+@pytest.mark.integration
 def test_other_modules_are_reported_as_they_are(tmp_path: Path) -> None:
     ended = command_without("pydantic", folder=tmp_path)
     assert ended.returncode == 1
