@@ -199,9 +199,10 @@ def models(check: Check) -> dict[str, Any]:
     from coreframe.tasks.embedders.huggingface import HuggingFaceEmbedder
 
     small = {"num_hidden_layers": 2} if check.scale < 0.1 else {}
+    shallow = {"depths": [1, 1, 1, 1]} if check.scale < 0.1 else {}
     makers = {
         "resnet-50": lambda: (
-            transformers.ResNetModel(transformers.ResNetConfig()),
+            transformers.ResNetModel(transformers.ResNetConfig(**shallow)),
             transformers.ConvNextImageProcessorPil(size={"shortest_edge": 224}),
         ),
         "vit-s/14": lambda: (

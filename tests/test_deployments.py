@@ -154,7 +154,8 @@ def test_parameters_are_forms_with_bounds_and_descriptions(place: Place) -> None
     assert place.deployment("train/train")["parameters"]["store"] == str(place.folder / "store")
 
 
-def test_an_ad_hoc_run_takes_parameters(place: Place) -> None:
+def test_an_ad_hoc_run_takes_parameters(place: Place, processes: str) -> None:
+    """The cluster among them: one that is there."""
     out = place.folder / "two"
     run = place.ask(
         f"deployments/{place.deployment('curate/adhoc-curate')['id']}/create_flow_run",
@@ -163,6 +164,7 @@ def test_an_ad_hoc_run_takes_parameters(place: Place) -> None:
             "out": str(out),
             "corpus": {"videos": [str(place.folder / "videos")]},
             "selecting": {"n_samples": 2},
+            "compute": {"cluster": processes},
         },
     )
     place.completed(run["id"])
@@ -171,6 +173,7 @@ def test_an_ad_hoc_run_takes_parameters(place: Place) -> None:
     place.prefect(
         *["deployment", "run", "select/adhoc-select", "--watch", "--watch-timeout", "120"],
         *("--param", f"out={selected}", "--param", 'selecting={"n_samples": 3}'),
+        *("--param", f"compute={json.dumps({'cluster': processes})}"),
     )
     assert json.loads((selected / "run.json").read_text())["counts"]["selected_frames"] == 3
 
@@ -196,7 +199,7 @@ def test_a_schedule_starts_runs_that_do_not_overlap(place: Place) -> None:
         ).raise_for_status()
     first = place.wait_for(lambda: place.in_state(name, "COMPLETED"))[0]
     assert first["auto_scheduled"]
-    place.wait_for(lambda: not place.in_state(name, "RUNNING", "PENDING"))
+    place.wait_for(lambda: not place.in_state(name, "RUNNING", "PENDING", "SCHEDULED"))
     record = json.loads((place.folder / "out" / "run.json").read_text())
     assert record["counts"]["files"] == {"ok": 3}
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -109,7 +109,6 @@ def drawn_screen(data: st.DataObject) -> dict[str, Any]:
     }
 
 
-@settings(max_examples=400, deadline=None)
 @given(data=st.data())
 def test_equals_the_textbook_for_any_split_pool_and_wish(data: st.DataObject) -> None:
     lattice = small_lattice(data)
@@ -129,7 +128,6 @@ def test_equals_the_textbook_for_any_split_pool_and_wish(data: st.DataObject) ->
     check(picks, textbook(lattice, asked))
 
 
-@settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_pruning_changes_nothing(data: st.DataObject) -> None:
     """Many cells, sketches, portions and tiles, on data in which each of them rules out a lot."""

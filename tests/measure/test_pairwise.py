@@ -2,7 +2,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from coreframe.tasks.measure.pairwise import PairStatistics, pairs_within, sample_places, strips
@@ -24,7 +24,6 @@ def plain(vectors: np.ndarray) -> dict[str, float]:
     return dict(zip(names, map(float, values), strict=True))
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     rows=st.integers(2, 60),
     dim=st.integers(2, 12),

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from coreframe.tasks.train.contrast import UNDECIDED_S, undecided
@@ -44,7 +44,6 @@ def frames_of(videos: list[list[int]]) -> TrainingFrames:
 
 
 @given(moments, st.integers(0, 30))
-@settings(max_examples=200, deadline=None)
 def test_neighbours_are_those_of_the_definition(videos: list[list[int]], tenths: int) -> None:
     frames = frames_of(videos)
     first, stop = frames.neighbours(tenths / 10 + 1e-9)
@@ -59,7 +58,6 @@ def test_neighbours_are_those_of_the_definition(videos: list[list[int]], tenths:
 
 
 @given(moments)
-@settings(max_examples=50, deadline=None)
 def test_undecided_pairs_are_those_of_the_definition(videos: list[list[int]]) -> None:
     frames = frames_of(videos)
     places = np.arange(len(frames))[::-1].copy()

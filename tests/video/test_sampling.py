@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pytest
 from av.filter import Graph
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from coreframe.tasks.errors import UsageError
@@ -63,7 +63,6 @@ def kept_by_ffmpeg(pts: list[int], time_base: Fraction, last_span: int, fps: Fra
     return kept
 
 
-@settings(max_examples=150, deadline=None)
 @given(
     steps=st.lists(st.integers(1, 9), min_size=0, max_size=40),
     first=st.integers(-20, 50),
