@@ -57,7 +57,7 @@ def with_options(function: Callable[..., None]) -> Callable[..., None]:
         function(**{name: _value(name, kind, given) for name, kind in types.items()})
 
     flat.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
-    del flat.__wrapped__  # type: ignore[attr-defined] # or Typer looks for the annotations there
+    del flat.__wrapped__  # or Typer looks for the annotations there
     return flat
 
 
