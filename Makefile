@@ -7,8 +7,8 @@ BIN := $(VENV)/bin
 TYPED := $(VENV)/typed/coreframe
 TYPED_LINKS := $(TYPED)/flows $(TYPED)/tasks $(patsubst flows/interactive/%,$(TYPED)/%,$(wildcard flows/interactive/*.py))
 
-# Tests of one file share what they start, so they run on one core: see tests/conftest.py.
-SPREAD := --numprocesses auto --dist loadgroup --no-loadscope-reorder
+# Tests of one file share what they start, so they run on one core; long files come first.
+SPREAD := --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo quick test trials lint clean
 
@@ -27,7 +27,7 @@ test: lint
 # What tests/ tries shortly, at length: kills at random moments, many videos, many examples.
 trials: $(VENV)/.installed-dev
 	HYPOTHESIS_PROFILE=trials $(BIN)/pytest $(SPREAD) tests/trials
-	HYPOTHESIS_PROFILE=trials $(BIN)/pytest $(SPREAD) -m hypothesis
+	HYPOTHESIS_PROFILE=trials $(BIN)/pytest $(SPREAD) --timeout 3600 -m hypothesis
 
 lint: $(VENV)/.installed-dev $(TYPED_LINKS)
 	$(BIN)/ruff check .

@@ -57,15 +57,13 @@ JOBS = [
 FORKED = {"distributed.worker.multiprocessing-method": "forkserver"}
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own
+@pytest.hookimpl(tryfirst=True)  # -m reads the marks in its own
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what starts something, keep a file's tests on one core, and put long files first."""
+    """Mark what starts something, and put long files first."""
     folder = Path(__file__).parent
     for item in items:
         if STARTED & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.integration)
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(folder))))
     order = {str(folder / name): place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: order.get(str(item.path), len(order)))
 
