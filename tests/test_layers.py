@@ -60,13 +60,17 @@ def modules(top: str) -> list[Path]:
     return found
 
 
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
 def place(path: Path) -> str:
     """Of a module of `tasks`: its folder there, or its own name at the top."""
     parts = path.relative_to(ROOT / "tasks").with_suffix("").parts
     return parts[0]
 
 
-@pytest.mark.parametrize("path", modules("tasks"), ids=lambda p: str(p.relative_to(ROOT)))
+@pytest.mark.parametrize("path", modules("tasks"), ids=name_of)
 def test_module_of_tasks_imports_only_what_is_below_it(path: Path) -> None:
     own = place(path)
     allowed = BELOW.get(own, BASE) | {own}
@@ -84,7 +88,7 @@ def test_module_of_tasks_imports_only_what_is_below_it(path: Path) -> None:
             assert rest[2] not in stage_parts, f"{path} imports another stage's {name}"
 
 
-@pytest.mark.parametrize("path", modules("tasks"), ids=lambda p: str(p.relative_to(ROOT)))
+@pytest.mark.parametrize("path", modules("tasks"), ids=name_of)
 def test_engines_are_imported_at_the_edge_only(path: Path) -> None:
     inside = str(path.relative_to(ROOT / "tasks"))
     used = {name.split(".")[0] for name in imports(path)} & ENGINES
@@ -105,7 +109,7 @@ def test_no_circle_among_packages() -> None:
         left = {name: below for name, below in left.items() if name not in free}
 
 
-@pytest.mark.parametrize("path", modules("flows"), ids=lambda p: str(p.relative_to(ROOT)))
+@pytest.mark.parametrize("path", modules("flows"), ids=name_of)
 def test_flows_do_no_array_work(path: Path) -> None:
     notebook = path.parent.name == "interactive"  # whose answers are arrays
     heavy = {"zarr", "pyarrow"} | (set() if notebook else {"numpy"})
@@ -177,3 +181,13 @@ def test_workers_select_without_pandas(tmp_path: Path) -> None:
     """
     command = [sys.executable, "-c", dedent(work)]
     assert subprocess.run(command, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("path", modules("flows") + modules("tasks"), ids=name_of)
+def test_modules_and_functions_stay_small(path: Path) -> None:
+    text = path.read_text()
+    assert text.count("\n") <= 400, f"{path} holds more than one subject: split it"
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert node.end_lineno is not None
+            assert node.end_lineno - node.lineno < 70, f"{path}: {node.name} is too long"
