@@ -110,7 +110,8 @@ def metrics(folder: Path, picks: int) -> dict[str, Any]:
         start = time.perf_counter()
         found = measure_selection(store, selection, "coreset", 0, Exported(), "cpu", cluster)
         seconds = time.perf_counter() - start
-    return {"rows": len(selection.units), "seconds": seconds, "original": found.methods["original"]}
+    original = found.methods.original.model_dump(mode="json")
+    return {"rows": len(selection.units), "seconds": seconds, "original": original}
 
 
 def page(folder: Path, picks: int) -> dict[str, Any]:

@@ -110,7 +110,7 @@ def drawn_screen(data: st.DataObject) -> dict[str, Any]:
 
 
 @given(data=st.data())
-def test_equals_the_textbook_for_any_split_pool_and_wish(data: st.DataObject) -> None:
+def test_equals_the_textbook_for_any_split_pool_and_option(data: st.DataObject) -> None:
     lattice = small_lattice(data)
     rows = len(lattice)
     asked = drawn(data, rows)

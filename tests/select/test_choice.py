@@ -122,9 +122,9 @@ SENSELESS: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("case", SENSELESS)
 def test_senseless_wishes_are_refused_in_a_sentence(case: str) -> None:
-    wishes, message = SENSELESS[case]
+    options, message = SENSELESS[case]
     with pytest.raises(UsageError, match=message):
-        Choice(**wishes)
+        Choice(**options)
 
 
 def test_a_radius_below_the_min_distance_is_refused() -> None:

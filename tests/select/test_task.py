@@ -51,10 +51,10 @@ def select(
     cluster: str,
     n: int | None = None,
     tuning: Tuning = DEFAULT_TUNING,
-    **wishes: Any,
+    **options: Any,
 ) -> Selection:
-    budget = Budget(n, **{k: wishes.pop(k) for k in ("min_distance", "radius") if k in wishes})
-    return choose_frames(store, Choice(budget=budget, **wishes), "cpu", cluster, tuning)
+    budget = Budget(n, **{k: options.pop(k) for k in ("min_distance", "radius") if k in options})
+    return choose_frames(store, Choice(budget=budget, **options), "cpu", cluster, tuning)
 
 
 def eligible(store: Store) -> np.ndarray:
@@ -219,10 +219,10 @@ def test_workers_and_blocks_change_nothing(
     other = make_store(
         tmp_path / "s", lattice, LENGTHS, block_rows=block_rows, undecodable=(5, 6, 210)
     )
-    wishes: dict[str, Any] = {"prefer_sharp": 0.3, "max_per_video": 30, "min_per_video": 2}
+    options: dict[str, Any] = {"prefer_sharp": 0.3, "max_per_video": 30, "min_per_video": 2}
     with open_cluster(Compute(workers=workers, device="cpu")) as processes:
-        found = select(other, processes, 90, keep_exact_duplicates=True, **wishes)
-    expected = select(store, cluster, 90, keep_exact_duplicates=True, **wishes)
+        found = select(other, processes, 90, keep_exact_duplicates=True, **options)
+    expected = select(store, cluster, 90, keep_exact_duplicates=True, **options)
     pd.testing.assert_frame_equal(
         found.frames.drop(columns="digest"), expected.frames.drop(columns="digest")
     )
@@ -260,23 +260,23 @@ def grown(lattice: np.ndarray, folder: Path, rows: int, **more: Any) -> Store:
     return make_store(folder / "s", lattice[:rows], [n for n in lengths if n > 0], **more)
 
 
-@pytest.mark.parametrize("wishes", [{}, {"prefer_sharp": 0.4, "max_per_video": 40}])
+@pytest.mark.parametrize("options", [{}, {"prefer_sharp": 0.4, "max_per_video": 40}])
 def test_extending_equals_preselecting_what_was_there(
-    wishes: dict[str, Any], lattice: np.ndarray, cluster: str, tmp_path: Path
+    options: dict[str, Any], lattice: np.ndarray, cluster: str, tmp_path: Path
 ) -> None:
     store = grown(lattice, tmp_path, 400)
-    first = select(store, cluster, 50, name="nightly", **wishes)
-    again = select(store, cluster, 50, name="nightly", **wishes)
+    first = select(store, cluster, 50, name="nightly", **options)
+    again = select(store, cluster, 50, name="nightly", **options)
     assert (again.kept, first.kept) == (50, 0)
     pd.testing.assert_frame_equal(again.frames, first.frames)
 
-    more = select(store, cluster, 70, name="nightly", **wishes)
-    if not wishes:
+    more = select(store, cluster, 70, name="nightly", **options)
+    if not options:
         at_once = select(store, cluster, 70)
         pd.testing.assert_frame_equal(more.frames, at_once.frames)
 
     store = grown(lattice, tmp_path, 800)
-    extended = select(store, cluster, 120, name="nightly", **wishes)
+    extended = select(store, cluster, 120, name="nightly", **options)
     assert extended.kept == 70
     names = {v.video: v.path for v in store.read_catalogue().videos}
     listed = more.frames.assign(video=more.frames["video"].map(names))
@@ -287,7 +287,7 @@ def test_extending_equals_preselecting_what_was_there(
         120,
         preselected=str(tmp_path / "before.parquet"),
         count_preselected=True,
-        **wishes,
+        **options,
     )
     same = ["row", "distance", "radius"]
     pd.testing.assert_frame_equal(extended.frames[same], afresh.frames[same])
