@@ -11,7 +11,7 @@ from coreframe.tasks.kcenter.assign import assign
 from coreframe.tasks.kcenter.goal import Goal
 from coreframe.tasks.kcenter.greedy import greedy_k_center
 from coreframe.tasks.kcenter.job import PartitionJob, load_partition
-from coreframe.tasks.kcenter.local import LocalPartitions
+from coreframe.tasks.kcenter.local import LocalPartitions, local_partitions
 from coreframe.tasks.kcenter.partition import Partition
 from coreframe.tasks.kcenter.tuning import DEFAULT_TUNING, Tuning
 from coreframe.tasks.kcenter.vectors import ArraySource, Vectors
@@ -35,8 +35,9 @@ def test_jobs_bring_their_tuning_to_workers(tmp_path: Path) -> None:
     assert load_partition(job).tuning == DEFAULT_TUNING
     job = PartitionJob(store.path, np.arange(60), 1, None, None, "cpu", None, OTHER)
     assert load_partition(job).tuning == OTHER
-    here = LocalPartitions.from_store(store, np.arange(60), device="cpu", tuning=OTHER)
-    assert [part.tuning for part in here._parts] == [OTHER]
+    with local_partitions(store, np.arange(60), device="cpu", tuning=OTHER) as here:
+        assert here._parts
+        assert all(part.tuning == OTHER for part in here._parts)
 
 
 def test_pools_are_as_large_as_tuned() -> None:
