@@ -15,7 +15,7 @@ from coreframe.tasks.kcenter.assign import assign
 from coreframe.tasks.kcenter.bfloat16 import Bfloat16Screen
 from coreframe.tasks.kcenter.coverage import coverage
 from coreframe.tasks.kcenter.goal import PickedRows
-from coreframe.tasks.kcenter.greedy import greedy_k_center
+from coreframe.tasks.kcenter.greedy import greedy_k_center, share_of
 from coreframe.tasks.kcenter.local import LocalPartitions
 from coreframe.tasks.kcenter.partition import Partition
 from coreframe.tasks.kcenter.tuning import DEFAULT_TUNING, Tuning
@@ -153,6 +153,18 @@ def test_pruning_changes_nothing(data: st.DataObject) -> None:
     check(picks, textbook(lattice, asked))
     if dim == 128 and pruning and asked.weight is None and asked.video is None and not asked.before:
         assert picks.distances_formed < len(lattice) * len(picks.rows)
+
+
+def test_what_a_partition_does_not_name_is_waited_for() -> None:
+    """All that is far lies in one partition of many: it names fewer rows than the pool takes."""
+    rng = np.random.default_rng(0)
+    wide = rng.normal(size=(750, 8))
+    wide[400:] = wide[400] + 0.01 * wide[400:]
+    wide /= np.linalg.norm(wide, axis=1, keepdims=True)
+    lattice = np.rint(wide * 4000).astype(np.int16)
+    cuts, asked = range(400, 750, 50), Asked(380)
+    assert share_of(4 * 150, len(cuts) + 1) < 400  # `run` makes the first pools four times as large
+    check(run(lattice, asked, cuts, 150), textbook(lattice, asked))
 
 
 @pytest.mark.parametrize("min_distance", [1e-6, 1e-3, 0.1, 0.3, "spacing"])
