@@ -6,8 +6,9 @@ from typing import Any
 from prefect import flow
 
 from coreframe.flows.cluster import open_cluster
-from coreframe.flows.parameters import Compute, Repair, StorePath, Wait
+from coreframe.flows.parameters import Compute
 from coreframe.flows.record import recorded, timed
+from coreframe.flows.values import Repair, StorePath, Wait
 from coreframe.tasks.check.task import check_stage
 from coreframe.tasks.errors import CoreframeError
 from coreframe.tasks.store.store import Store

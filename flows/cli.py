@@ -6,23 +6,18 @@ import sys
 import typer
 
 from coreframe.flows.options import with_options
-from coreframe.flows.parameters import (
-    Compute,
+from coreframe.flows.parameters import Compute, Ingestion, Picture, Selecting, Sources, Training
+from coreframe.flows.values import (
     Destination,
     Format,
-    Ingestion,
     LogJson,
     OtherPaths,
     OutPath,
-    Picture,
     Repair,
     SelectedPath,
-    Selecting,
-    Sources,
     StoreOfSelection,
     StorePath,
     TrainedPath,
-    Training,
     Wait,
 )
 from coreframe.tasks.errors import CoreframeError, UsageError

@@ -7,16 +7,7 @@ from prefect import flow
 from coreframe.flows.cluster import open_cluster
 from coreframe.flows.ingest import ingest_stages
 from coreframe.flows.outcome import check_broken, check_selectable
-from coreframe.flows.parameters import (
-    Compute,
-    Ingestion,
-    OutPath,
-    Picture,
-    Selecting,
-    Sources,
-    StorePath,
-    Wait,
-)
+from coreframe.flows.parameters import Compute, Ingestion, Picture, Selecting, Sources
 from coreframe.flows.preflight import (
     check_corpus,
     check_selecting,
@@ -25,6 +16,7 @@ from coreframe.flows.preflight import (
 )
 from coreframe.flows.record import recorded
 from coreframe.flows.selection import selection_stages
+from coreframe.flows.values import OutPath, StorePath, Wait
 from coreframe.tasks.output.standing import standing_result
 
 

@@ -9,9 +9,10 @@ from prefect import flow
 from coreframe.flows.artifacts import show_quarantined
 from coreframe.flows.cluster import open_cluster
 from coreframe.flows.outcome import check_broken
-from coreframe.flows.parameters import Compute, Ingestion, Sources, StorePath, Wait
+from coreframe.flows.parameters import Compute, Ingestion, Sources
 from coreframe.flows.preflight import check_corpus, open_store
 from coreframe.flows.record import recorded, summarized, timed
+from coreframe.flows.values import StorePath, Wait
 from coreframe.tasks.embed.task import EmbedCounts, embed_stage
 from coreframe.tasks.index.task import index_stage
 from coreframe.tasks.store.catalogue import Video, changes
@@ -82,20 +83,19 @@ def ingest_stages(
     """Index, then embed."""
     before = store.read_catalogue().videos
     spec = compute.embedder(ingestion)
-    sampling, crop = ingestion.sampling(), ingestion.crop_px()
+    sampling = ingestion.sampling()
     limit_s = corpus.video_timeout
     with timed(timings, "index"):
         numbers = index_stage(
             store,
             files,
             sampling,
-            crop,
             cluster,
             stall_limit_s=limit_s,
             retry_quarantined=corpus.retry_quarantined,
         )
     with timed(timings, "embed"):
-        embedded = embed_stage(store, sampling, crop, spec, cluster, stall_limit_s=limit_s)
+        embedded = embed_stage(store, sampling, spec, cluster, stall_limit_s=limit_s)
     videos = store.read_catalogue().videos
     show_quarantined(videos)
     found = summarized(changes(before, videos))

@@ -19,15 +19,14 @@ from pydantic.fields import FieldInfo
 from coreframe.flows.parameters import (
     NEW_STORE,
     Compute,
-    Described,
     Ingestion,
     Parameters,
     Picture,
-    Positional,
     Selecting,
     Sources,
     Training,
 )
+from coreframe.flows.values import Described, Positional
 from coreframe.tasks.errors import UsageError
 
 MODELS: dict[str, type[Parameters]] = {

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -12,17 +11,16 @@ from pydantic import (
     ByteSize,
     ConfigDict,
     Field,
-    GetJsonSchemaHandler,
     model_validator,
 )
-from pydantic_core import CoreSchema
 
+from coreframe.flows.values import Positional
 from coreframe.tasks.output.images import ImageFormat, PictureSettings, Resize
 from coreframe.tasks.select.choice import MEASURES, Budget, Choice, Method
 from coreframe.tasks.store.settings import StoreSettings
 from coreframe.tasks.train.settings import TrainingSettings
-from coreframe.tasks.video.pixels import Crop
 from coreframe.tasks.video.sampling import Sampling
+from coreframe.tasks.video.viewing import Crop
 
 if TYPE_CHECKING:  # it loads torch, which a notebook needs for choosing only
     from coreframe.tasks.embedders.embedder import EmbedderSpec
@@ -32,7 +30,14 @@ DEFAULT_SAMPLES = 100
 
 DEFAULT_EMBEDDER = "descriptor"
 
-NEW_STORE: dict[str, Any] = {"embedder": DEFAULT_EMBEDDER, "every": 1}
+NEW_STORE: dict[str, Any] = {
+    "embedder": DEFAULT_EMBEDDER,
+    "every": 1,
+    "pixels": "square",
+    "tone_map": "off",
+    "deinterlace": "off",
+    "stream": "best",
+}
 """What `Ingestion` asks of a new store where nothing is given."""
 
 LEAST_MEMORY_BYTES = 600 * 10**6
@@ -74,62 +79,6 @@ def _measures(given: list[str]) -> dict[str, float]:
             raise ValueError(f"{measure} is limited twice: give one of them")
         limits[measure] = number
     return limits
-
-
-@dataclass(frozen=True)
-class Positional:
-    """Marks what the command takes without an option's name."""
-
-    metavar: str
-    """How its help names it."""
-
-
-@dataclass(frozen=True)
-class Described:
-    """What a value that is in no model means. Prefect's forms drop the description of a `Field`."""
-
-    text: str
-
-    def __get_pydantic_json_schema__(
-        self, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
-        return handler(schema) | {"description": self.text}
-
-
-StorePath = Annotated[str, Described("Folder of the store, or its URL in an object store.")]
-OutPath = Annotated[str, Described("Folder for frames, tables and report.")]
-TrainedPath = Annotated[str, Described("Folder for checkpoint and loss curve.")]
-SelectedPath = Annotated[str, Described("Folder that curate or select wrote.")]
-OtherPaths = Annotated[
-    list[str],
-    Positional("[OUT2...]"),
-    Field(default=[]),
-    Described("Folders of other selections to show beside it."),
-]
-Repair = Annotated[
-    bool, Field(default=False), Described("Take back what is bad; the next run embeds it again.")
-]
-Wait = Annotated[
-    float,
-    Field(default=0.0, ge=0),
-    Described("Seconds to wait for another run that writes to the store."),
-]
-Format = Annotated[str, Described("imagefolder, webdataset, coco, fiftyone or csv.")]
-Destination = Annotated[
-    str | None,
-    Field(default=None),
-    Described("Folder to write or replace [default: OUT/FORMAT]."),
-]
-StoreOfSelection = Annotated[
-    str | None,
-    Field(default=None),
-    Described("For csv [default: the store that the selection is from]."),
-]
-LogJson = Annotated[
-    bool,
-    Field(default=False),
-    Described("Log to the error stream, a line of JSON for each event."),
-]
 
 
 class Parameters(BaseModel):
@@ -187,6 +136,26 @@ class Ingestion(Parameters):
         description="W:H:X:Y in pixels of the upright picture, of what is embedded and exported "
         "[default: the store's, or all of it].",
     )
+    pixels: Literal["square", "stored"] | None = Field(
+        default=None,
+        description="square or stored: whether pictures of pixels that are not square are embedded "
+        "and exported as players show them [default: the store's, or square].",
+    )
+    tone_map: Literal["off", "on"] | None = Field(
+        default=None,
+        description="off or on: map high dynamic range to an ordinary screen's, in what is "
+        "embedded and exported [default: the store's, or off].",
+    )
+    deinterlace: Literal["off", "on"] | None = Field(
+        default=None,
+        description="off or on: make whole pictures of interlaced ones, in what is embedded and "
+        "exported [default: the store's, or off].",
+    )
+    stream: str | None = Field(
+        default=None,
+        description="best, largest or N: which film of a file that holds several, N counted from "
+        "0 [default: the store's, or best].",
+    )
     embedder: str | None = Field(
         default=None,
         description="descriptor, hf:ID or hf:FOLDER of a Hugging Face model, or simclr:FOLDER of "
@@ -215,9 +184,6 @@ class Ingestion(Parameters):
 
     def sampling(self) -> Sampling:
         return Sampling(Fraction(self.sample_fps) if self.sample_fps else None, self.every or 1)
-
-    def crop_px(self) -> Crop | None:
-        return Crop.parse(self.crop) if self.crop else None
 
 
 class Selecting(Parameters):
@@ -331,9 +297,9 @@ class Picture(Parameters):
     format: Literal["png", "jpg", "webp"] = Field(default="png", description="png, jpg or webp.")
     quality: int = Field(default=95, ge=1, le=100, description="Of jpg and webp, 1 to 100.")
 
-    def settings(self, crop: Crop | None) -> PictureSettings:
+    def settings(self) -> PictureSettings:
         resize = Resize.parse(self.resize) if self.resize else None
-        return PictureSettings(crop, resize, ImageFormat(self.format), self.quality)
+        return PictureSettings(resize, ImageFormat(self.format), self.quality)
 
 
 class Training(Parameters):

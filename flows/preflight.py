@@ -33,9 +33,13 @@ from coreframe.tasks.store.store import Store
 from coreframe.tasks.video.container import open_video
 from coreframe.tasks.video.discover import SourceFile, discover, readable
 from coreframe.tasks.video.sampling import Sampling
+from coreframe.tasks.video.viewing import Crop
 
 OWN = ("frames", PLOTS, *DATASET_FORMATS)
 """Folders inside an output folder that hold images and no videos."""
+
+VIEWED = ("pixels", "tone_map", "deinterlace", "stream")
+"""Options that are settings of a store under the same name, with the same values."""
 
 
 def check_compute(compute: Compute) -> None:
@@ -143,6 +147,7 @@ def _as_options(made: StoreSettings, ingestion: Ingestion) -> dict[str, Any]:
         "every": sampling.every,
         "crop": made.crop or None,
         "embedder": made.embedder,
+        **{name: getattr(made, name) for name in VIEWED},
     }
 
 
@@ -173,7 +178,8 @@ def open_store(store: str, ingestion: Ingestion, compute: Compute) -> tuple[Stor
         "dim": facts.dim,
         "input_px": facts.input_px,
         "sampling": str(ingestion.sampling()),
-        "crop": str(ingestion.crop_px() or ""),
+        "crop": str(Crop.parse(ingestion.crop)) if ingestion.crop else "",
+        **{name: getattr(ingestion, name) for name in VIEWED},
     }
     if Store.exists(store):
         settings = replace(Store.open(store).settings, **asked)

@@ -5,8 +5,9 @@ from pathlib import Path
 from prefect import flow
 
 from coreframe.flows.cluster import open_cluster
-from coreframe.flows.parameters import Compute, OtherPaths, SelectedPath, Selecting, StorePath
+from coreframe.flows.parameters import Compute, Selecting
 from coreframe.flows.preflight import check_output
+from coreframe.flows.values import OtherPaths, SelectedPath, StorePath
 from coreframe.tasks.report.task import page_stage
 from coreframe.tasks.store.store import Store
 

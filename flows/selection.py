@@ -13,9 +13,10 @@ from prefect import flow
 from coreframe.flows.cluster import open_cluster
 from coreframe.flows.ingest import Ingested
 from coreframe.flows.options import command
-from coreframe.flows.parameters import Compute, OutPath, Picture, Selecting, StorePath, Wait
+from coreframe.flows.parameters import Compute, Picture, Selecting
 from coreframe.flows.preflight import check_selecting, output_folder
 from coreframe.flows.record import recorded, timed, versions
+from coreframe.flows.values import OutPath, StorePath, Wait
 from coreframe.tasks.export.task import export_stage, raise_on_failures
 from coreframe.tasks.measure.pairwise import L2_BIN
 from coreframe.tasks.measure.task import metrics_stage
@@ -29,7 +30,6 @@ from coreframe.tasks.report.task import outputs_stage, page_stage
 from coreframe.tasks.select.result import Selection
 from coreframe.tasks.select.task import select_stage
 from coreframe.tasks.store.store import Store
-from coreframe.tasks.video.pixels import Crop
 
 
 @flow(name="select", flow_run_name="select-from-{store}")
@@ -83,12 +83,11 @@ def selection_stages(
 ) -> Result:
     """Select, export, metrics, report."""
     choice = selecting.choice()
-    crop = Crop.parse(store.settings.crop) if store.settings.crop else None
     device = compute.device
     with timed(timings, "select"):
         selection = select_stage(store, choice, device, cluster)
     with timed(timings, "export"):
-        table, exported = export_stage(store, selection, out, picture.settings(crop), cluster)
+        table, exported = export_stage(store, selection, out, picture.settings(), cluster)
     with timed(timings, "metrics"):
         measured = metrics_stage(
             store, selection, choice.method, choice.seed, exported, device, cluster

@@ -7,9 +7,10 @@ from typing import Any
 from prefect import flow
 
 from coreframe.flows.cluster import open_cluster
-from coreframe.flows.parameters import Compute, StorePath, TrainedPath, Training
+from coreframe.flows.parameters import Compute, Training
 from coreframe.flows.preflight import check_training, output_folder
 from coreframe.flows.record import timed, versions
+from coreframe.flows.values import StorePath, TrainedPath
 from coreframe.tasks.store.store import Store
 from coreframe.tasks.train.task import frames_stage, summary_stage, train_stage
 

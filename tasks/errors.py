@@ -20,7 +20,7 @@ class BrokenVideoError(RuntimeError):
 class DamagedVideoError(RuntimeError):
     """Decoding did not give what the index promised. The video needs a census.
 
-    See :func:`coreframe.tasks.video.index.take_census`.
+    See :func:`coreframe.tasks.video.census.take_census`.
     """
 
 

@@ -28,12 +28,12 @@ def crash() -> None:
     time.sleep(1000)  # the handler of another thread may take a moment
 
 
-def deadly_index(path: str | Path) -> Any:
+def deadly_index(path: str | Path, *arguments: Any) -> Any:
     if "crash-open" in str(path):
         crash()
     if "hang-open" in str(path):
         time.sleep(1000)
-    return index_video(path)
+    return index_video(path, *arguments)
 
 
 def deadly_decode(path: str | Path, *arguments: Any) -> Iterator[Any]:

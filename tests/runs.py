@@ -36,11 +36,11 @@ def ingest(
     compute = Compute(device=device)
     opened, parameters = open_store(str(store), Ingestion(**ingestion), compute)
     files = discover([str(path) for path in inputs])
-    sampling, crop = parameters.sampling(), parameters.crop_px()
+    sampling = parameters.sampling()
     limit = {"stall_limit_s": limit_s}
-    index_files(opened, files, sampling, crop, cluster, retry_quarantined=retry, **limit)
+    index_files(opened, files, sampling, cluster, retry_quarantined=retry, **limit)
     spec = compute.embedder(parameters)
-    return opened, embed_frames(opened, sampling, crop, spec, cluster, limits=limits, **limit)
+    return opened, embed_frames(opened, sampling, spec, cluster, limits=limits, **limit)
 
 
 def run(

@@ -26,7 +26,7 @@ from coreframe.tasks.storage.folders import open_folder
 from coreframe.tasks.store.store import Store
 from coreframe.tasks.video.decode import decode_frames
 from coreframe.tasks.video.discover import discover
-from coreframe.tasks.video.index import index_video
+from coreframe.tasks.video.indexing import index_video
 from coreframe.tasks.video.mp4 import LOOKED_AT_BYTES
 from coreframe.tasks.video.pixels import frame_digest
 from tests.runs import by_name, bytes_of, content, run

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from coreframe.tasks.errors import BrokenVideoError, NotAVideoError
 from coreframe.tasks.store.stalls import note_stall
 from coreframe.tasks.store.store import Store
-from coreframe.tasks.video.index import take_census
+from coreframe.tasks.video.census import take_census
 from coreframe.tasks.video.watchdog import watching
 
 
@@ -45,7 +45,7 @@ def survey(store: Store, source: str, content: str, stall_limit_s: float) -> str
         note_stall(store, content, reason)
 
     with watching(stall_limit_s, stalled):
-        index, trouble = take_census(source, demuxed)
+        index, trouble = take_census(source, demuxed, store.settings.viewing)
     note = trouble or "it does not decode as its packets promise"
     store.write_index(content, replace(facts, note=note), index)
     return note

@@ -35,7 +35,6 @@ from coreframe.tasks.store.store import Store
 from coreframe.tasks.video.decode import ahead, decode_frames
 from coreframe.tasks.video.index import VideoIndex
 from coreframe.tasks.video.pixels import (
-    Crop,
     Framing,
     InputScaler,
     frame_digest,
@@ -43,6 +42,7 @@ from coreframe.tasks.video.pixels import (
     upright_size,
 )
 from coreframe.tasks.video.sampling import Sampling
+from coreframe.tasks.video.viewing import Viewing
 from coreframe.tasks.video.watchdog import beat, rest, watching
 
 logger = logging.getLogger("coreframe")
@@ -58,7 +58,7 @@ class PartJob:
     store: str
     segments: tuple[Segment, ...]
     sampling: Sampling
-    crop: Crop | None
+    viewing: Viewing
     embedder: EmbedderSpec
     stall_limit_s: float
     """Longest time that a decoder may give no sign of life; 0 for any."""
@@ -347,7 +347,7 @@ def _prepared_frames(
     framing: Framing,
 ) -> Iterator[PreparedFrame]:
     """Decode frames of a segment, but those that the crop does not fit; the watchdog watches."""
-    scale = InputScaler(framing, job.crop)
+    scale = InputScaler(framing, job.viewing)
     last = int(positions[0])
 
     def stalled() -> None:
@@ -355,12 +355,14 @@ def _prepared_frames(
         note_stall(Store.open(job.store), segment.fingerprint, reason)
 
     with watching(job.stall_limit_s, stalled):
-        for position, frame in decode_frames(segment.source, index, positions):
+        for position, frame in decode_frames(segment.source, index, positions, job.viewing):
             last = position
-            if job.crop is not None and not job.crop.fits(*upright_size(frame)):
+            if not job.viewing.holds_crop(*upright_size(frame, job.viewing)):
                 continue  # the picture's size changes on the way: nothing to embed in this frame
             measures = luminance_and_sharpness(frame)
-            prepared = PreparedFrame(position, scale(frame), frame_digest(frame), *measures)
+            prepared = PreparedFrame(
+                position, scale(frame), frame_digest(frame, job.viewing), *measures
+            )
             rest()
             yield prepared
             beat()

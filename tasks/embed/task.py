@@ -27,7 +27,6 @@ from coreframe.tasks.store.catalogue import Catalogue, Video, VideoState
 from coreframe.tasks.store.frames import FrameState
 from coreframe.tasks.store.stalls import forget_stalls
 from coreframe.tasks.store.store import Store
-from coreframe.tasks.video.pixels import Crop
 from coreframe.tasks.video.sampling import Sampling
 
 logger = logging.getLogger("coreframe")
@@ -50,7 +49,6 @@ class EmbedCounts:
 def embed_frames(
     store: Store,
     sampling: Sampling,
-    crop: Crop | None,
     embedder: EmbedderSpec,
     cluster: str,
     *,
@@ -68,14 +66,13 @@ def embed_frames(
     Args:
         store: to bring up to date.
         sampling: which frames are rows.
-        crop: what is embedded of every picture.
         embedder: that the store was made with.
         cluster: the scheduler's address.
         stall_limit_s: longest time that a decoder may give no sign of life; 0 for any.
         limits: how large the parts are that workers do in one go.
     """
     catalogue = store.read_catalogue()
-    empty_part = PartJob(store.path, (), sampling, crop, embedder, stall_limit_s)
+    empty_part = PartJob(store.path, (), sampling, store.settings.viewing, embedder, stall_limit_s)
     with Client(cluster) as client:
         embedding = _Embedding(client, store, catalogue, empty_part, limits)
         damaged = embedding.embed(

@@ -1,7 +1,7 @@
 """Decode chosen frames of one video again, check them, and write them as images."""
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from coreframe.tasks.output.images import ImageFormat, PictureSettings, encode
 from coreframe.tasks.output.thumbnails import small_picture
 from coreframe.tasks.store.decoding import recorded_frames
 from coreframe.tasks.video.pixels import upright_rgb
+from coreframe.tasks.video.viewing import Viewing
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class ExportJob:
     """Where each goes, an absolute path; empty for a frame that is only measured."""
     measure: tuple[bool, ...]
     """Whether to find the frame's size as full-resolution PNG and JPEG."""
+    viewing: Viewing
     picture: PictureSettings
     small_px: int = 0
     """The longer side of the small pictures for the report; 0 for none."""
@@ -44,7 +46,7 @@ def export_job(job: ExportJob) -> Exported:
     try:
         for which, frame in frames:
             if job.targets[which]:
-                image = job.picture.sized(upright_rgb(frame, job.picture.crop))
+                image = job.picture.sized(upright_rgb(frame, job.viewing))
                 data = job.picture.encode(image)
                 target = Path(job.targets[which])
                 target.unlink(missing_ok=True)  # or its hard links in datasets would change, too
@@ -54,7 +56,9 @@ def export_job(job: ExportJob) -> Exported:
                 if job.small_px:
                     result.small[job.targets[which]] = _small(job, image, data)
             if job.measure[which]:
-                whole = Image.fromarray(np.ascontiguousarray(upright_rgb(frame)))
+                whole = Image.fromarray(
+                    np.ascontiguousarray(upright_rgb(frame, replace(job.viewing, crop=None)))
+                )
                 png, jpg = encode(whole, ImageFormat.PNG), encode(whole, ImageFormat.JPG)
                 result.sample.append(EncodedSizes(len(png), len(jpg)))
             due.remove(which)

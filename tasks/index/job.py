@@ -11,9 +11,10 @@ from coreframe.tasks.store.catalogue import Video, VideoState
 from coreframe.tasks.store.stalls import Stall, hung, note_stall
 from coreframe.tasks.store.store import Store
 from coreframe.tasks.video.discover import SourceFile, readable
-from coreframe.tasks.video.index import VideoFacts, VideoIndex, index_video
-from coreframe.tasks.video.pixels import Crop
+from coreframe.tasks.video.index import VideoFacts, VideoIndex
+from coreframe.tasks.video.indexing import index_video
 from coreframe.tasks.video.sampling import Sampling
+from coreframe.tasks.video.viewing import Viewing
 from coreframe.tasks.video.watchdog import watching
 
 logger = logging.getLogger("coreframe")
@@ -28,7 +29,7 @@ class IndexJob:
     """Place of the first among all files of the run."""
     files: tuple[SourceFile, ...]
     sampling: Sampling
-    crop: Crop | None
+    viewing: Viewing
     quarantined: frozenset[str]
     """Fingerprints of contents that are not to be opened."""
     stall_limit_s: float
@@ -78,15 +79,15 @@ def _look_at(file: SourceFile, job: IndexJob, store: Store, hanging: Mapping[str
 
     try:
         with watching(job.stall_limit_s, stalled):
-            facts, index = _facts_and_index(file, video.fingerprint, store)
+            facts, index = _facts_and_index(file, video.fingerprint, store, job.viewing)
     except NotAVideoError as error:
         return replace(video, state=VideoState.SKIPPED, reason=str(error))
     except (BrokenVideoError, OSError) as error:
         return replace(video, reason=str(error))
     except Exception as error:  # whatever one file does, the others go on
         return replace(video, reason=f"{type(error).__name__}: {error}")
-    if job.crop is not None and not job.crop.fits(facts.width, facts.height):
-        reason = f"its {facts.width}x{facts.height} pixels do not hold the crop {job.crop}"
+    if not job.viewing.holds_crop(facts.width, facts.height):
+        reason = f"its {facts.width}x{facts.height} pixels do not hold the crop {job.viewing.crop}"
         return replace(video, reason=reason)
     return replace(
         video,
@@ -106,10 +107,12 @@ def _look_at(file: SourceFile, job: IndexJob, store: Store, hanging: Mapping[str
     )
 
 
-def _facts_and_index(file: SourceFile, content: str, store: Store) -> tuple[VideoFacts, VideoIndex]:
+def _facts_and_index(
+    file: SourceFile, content: str, store: Store, viewing: Viewing
+) -> tuple[VideoFacts, VideoIndex]:
     """What the store knows of the content, or what the file says, which the store keeps."""
     if store.has_index(content):
         return store.read_facts_and_index(content)
-    facts, index = index_video(file.path)
+    facts, index = index_video(file.path, viewing)
     store.write_index(content, facts, index)
     return facts, index

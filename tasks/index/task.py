@@ -16,7 +16,6 @@ from coreframe.tasks.store.catalogue import Catalogue, Video, VideoState
 from coreframe.tasks.store.stalls import forget_stalls
 from coreframe.tasks.store.store import Store
 from coreframe.tasks.video.discover import SourceFile
-from coreframe.tasks.video.pixels import Crop
 from coreframe.tasks.video.sampling import Sampling
 
 MOST_FILES_PER_JOB = 16
@@ -29,7 +28,6 @@ def index_files(
     store: Store,
     files: Sequence[SourceFile],
     sampling: Sampling,
-    crop: Crop | None,
     cluster: str,
     *,
     stall_limit_s: float = 0.0,
@@ -46,7 +44,6 @@ def index_files(
         store: to bring up to date.
         files: what to look at.
         sampling: which frames become rows.
-        crop: what every picture must hold.
         cluster: the scheduler's address.
         stall_limit_s: longest time without a packet or frame; 0 for any.
         retry_quarantined: try those again that were taken out.
@@ -67,7 +64,7 @@ def index_files(
         first=0,
         files=tuple(new),
         sampling=sampling,
-        crop=crop,
+        viewing=store.settings.viewing,
         quarantined=frozenset(
             video.fingerprint for video in catalogue.videos if video.state == VideoState.QUARANTINED
         ),

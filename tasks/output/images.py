@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from coreframe.tasks.errors import UsageError
-from coreframe.tasks.video.pixels import Crop
 
 PNG_LEVEL = 6
 """zlib's own default: smaller files cost much more time for little."""
@@ -61,7 +60,6 @@ class Resize:
 class PictureSettings:
     """How chosen frames are written."""
 
-    crop: Crop | None = None
     resize: Resize | None = None
     format: ImageFormat = ImageFormat.PNG
     quality: int = 95
@@ -74,7 +72,7 @@ class PictureSettings:
             raise UsageError(f"quality {self.quality} is not from 1 to 100.")
 
     def sized(self, image: NDArray[np.uint8]) -> Image.Image:
-        """Resize (height, width, 3) uint8 RGB; crop has been applied already."""
+        """Resize (height, width, 3) uint8 RGB."""
         picture = Image.fromarray(np.ascontiguousarray(image))
         if self.resize is None:
             return picture

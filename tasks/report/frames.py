@@ -11,7 +11,6 @@ from PIL import Image
 from coreframe.tasks.report.job import FrameJob, shrink_frames
 from coreframe.tasks.store.catalogue import Video
 from coreframe.tasks.store.store import Store
-from coreframe.tasks.video.pixels import Crop
 
 
 def pictures_of_frames(
@@ -31,7 +30,6 @@ def frame_jobs(
     store: Store, frames: pd.DataFrame, videos: Mapping[int, Video], side_px: int
 ) -> list[FrameJob]:
     """One for each video that any of the frames is of."""
-    crop = Crop.parse(store.settings.crop) if store.settings.crop else None
     jobs = []
     for number, some in frames.drop_duplicates("row").groupby("video"):
         video, ordered = videos[int(str(number))], some.sort_values("frame_index")
@@ -43,7 +41,7 @@ def frame_jobs(
                 rows=tuple(ordered["row"].tolist()),
                 frame_index=tuple(ordered["frame_index"].tolist()),
                 digest=tuple(ordered["digest"].tolist()),
-                crop=crop,
+                viewing=store.settings.viewing,
                 side_px=side_px,
             )
         )

@@ -8,7 +8,8 @@ from PIL import Image
 
 from coreframe.tasks.output.thumbnails import small_picture
 from coreframe.tasks.store.decoding import recorded_frames
-from coreframe.tasks.video.pixels import Crop, upright_rgb
+from coreframe.tasks.video.pixels import upright_rgb
+from coreframe.tasks.video.viewing import Viewing
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class FrameJob:
     frame_index: tuple[int, ...]
     """Ascending."""
     digest: tuple[int, ...]
-    crop: Crop | None
+    viewing: Viewing
     side_px: int
 
 
@@ -52,6 +53,6 @@ def shrink_frames(job: FrameJob) -> dict[int, bytes]:
         for which, frame in recorded_frames(
             job.store, job.source, job.fingerprint, job.frame_index, job.digest
         ):
-            image = Image.fromarray(np.ascontiguousarray(upright_rgb(frame, job.crop)))
+            image = Image.fromarray(np.ascontiguousarray(upright_rgb(frame, job.viewing)))
             found[job.rows[which]] = small_picture(image, job.side_px)
     return found

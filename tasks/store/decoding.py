@@ -27,10 +27,13 @@ def recorded_frames(
     Returns:
         The place in ``frame_index``, and the frame.
     """
-    index = Store.open(store).read_index(fingerprint)
+    opened = Store.open(store)
+    index = opened.read_index(fingerprint)
     positions = index.positions_of(frame_index)
     place = dict(zip(positions.tolist(), range(len(positions)), strict=True))
     expected = np.zeros(len(index), np.uint64)
     expected[positions] = np.array(digest, np.uint64)
-    decoded = decode_frames(source, replace(index, digest=expected), positions)
+    decoded = decode_frames(
+        source, replace(index, digest=expected), positions, opened.settings.viewing
+    )
     return ((place[position], frame) for position, frame in decoded)

@@ -4,7 +4,8 @@ The rule for stores of other versions of Coreframe:
 
 - A store of format 1 or later opens and extends in every later version. It keeps the settings and
   the format it was made with, whatever a new store would get.
-- Options that are not given are the store's: embedder, input size, sampling, crop, rows a block.
+- Options that are not given are the store's: embedder, input size, sampling, rows a block, and
+  how its videos are viewed.
   Only another value that is given is refused, since a store never mixes two. So an option that is
   a setting has the default None, and `coreframe.flows.preflight.follow_store` fills it in.
 - A new setting is a new field of `StoreSettings`. Its default is what every store before it had;
@@ -17,7 +18,9 @@ The rule for stores of other versions of Coreframe:
 
 from dataclasses import dataclass
 
-FORMAT_VERSION = 1
+from coreframe.tasks.video.viewing import Crop, Viewing
+
+FORMAT_VERSION = 2
 """Of the stores that this version makes; it reads those up to it."""
 
 EMBEDDINGS, CATALOGUE = "embeddings.zarr", "catalogue.parquet"
@@ -41,3 +44,22 @@ class StoreSettings:
     """``W:H:X:Y`` or empty."""
     block_rows: int = 1024
     format_version: int = FORMAT_VERSION
+    pixels: str = "stored"
+    """``square`` or ``stored``: the shape that pictures have."""
+    tone_map: str = "off"
+    """``on`` or ``off``, as is the next."""
+    deinterlace: str = "off"
+    stream: str = "best"
+    """Which of a file's films; see `coreframe.tasks.video.container`."""
+
+    @property
+    def viewing(self) -> Viewing:
+        """What its frames' pictures are."""
+        return Viewing(
+            crop=Crop.parse(self.crop) if self.crop else None,
+            square_pixels=self.pixels == "square",
+            tone_map=self.tone_map == "on",
+            deinterlace=self.deinterlace == "on",
+            stream=self.stream,
+            as_players=self.format_version > 1,
+        )

@@ -23,7 +23,8 @@ from coreframe.tasks.train.contrast import TrainingState, new_network, train_epo
 from coreframe.tasks.train.frames import TrainingFrames
 from coreframe.tasks.train.settings import TrainingSettings
 from coreframe.tasks.video.decode import decode_frames
-from coreframe.tasks.video.pixels import Crop, Framing, InputScaler, upright_size
+from coreframe.tasks.video.pixels import Framing, InputScaler, upright_size
+from coreframe.tasks.video.viewing import Viewing
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class FramesJob:
     time_s: NDArray[np.float64]
     """(n,), their presentation times."""
     input_px: int
-    crop: Crop | None
+    viewing: Viewing
     target: Path
     """The .npy file to write."""
 
@@ -59,11 +60,11 @@ def read_frames(job: FramesJob) -> FramesRead:
     index = Store.open(job.store).read_index(job.fingerprint)
     positions = index.positions_of(job.frame_index.tolist())
     time_of = dict(zip(positions.tolist(), job.time_s.tolist(), strict=True))
-    scale = InputScaler(Framing(job.input_px), job.crop)
+    scale = InputScaler(Framing(job.input_px), job.viewing)
     images, times, trouble = [], [], ""
     try:
-        for position, frame in decode_frames(job.source, index, positions):
-            if job.crop is None or job.crop.fits(*upright_size(frame)):
+        for position, frame in decode_frames(job.source, index, positions, job.viewing):
+            if job.viewing.holds_crop(*upright_size(frame, job.viewing)):
                 images.append(scale(frame))
                 times.append(time_of[position])
     except (DamagedVideoError, SourceChangedError, OSError) as error:

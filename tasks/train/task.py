@@ -25,7 +25,6 @@ from coreframe.tasks.train.frames import PictureFile, TrainingFrames
 from coreframe.tasks.train.job import FramesJob, Trained, read_frames
 from coreframe.tasks.train.outputs import write_summary, write_trained
 from coreframe.tasks.train.settings import TrainingSettings
-from coreframe.tasks.video.pixels import Crop
 
 FRAMES_PER_JOB = 1024
 
@@ -87,7 +86,6 @@ def _frames_jobs(
 ) -> Iterator[FramesJob]:
     """Cut the chosen frames into jobs; each writes a file of its own, named in their order."""
     videos = {video.video: video for video in store.read_catalogue().videos}
-    crop = Crop.parse(store.settings.crop) if store.settings.crop else None
     number = 0
     for key, own in chosen.groupby("video", sort=True):
         video = videos[int(str(key))]
@@ -101,7 +99,7 @@ def _frames_jobs(
                 frame_index=some["frame_index"].to_numpy(),
                 time_s=some["time_s"].to_numpy(),
                 input_px=input_px,
-                crop=crop,
+                viewing=store.settings.viewing,
                 target=folder / f"{number:08d}.npy",
             )
             number += 1

@@ -13,6 +13,7 @@ from coreframe.tasks.errors import BrokenVideoError, NotAVideoError
 from coreframe.tasks.storage.buckets import is_url
 from coreframe.tasks.storage.files import exists, open_file
 from coreframe.tasks.video.mp4 import PacketsOnly, media_data
+from coreframe.tasks.video.viewing import AS_SHOWN, Viewing
 
 NO_VIDEO_FORMATS = {"image2", "image2pipe", "tty", "ico", "webp", "apng", "hls", "dash", "concat"}
 """Formats in which FFmpeg sees a "video stream" but people see a picture, a text or a playlist."""
@@ -32,7 +33,7 @@ VIDEO_SUFFIXES = frozenset(
 
 @contextmanager
 def open_video(
-    path: str | Path, *, packets_only: bool = False
+    path: str | Path, viewing: Viewing = AS_SHOWN, *, packets_only: bool = False
 ) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a file and its best video stream, as the ``ffmpeg`` command would choose it.
 
@@ -43,6 +44,7 @@ def open_video(
     Args:
         path: the file or the URL of an object, which is read by ranges. Playlists cannot lead
             elsewhere.
+        viewing: which stream, and whether the bitstream's cropping is applied in full.
         packets_only: nothing will be decoded; what packets hold need not be read.
 
     Raises:

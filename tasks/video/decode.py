@@ -25,9 +25,11 @@ from coreframe.tasks.errors import (
     SourceChangedError,
 )
 from coreframe.tasks.storage.files import exists
+from coreframe.tasks.video.census import decode_tolerantly
 from coreframe.tasks.video.container import open_video
-from coreframe.tasks.video.index import VideoIndex, decode_tolerantly
+from coreframe.tasks.video.index import VideoIndex
 from coreframe.tasks.video.pixels import frame_digest
+from coreframe.tasks.video.viewing import AS_SHOWN, Viewing
 from coreframe.tasks.video.watchdog import beat
 
 T = TypeVar("T")
@@ -48,6 +50,7 @@ def decode_frames(
     path: str | Path,
     index: VideoIndex,
     positions: NDArray[np.int64],
+    viewing: Viewing = AS_SHOWN,
     *,
     seek_gap_frames: int = SEEK_GAP_FRAMES,
 ) -> Iterator[tuple[int, VideoFrame]]:
@@ -60,6 +63,7 @@ def decode_frames(
         path: the file.
         index: its index.
         positions: (n,) int64 ascending positions in the index.
+        viewing: the store's.
         seek_gap_frames: over at least this many unwanted frames it seeks instead of decoding on.
 
     Raises:
@@ -69,11 +73,11 @@ def decode_frames(
     wanted = positions[index.frame_index[positions] >= 0]
     try:
         if not index.surveyed:
-            yield from _decode_promised(path, index, wanted, seek_gap_frames)
+            yield from _decode_promised(path, index, wanted, viewing, seek_gap_frames)
         elif index.seekable:
-            yield from _decode_verified(path, index, wanted, seek_gap_frames)
+            yield from _decode_verified(path, index, wanted, viewing, seek_gap_frames)
         else:
-            yield from _decode_counted(path, index, wanted)
+            yield from _decode_counted(path, index, wanted, viewing)
     except (av.FFmpegError, OSError, NotAVideoError, BrokenVideoError) as error:
         if isinstance(error, av.FFmpegError) and exists(str(path)):
             raise DamagedVideoError(f"decoding stopped: {error.strerror or error}") from error
@@ -81,7 +85,11 @@ def decode_frames(
 
 
 def _decode_promised(
-    path: str | Path, index: VideoIndex, wanted: NDArray[np.int64], seek_gap_frames: int
+    path: str | Path,
+    index: VideoIndex,
+    wanted: NDArray[np.int64],
+    viewing: Viewing,
+    seek_gap_frames: int,
 ) -> Iterator[tuple[int, VideoFrame]]:
     """Trust the demuxed index, and raise at the first thing that is not as it says."""
     if len(wanted) == 0:
@@ -92,7 +100,9 @@ def _decode_promised(
     # whatever goes wrong might be for what was skipped
     for skipping in (False,) if everything else (True, False):
         try:
-            for item in _decode_runs(path, index, wanted[done:], seek_gap_frames, skipping):
+            for item in _decode_runs(
+                path, index, wanted[done:], viewing, seek_gap_frames, skipping
+            ):
                 yield item
                 done += 1
             return
@@ -105,13 +115,14 @@ def _decode_runs(
     path: str | Path,
     index: VideoIndex,
     wanted: NDArray[np.int64],
+    viewing: Viewing,
     seek_gap_frames: int,
     skipping: bool,
 ) -> Iterator[tuple[int, VideoFrame]]:
     """Decode the GOPs with wanted frames; of frames that no other refers to, all or the wanted."""
     keys = np.flatnonzero(index.key)
     done = 0
-    with open_video(path) as (container, stream):
+    with open_video(path, viewing) as (container, stream):
         at_start = True
         while done < len(wanted):
             key = keys[np.searchsorted(keys, wanted[done], side="right") - 1]
@@ -158,7 +169,11 @@ def _frames(
 
 
 def _decode_verified(
-    path: str | Path, index: VideoIndex, wanted: NDArray[np.int64], seek_gap_frames: int
+    path: str | Path,
+    index: VideoIndex,
+    wanted: NDArray[np.int64],
+    viewing: Viewing,
+    seek_gap_frames: int,
 ) -> Iterator[tuple[int, VideoFrame]]:
     """Start at a keyframe, keep only frames whose digest the census recorded, else start earlier.
 
@@ -173,7 +188,7 @@ def _decode_verified(
         place = int(np.searchsorted(keys, wanted[done], side="right")) - 1 - step_back
         from_start = place <= 0
         before = done
-        with open_video(path) as (container, stream):
+        with open_video(path, viewing) as (container, stream):
             if not from_start:
                 _prime(container, stream)
                 try:
@@ -186,7 +201,7 @@ def _decode_verified(
                 due = int(index.pts[wanted[done]])
                 if frame.pts is None or frame.pts < due:
                     continue
-                if frame.pts > due or frame_digest(frame) != index.digest[wanted[done]]:
+                if frame.pts > due or frame_digest(frame, viewing) != index.digest[wanted[done]]:
                     break
                 yield int(wanted[done]), frame
                 done += 1
@@ -203,16 +218,16 @@ def _decode_verified(
 
 
 def _decode_counted(
-    path: str | Path, index: VideoIndex, wanted: NDArray[np.int64]
+    path: str | Path, index: VideoIndex, wanted: NDArray[np.int64], viewing: Viewing
 ) -> Iterator[tuple[int, VideoFrame]]:
     """Decode from the beginning and know frames by their order, for files without usable times."""
     assert index.digest is not None
     position_of = {int(index.frame_index[position]): int(position) for position in wanted}
-    with open_video(path) as (container, stream):
+    with open_video(path, viewing) as (container, stream):
         for count, frame in enumerate(decode_tolerantly(container, stream, [])):
             if count in position_of:
                 position = position_of[count]
-                if frame_digest(frame) != index.digest[position]:
+                if frame_digest(frame, viewing) != index.digest[position]:
                     break
                 yield position, frame
                 del position_of[count]

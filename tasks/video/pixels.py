@@ -12,6 +12,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from coreframe.tasks.errors import UsageError
+from coreframe.tasks.video.viewing import AS_SHOWN, Viewing
 
 SCALING = Interpolation.ACCURATE_RND | Interpolation.BITEXACT | Interpolation.FULL_CHR_H_INT
 """The same integers on every processor, and colour as fine as light, at no measurable cost."""
@@ -33,46 +34,18 @@ MEASURED_PIXELS = 2**16
 """Pixels of them that are looked at together: what they become stays in a core's cache."""
 
 
-@dataclass(frozen=True)
-class Crop:
-    """A rectangle of the upright picture, in pixels from its upper left corner."""
-
-    width: int
-    height: int
-    x: int
-    y: int
-
-    @classmethod
-    def parse(cls, text: str) -> "Crop":
-        """Read ``W:H:X:Y``, the order of ``ffmpeg -vf crop``."""
-        parts = text.split(":")
-        if len(parts) != 4 or not all(part.isdecimal() for part in parts):
-            raise UsageError(f"crop {text!r} is not W:H:X:Y in whole pixels, such as 640:360:0:60.")
-        crop = cls(*map(int, parts))
-        if crop.width < 1 or crop.height < 1:
-            raise UsageError(f"crop {text!r} keeps nothing: width and height must be at least 1.")
-        return crop
-
-    def fits(self, width: int, height: int) -> bool:
-        """Whether a picture of this size holds the rectangle."""
-        return self.x + self.width <= width and self.y + self.height <= height
-
-    def __str__(self) -> str:
-        return f"{self.width}:{self.height}:{self.x}:{self.y}"
-
-
 def quarter_turns(frame: VideoFrame) -> int:
     """Counter-clockwise quarter turns, 0 to 3, that the container asks for."""
     return round(frame.rotation / 90) % 4
 
 
-def upright_size(frame: VideoFrame) -> tuple[int, int]:
+def upright_size(frame: VideoFrame, viewing: Viewing = AS_SHOWN) -> tuple[int, int]:
     """(width, height) in pixels as a player shows the frame."""
     turned = quarter_turns(frame) % 2 == 1
     return (frame.height, frame.width) if turned else (frame.width, frame.height)
 
 
-def frame_digest(frame: VideoFrame) -> int:
+def frame_digest(frame: VideoFrame, viewing: Viewing = AS_SHOWN) -> int:
     """64-bit hash (XXH3) of the decoded pixels as they leave the decoder, and of how to show them.
 
     Equal digests mean equal pictures. Line padding, which decoders leave uninitialised, is not
@@ -86,11 +59,12 @@ def frame_digest(frame: VideoFrame) -> int:
     return digest.intdigest()
 
 
-def upright_rgb(frame: VideoFrame, crop: Crop | None = None) -> NDArray[np.uint8]:
+def upright_rgb(frame: VideoFrame, viewing: Viewing = AS_SHOWN) -> NDArray[np.uint8]:
     """Full-resolution pixels as a player shows them: (height, width, 3) uint8 RGB."""
     # One thread: with several, libswscale converts some formats differently from run to run.
     flat = np.asarray(frame.reformat(format="rgb24", threads=1).to_ndarray(), np.uint8)
     image = np.rot90(flat, quarter_turns(frame))
+    crop = viewing.crop
     if crop is None:
         return image
     if not crop.fits(image.shape[1], image.shape[0]):
@@ -131,17 +105,17 @@ class InputScaler:
     much again as scaling).
     """
 
-    def __init__(self, framing: Framing, crop: Crop | None = None) -> None:
+    def __init__(self, framing: Framing, viewing: Viewing = AS_SHOWN) -> None:
         self._framing = framing
         self._flags = KERNELS[framing.resampling] | SCALING
-        self._crop = crop
+        self._viewing = viewing
         self._scaler = VideoReformatter()
 
     def __call__(self, frame: VideoFrame) -> NDArray[np.uint8]:
         turns = quarter_turns(frame)
-        if self._crop is not None:
+        if self._viewing.crop is not None:
             frame = VideoFrame.from_ndarray(
-                np.ascontiguousarray(upright_rgb(frame, self._crop)), format="rgb24"
+                np.ascontiguousarray(upright_rgb(frame, self._viewing)), format="rgb24"
             )
             turns = 0
         width, height = self._framing.scaled_px(frame.width, frame.height)

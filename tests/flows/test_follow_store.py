@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from coreframe.flows.parameters import Compute, Ingestion
+from coreframe.flows.parameters import NEW_STORE, Compute, Ingestion
 from coreframe.flows.preflight import follow_store, open_store
 from coreframe.tasks.embedders.simclr import Checkpoint, Network
 from coreframe.tasks.errors import UsageError
@@ -22,10 +22,18 @@ OTHERS = {
     "every frame": ({"every": 1}, "was made with sampling every 2, not all"),
     "rate": ({"sample_fps": "2"}, "was made with sampling every 2, not 2 fps"),
     "crop": ({"crop": "16:16:0:0"}, "was made with crop 32:32:0:0, not 16:16:0:0"),
+    "pixels": ({"pixels": "square"}, "was made with pixels stored, not square"),
+    "stream": ({"stream": "1"}, "was made with stream best, not 1"),
     "rows": ({"block_rows": 8}, "was made with block-rows 16, not 8"),
     "size": ({"input_size": 64}, "was made with input-px 128, not 64"),
 }
-MADE_WITH = {"every": 2, "crop": "32:32:0:0", "input_size": 128, "block_rows": 16}
+MADE_WITH = {
+    "every": 2,
+    "crop": "32:32:0:0",
+    "input_size": 128,
+    "block_rows": 16,
+    "pixels": "stored",
+}
 
 
 def store_with(place: Path, **given: Any) -> str:
@@ -47,7 +55,9 @@ def test_a_new_store_gets_what_new_stores_get(tmp_path: Path) -> None:
     settings = made.settings
     assert (settings.embedder, settings.sampling, settings.crop) == ("descriptor", "all", "")
     assert settings.block_rows == 1024
-    assert ingestion == Ingestion(embedder="descriptor", every=1)
+    assert ingestion == Ingestion(**NEW_STORE)
+    assert (settings.pixels, settings.stream) == ("square", "best")
+    assert (settings.tone_map, settings.deinterlace) == ("off", "off")
 
 
 @pytest.mark.parametrize(
@@ -69,7 +79,7 @@ def test_what_is_not_given_is_the_stores(given: dict[str, Any], tmp_path: Path) 
     opened, ingestion = open_store(store, Ingestion(), COMPUTE)
     assert opened.settings == made
     assert str(ingestion.sampling()) == made.sampling
-    assert str(ingestion.crop_px() or "") == made.crop
+    assert (ingestion.crop or "") == made.crop
     for name, value in given.items():  # the same, given again, is no other
         assert open_store(store, Ingestion(**{name: value}), COMPUTE)[0].settings == made
 

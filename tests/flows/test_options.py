@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 
 from coreframe.flows import cli
 from coreframe.flows.options import MODELS, with_options
-from coreframe.flows.parameters import OtherPaths, Parameters, StorePath, Wait
+from coreframe.flows.parameters import Parameters
+from coreframe.flows.values import OtherPaths, StorePath, Wait
 from coreframe.tasks.errors import UsageError
 
 FLOWS = ("curate", "ingest", "selection:select", "train", "check", "report")

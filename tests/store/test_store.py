@@ -15,7 +15,8 @@ from coreframe.tasks.store.catalogue import Catalogue, Video, VideoState
 from coreframe.tasks.store.frames import SCHEMA, FrameRecord, FrameState, frames_table
 from coreframe.tasks.store.settings import StoreSettings
 from coreframe.tasks.store.store import Store
-from coreframe.tasks.video.index import index_video, take_census
+from coreframe.tasks.video.census import take_census
+from coreframe.tasks.video.indexing import index_video
 
 SETTINGS = StoreSettings("descriptor", "descriptor-1", 5, 64, "all", "", block_rows=4)
 

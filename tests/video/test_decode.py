@@ -11,8 +11,10 @@ import pytest
 
 from coreframe.tasks.errors import DamagedVideoError, SourceChangedError
 from coreframe.tasks.video import decode
+from coreframe.tasks.video.census import take_census
 from coreframe.tasks.video.decode import ahead, decode_frames
-from coreframe.tasks.video.index import VideoIndex, index_video, take_census
+from coreframe.tasks.video.index import VideoIndex
+from coreframe.tasks.video.indexing import index_video
 from coreframe.tasks.video.pixels import upright_rgb
 from tests.videos import RECIPES, Recipe, damage, make, sequential_rgb
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from coreframe.tasks.errors import BrokenVideoError, NotAVideoError
-from coreframe.tasks.video.index import index_video
+from coreframe.tasks.video.indexing import index_video
 from tests.videos import Recipe, make, make_audio
 
 

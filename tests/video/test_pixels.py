@@ -6,13 +6,13 @@ import pytest
 
 from coreframe.tasks.errors import UsageError
 from coreframe.tasks.video.pixels import (
-    Crop,
     Framing,
     InputScaler,
     frame_digest,
     luminance_and_sharpness,
     upright_rgb,
 )
+from coreframe.tasks.video.viewing import Crop, Viewing
 from tests.videos import scenes
 
 PIXEL_FORMATS = [
@@ -117,16 +117,16 @@ def test_crop_is_read_and_checked() -> None:
             Crop.parse(wrong)
     frame = picture("yuv420p")
     whole = upright_rgb(frame)
-    assert np.array_equal(upright_rgb(frame, Crop(30, 20, 5, 8)), whole[8:28, 5:35])
+    assert np.array_equal(upright_rgb(frame, Viewing(Crop(30, 20, 5, 8))), whole[8:28, 5:35])
     with pytest.raises(UsageError, match="50x38"):
-        upright_rgb(frame, Crop(50, 38, 1, 0))
+        upright_rgb(frame, Viewing(Crop(50, 38, 1, 0)))
 
 
 def test_thumbnail_shows_the_crop_only() -> None:
     image = np.zeros((60, 80, 3), np.uint8)
     image[10:40, 20:60] = 200
     frame = av.VideoFrame.from_ndarray(image, "rgb24")
-    small = InputScaler(Framing(32), Crop(40, 30, 20, 10))(frame)
+    small = InputScaler(Framing(32), Viewing(Crop(40, 30, 20, 10)))(frame)
     assert small.shape == (32, 32, 3)
     assert np.abs(small.astype(int) - 200).max() <= 1
     assert InputScaler(Framing(32))(frame).min() == 0

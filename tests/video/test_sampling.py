@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coreframe.tasks.errors import UsageError
-from coreframe.tasks.video.index import VideoIndex, index_video
+from coreframe.tasks.video.index import VideoIndex
+from coreframe.tasks.video.indexing import index_video
 from coreframe.tasks.video.sampling import Sampling
 
 

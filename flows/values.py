@@ -1,0 +1,63 @@
+"""What a person can set that is in no model, and how a command line names it."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import Field, GetJsonSchemaHandler
+from pydantic_core import CoreSchema
+
+
+@dataclass(frozen=True)
+class Positional:
+    """Marks what the command takes without an option's name."""
+
+    metavar: str
+    """How its help names it."""
+
+
+@dataclass(frozen=True)
+class Described:
+    """What a value that is in no model means. Prefect's forms drop the description of a `Field`."""
+
+    text: str
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return handler(schema) | {"description": self.text}
+
+
+StorePath = Annotated[str, Described("Folder of the store, or its URL in an object store.")]
+OutPath = Annotated[str, Described("Folder for frames, tables and report.")]
+TrainedPath = Annotated[str, Described("Folder for checkpoint and loss curve.")]
+SelectedPath = Annotated[str, Described("Folder that curate or select wrote.")]
+OtherPaths = Annotated[
+    list[str],
+    Positional("[OUT2...]"),
+    Field(default=[]),
+    Described("Folders of other selections to show beside it."),
+]
+Repair = Annotated[
+    bool, Field(default=False), Described("Take back what is bad; the next run embeds it again.")
+]
+Wait = Annotated[
+    float,
+    Field(default=0.0, ge=0),
+    Described("Seconds to wait for another run that writes to the store."),
+]
+Format = Annotated[str, Described("imagefolder, webdataset, coco, fiftyone or csv.")]
+Destination = Annotated[
+    str | None,
+    Field(default=None),
+    Described("Folder to write or replace [default: OUT/FORMAT]."),
+]
+StoreOfSelection = Annotated[
+    str | None,
+    Field(default=None),
+    Described("For csv [default: the store that the selection is from]."),
+]
+LogJson = Annotated[
+    bool,
+    Field(default=False),
+    Described("Log to the error stream, a line of JSON for each event."),
+]

@@ -1,0 +1,59 @@
+"""What a store takes for the picture of a decoded frame: settings that all its frames share."""
+
+from dataclasses import dataclass
+
+from coreframe.tasks.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A rectangle of the upright picture, in pixels from its upper left corner."""
+
+    width: int
+    height: int
+    x: int
+    y: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Crop":
+        """Read ``W:H:X:Y``, the order of ``ffmpeg -vf crop``."""
+        parts = text.split(":")
+        if len(parts) != 4 or not all(part.isdecimal() for part in parts):
+            raise UsageError(f"crop {text!r} is not W:H:X:Y in whole pixels, such as 640:360:0:60.")
+        crop = cls(*map(int, parts))
+        if crop.width < 1 or crop.height < 1:
+            raise UsageError(f"crop {text!r} keeps nothing: width and height must be at least 1.")
+        return crop
+
+    def fits(self, width: int, height: int) -> bool:
+        """Whether a picture of this size holds the rectangle."""
+        return self.x + self.width <= width and self.y + self.height <= height
+
+    def __str__(self) -> str:
+        return f"{self.width}:{self.height}:{self.x}:{self.y}"
+
+
+@dataclass(frozen=True)
+class Viewing:
+    """From which stream a video's frames are, and how they become the pictures that people see."""
+
+    crop: Crop | None = None
+    """Of the picture as it is shown otherwise."""
+    square_pixels: bool = True
+    """Scale pictures of pixels that are not square to the shape in which players show them."""
+    tone_map: bool = False
+    """Map high dynamic range to what an ordinary screen shows."""
+    deinterlace: bool = False
+    """Make whole pictures of those that hold two moments in alternate lines."""
+    stream: str = "best"
+    """``best``, ``largest``, or the number of a film in the file, from 0."""
+    as_players: bool = True
+    """Mirror and crop as the file asks players to. Stores of format 1 did not."""
+
+    def holds_crop(self, width: int, height: int) -> bool:
+        """Whether a picture of this size holds the crop, if there is one."""
+        return self.crop is None or self.crop.fits(width, height)
+
+
+AS_SHOWN = Viewing()
+"""That of a new store where nothing is given."""
