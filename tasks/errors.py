@@ -17,6 +17,10 @@ class BrokenVideoError(RuntimeError):
     """The file should be a video, but no frame of it can be read."""
 
 
+class ColoursError(BrokenVideoError):
+    """A frame's colours cannot be turned into RGB, so there is no picture of it."""
+
+
 class DamagedVideoError(RuntimeError):
     """Decoding did not give what the index promised. The video needs a census.
 

@@ -4,15 +4,20 @@ import io
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 from coreframe.tasks.errors import DamagedVideoError, SourceChangedError, UsageError
 from coreframe.tasks.output.exported import EncodedSizes, Exported
-from coreframe.tasks.output.images import ImageFormat, PictureSettings, encode
+from coreframe.tasks.output.images import (
+    ImageFormat,
+    PictureSettings,
+    Pixels,
+    encode,
+    to_pillow,
+)
 from coreframe.tasks.output.thumbnails import small_picture
 from coreframe.tasks.store.decoding import recorded_frames
-from coreframe.tasks.video.pixels import upright_rgb
+from coreframe.tasks.video.pixels import upright_deep, upright_rgb
 from coreframe.tasks.video.viewing import Viewing
 
 
@@ -46,7 +51,9 @@ def export_job(job: ExportJob) -> Exported:
     try:
         for which, frame in frames:
             if job.targets[which]:
-                image = job.picture.sized(upright_rgb(frame, job.viewing))
+                png = job.picture.format == ImageFormat.PNG
+                whole = (upright_deep if png else upright_rgb)(frame, job.viewing)
+                image = job.picture.sized(whole)
                 data = job.picture.encode(image)
                 target = Path(job.targets[which])
                 target.unlink(missing_ok=True)  # or its hard links in datasets would change, too
@@ -56,11 +63,10 @@ def export_job(job: ExportJob) -> Exported:
                 if job.small_px:
                     result.small[job.targets[which]] = _small(job, image, data)
             if job.measure[which]:
-                whole = Image.fromarray(
-                    np.ascontiguousarray(upright_rgb(frame, replace(job.viewing, crop=None)))
-                )
-                png, jpg = encode(whole, ImageFormat.PNG), encode(whole, ImageFormat.JPG)
-                result.sample.append(EncodedSizes(len(png), len(jpg)))
+                uncropped = replace(job.viewing, crop=None)
+                deep, flat = upright_deep(frame, uncropped), upright_rgb(frame, uncropped)
+                sizes = len(encode(deep, ImageFormat.PNG)), len(encode(flat, ImageFormat.JPG))
+                result.sample.append(EncodedSizes(*sizes))
             due.remove(which)
     except (DamagedVideoError, SourceChangedError, UsageError, OSError) as error:
         trouble = str(error)
@@ -72,7 +78,9 @@ def export_job(job: ExportJob) -> Exported:
     return result
 
 
-def _small(job: ExportJob, image: Image.Image, data: bytes) -> bytes:
+def _small(job: ExportJob, image: Pixels, data: bytes) -> bytes:
     """The picture that the report would make of the file: PNG loses nothing, the others do."""
     lossless = job.picture.format == ImageFormat.PNG
-    return small_picture(image if lossless else Image.open(io.BytesIO(data)), job.small_px)
+    return small_picture(
+        to_pillow(image) if lossless else Image.open(io.BytesIO(data)), job.small_px
+    )

@@ -14,9 +14,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from coreframe.tasks.errors import UsageError
+from coreframe.tasks.output.png import encode_deep, in_8_bits, resized_deep
 
 PNG_LEVEL = 6
 """zlib's own default: smaller files cost much more time for little."""
+
+
+Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+"""(height, width, 3) uint8 RGB; or uint16 of that shape, or (height, width) uint16 grey."""
 
 
 class ImageFormat(StrEnum):
@@ -71,20 +76,25 @@ class PictureSettings:
         if not 1 <= self.quality <= 100:
             raise UsageError(f"quality {self.quality} is not from 1 to 100.")
 
-    def sized(self, image: NDArray[np.uint8]) -> Image.Image:
-        """Resize (height, width, 3) uint8 RGB."""
-        picture = Image.fromarray(np.ascontiguousarray(image))
+    def sized(self, image: Pixels) -> Pixels:
+        """Resize a picture, of as many bits."""
         if self.resize is None:
-            return picture
-        return picture.resize(self.resize.size(*picture.size), Image.Resampling.LANCZOS)
+            return image
+        size = self.resize.size(image.shape[1], image.shape[0])
+        if image.dtype == np.uint16:
+            return resized_deep(np.asarray(image, np.uint16), size, Image.Resampling.LANCZOS)
+        return np.asarray(to_pillow(image).resize(size, Image.Resampling.LANCZOS), np.uint8)
 
-    def encode(self, picture: Image.Image) -> bytes:
+    def encode(self, image: Pixels) -> bytes:
         """Encode what has its size."""
-        return encode(picture, self.format, self.quality)
+        return encode(image, self.format, self.quality)
 
 
-def encode(picture: Image.Image, format: ImageFormat, quality: int = 95) -> bytes:
-    """Encode a picture; equal pictures give equal bytes."""
+def encode(image: Pixels, format: ImageFormat, quality: int = 95) -> bytes:
+    """Encode a picture, only PNG in more than 8 bits; equal pictures give equal bytes."""
+    if format == ImageFormat.PNG and image.dtype == np.uint16:
+        return encode_deep(np.asarray(image, np.uint16))
+    picture = to_pillow(image)
     buffer = io.BytesIO()
     if format == ImageFormat.PNG:
         picture.save(buffer, "PNG", compress_level=PNG_LEVEL)
@@ -93,6 +103,13 @@ def encode(picture: Image.Image, format: ImageFormat, quality: int = 95) -> byte
     else:
         picture.save(buffer, "WEBP", quality=quality)
     return buffer.getvalue()
+
+
+def to_pillow(image: Pixels) -> Image.Image:
+    """The picture in 8 bits."""
+    if image.dtype == np.uint16:
+        image = in_8_bits(np.asarray(image, np.uint16))
+    return Image.fromarray(np.ascontiguousarray(image))
 
 
 def file_stems(paths: Mapping[int, str]) -> dict[int, str]:

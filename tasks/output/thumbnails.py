@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from coreframe.tasks.output.png import in_8_bits
 from coreframe.tasks.storage.fingerprint import fingerprint
 
 QUALITY = 70
@@ -35,6 +37,8 @@ THUMBNAILS_SCHEMA = pa.schema(
 def small_picture(image: Image.Image, side_px: int) -> bytes:
     """Make a WebP picture whose longer side has so many pixels; equal ones give equal bytes."""
     image.draft("RGB", (2 * side_px, 2 * side_px))  # a JPEG is decoded at a fraction of its size
+    if image.mode.startswith("I;16"):  # Pillow would take all above 255 for white
+        image = Image.fromarray(in_8_bits(np.asarray(image)))
     image = image.convert("RGB")
     image.thumbnail((side_px, side_px), reducing_gap=2.0)
     buffer = io.BytesIO()

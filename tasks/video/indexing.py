@@ -16,6 +16,7 @@ from pathlib import Path
 
 from coreframe.tasks.errors import BrokenVideoError
 from coreframe.tasks.video.census import decode_tolerantly, take_census
+from coreframe.tasks.video.colours import convertible
 from coreframe.tasks.video.container import open_video
 from coreframe.tasks.video.demux import demux
 from coreframe.tasks.video.index import VideoFacts, VideoIndex
@@ -28,7 +29,8 @@ def index_video(path: str | Path, viewing: Viewing = AS_SHOWN) -> tuple[VideoFac
 
     Raises:
         NotAVideoError: see :func:`coreframe.tasks.video.container.open_video`.
-        BrokenVideoError: it cannot be opened, or not one frame can be decoded.
+        BrokenVideoError: it cannot be opened, or not one frame can be decoded, or its colours
+            cannot be turned into RGB.
     """
     with open_video(path, viewing, packets_only=True) as (container, stream):
         demuxed, trouble = demux(container, stream)
@@ -50,6 +52,7 @@ def _probe(path: str | Path, viewing: Viewing) -> tuple[VideoFacts, int | None]:
             raise BrokenVideoError(
                 f"not one frame could be decoded: {errors[0] if errors else 'no frame in it'}"
             )
+        convertible(frame)
         width, height = upright_size(frame, viewing)
         return VideoFacts(
             container=container.format.name,

@@ -12,6 +12,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from coreframe.tasks.errors import UsageError
+from coreframe.tasks.video.colours import convertible, is_deep, to_deep, to_rgb
 from coreframe.tasks.video.viewing import AS_SHOWN, Viewing
 
 SCALING = Interpolation.ACCURATE_RND | Interpolation.BITEXACT | Interpolation.FULL_CHR_H_INT
@@ -61,9 +62,24 @@ def frame_digest(frame: VideoFrame, viewing: Viewing = AS_SHOWN) -> int:
 
 def upright_rgb(frame: VideoFrame, viewing: Viewing = AS_SHOWN) -> NDArray[np.uint8]:
     """Full-resolution pixels as a player shows them: (height, width, 3) uint8 RGB."""
-    # One thread: with several, libswscale converts some formats differently from run to run.
-    flat = np.asarray(frame.reformat(format="rgb24", threads=1).to_ndarray(), np.uint8)
-    image = np.rot90(flat, quarter_turns(frame))
+    return _upright(to_rgb(frame), frame, viewing)
+
+
+def upright_deep(
+    frame: VideoFrame, viewing: Viewing = AS_SHOWN
+) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """The same with all bits that the frame has.
+
+    Returns:
+        Of more than 8 bits (height, width, 3) uint16 RGB, or (height, width) uint16 of a grey
+        frame, over all of 16 bits. Of others what `upright_rgb` gives.
+    """
+    return _upright(to_deep(frame) if is_deep(frame) else to_rgb(frame), frame, viewing)
+
+
+def _upright(image: NDArray[Any], frame: VideoFrame, viewing: Viewing) -> NDArray[Any]:
+    """Turn and crop what a frame holds: (height, width, ...) of any type."""
+    image = np.rot90(image, quarter_turns(frame))
     crop = viewing.crop
     if crop is None:
         return image
@@ -120,7 +136,7 @@ class InputScaler:
             turns = 0
         width, height = self._framing.scaled_px(frame.width, frame.height)
         small = self._scaler.reformat(
-            frame,
+            convertible(frame),
             width=width,
             height=height,
             format="rgb24",
@@ -180,7 +196,7 @@ def _luma(frame: VideoFrame) -> tuple[NDArray[np.uint8] | NDArray[np.uint16], in
         if bits <= 16:
             lines = _lines(frame, 0)
             return lines if bits <= 8 else lines.view(np.uint16), (1 << bits) - 1
-    grey = frame.reformat(format="gray", threads=1).to_ndarray()
+    grey = convertible(frame).reformat(format="gray", threads=1).to_ndarray()
     return np.asarray(grey, np.uint8), 255
 
 
