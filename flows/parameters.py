@@ -34,7 +34,7 @@ NEW_STORE: dict[str, Any] = {
     "embedder": DEFAULT_EMBEDDER,
     "every": 1,
     "pixels": "square",
-    "tone_map": "off",
+    "tone_map": "on",
     "deinterlace": "off",
     "stream": "best",
 }
@@ -143,8 +143,8 @@ class Ingestion(Parameters):
     )
     tone_map: Literal["off", "on"] | None = Field(
         default=None,
-        description="off or on: map high dynamic range to an ordinary screen's, in what is "
-        "embedded and exported [default: the store's, or off].",
+        description="on or off: show high dynamic range (PQ, HLG) as an ordinary screen does, in "
+        "what is embedded and exported [default: the store's, or on].",
     )
     deinterlace: Literal["off", "on"] | None = Field(
         default=None,

@@ -22,6 +22,8 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from coreframe.tasks.errors import ColoursError
+from coreframe.tasks.video.tone_map import is_hdr, tone_map
+from coreframe.tasks.video.viewing import AS_SHOWN, Viewing
 
 MATRICES = {
     0: "RGB",
@@ -64,12 +66,19 @@ def is_grey(frame: VideoFrame) -> bool:
     return frame.format.name.startswith(("gray", "ya"))
 
 
-def to_rgb(frame: VideoFrame) -> NDArray[np.uint8]:
+def is_tone_mapped(frame: VideoFrame, viewing: Viewing) -> bool:
+    """Whether its picture is one of high dynamic range made ordinary: of 8 bits, then."""
+    return viewing.tone_map and is_hdr(int(frame.color_trc))
+
+
+def to_rgb(frame: VideoFrame, viewing: Viewing = AS_SHOWN) -> NDArray[np.uint8]:
     """(height, width, 3) uint8 RGB, as stored: not turned, not cropped.
 
     Raises:
         ColoursError: its colours cannot be turned into RGB.
     """
+    if is_tone_mapped(frame, viewing):
+        return tone_map(to_deep(frame), int(frame.color_trc))
     # One thread: with several, libswscale converts some formats differently from run to run.
     return np.asarray(convertible(frame).reformat(format="rgb24", threads=1).to_ndarray(), np.uint8)
 

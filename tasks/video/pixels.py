@@ -12,7 +12,14 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from coreframe.tasks.errors import UsageError
-from coreframe.tasks.video.colours import convertible, is_deep, to_deep, to_rgb
+from coreframe.tasks.video.colours import (
+    convertible,
+    is_deep,
+    is_tone_mapped,
+    to_deep,
+    to_rgb,
+)
+from coreframe.tasks.video.tone_map import tone_map
 from coreframe.tasks.video.viewing import AS_SHOWN, Viewing
 
 SCALING = Interpolation.ACCURATE_RND | Interpolation.BITEXACT | Interpolation.FULL_CHR_H_INT
@@ -62,7 +69,7 @@ def frame_digest(frame: VideoFrame, viewing: Viewing = AS_SHOWN) -> int:
 
 def upright_rgb(frame: VideoFrame, viewing: Viewing = AS_SHOWN) -> NDArray[np.uint8]:
     """Full-resolution pixels as a player shows them: (height, width, 3) uint8 RGB."""
-    return _upright(to_rgb(frame), frame, viewing)
+    return _upright(to_rgb(frame, viewing), frame, viewing)
 
 
 def upright_deep(
@@ -72,9 +79,11 @@ def upright_deep(
 
     Returns:
         Of more than 8 bits (height, width, 3) uint16 RGB, or (height, width) uint16 of a grey
-        frame, over all of 16 bits. Of others what `upright_rgb` gives.
+        frame, over all of 16 bits. Of others, and of tone-mapped ones, what `upright_rgb` gives.
     """
-    return _upright(to_deep(frame) if is_deep(frame) else to_rgb(frame), frame, viewing)
+    if not is_deep(frame) or is_tone_mapped(frame, viewing):
+        return upright_rgb(frame, viewing)
+    return _upright(to_deep(frame), frame, viewing)
 
 
 def _upright(image: NDArray[Any], frame: VideoFrame, viewing: Viewing) -> NDArray[Any]:
@@ -128,22 +137,25 @@ class InputScaler:
         self._scaler = VideoReformatter()
 
     def __call__(self, frame: VideoFrame) -> NDArray[np.uint8]:
-        turns = quarter_turns(frame)
+        turns, transfer = quarter_turns(frame), int(frame.color_trc)
+        mapped = is_tone_mapped(frame, self._viewing)  # once it is small
         if self._viewing.crop is not None:
-            frame = VideoFrame.from_ndarray(
-                np.ascontiguousarray(upright_rgb(frame, self._viewing)), format="rgb24"
-            )
+            stored = to_deep(frame) if mapped else to_rgb(frame, self._viewing)
+            whole = _upright(stored, frame, self._viewing)
+            form = "rgb24" if not mapped else "rgb48le" if whole.ndim == 3 else "gray16le"
+            frame = VideoFrame.from_ndarray(np.ascontiguousarray(whole), format=form)
             turns = 0
         width, height = self._framing.scaled_px(frame.width, frame.height)
         small = self._scaler.reformat(
             convertible(frame),
             width=width,
             height=height,
-            format="rgb24",
+            format="rgb48le" if mapped else "rgb24",
             interpolation=self._flags,
             threads=1,
-        )
-        image = np.rot90(small.to_ndarray(), turns)
+        ).to_ndarray()
+        pixels = tone_map(np.asarray(small, np.uint16), transfer) if mapped else small
+        image = np.rot90(np.asarray(pixels, np.uint8), turns)
         side = self._framing.side_px
         top, left = ((length - side) // 2 for length in image.shape[:2])
         # a copy of the middle: a view would keep the whole picture in memory

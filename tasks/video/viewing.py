@@ -41,8 +41,8 @@ class Viewing:
     """Of the picture as it is shown otherwise."""
     square_pixels: bool = True
     """Scale pictures of pixels that are not square to the shape in which players show them."""
-    tone_map: bool = False
-    """Map high dynamic range to what an ordinary screen shows."""
+    tone_map: bool = True
+    """Map high dynamic range to what an ordinary screen shows; see `tasks.video.tone_map`."""
     deinterlace: bool = False
     """Make whole pictures of those that hold two moments in alternate lines."""
     stream: str = "best"
