@@ -17,9 +17,9 @@ from typing import Any
 import coreframe.tasks.embed.job
 import coreframe.tasks.index.job
 
-index_video, decode_frames = (
+index_video, decode_shown = (
     coreframe.tasks.index.job.index_video,
-    coreframe.tasks.embed.job.decode_frames,
+    coreframe.tasks.embed.job.decode_shown,
 )
 
 
@@ -37,7 +37,7 @@ def deadly_index(path: str | Path, *arguments: Any) -> Any:
 
 
 def deadly_decode(path: str | Path, *arguments: Any) -> Iterator[Any]:
-    for number, item in enumerate(decode_frames(path, *arguments)):
+    for number, item in enumerate(decode_shown(path, *arguments)):
         if number == 1:
             if "crash-decode" in str(path):
                 crash()
@@ -57,4 +57,4 @@ def first_time(path: str | Path) -> bool:
 
 # not in dask_setup(), which comes after the first jobs
 coreframe.tasks.index.job.index_video = deadly_index  # type: ignore[assignment]
-coreframe.tasks.embed.job.decode_frames = deadly_decode  # type: ignore[assignment]
+coreframe.tasks.embed.job.decode_shown = deadly_decode  # type: ignore[assignment]

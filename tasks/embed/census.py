@@ -6,6 +6,7 @@ from coreframe.tasks.errors import BrokenVideoError, NotAVideoError
 from coreframe.tasks.store.stalls import note_stall
 from coreframe.tasks.store.store import Store
 from coreframe.tasks.video.census import take_census
+from coreframe.tasks.video.deinterlace import field_note
 from coreframe.tasks.video.watchdog import watching
 
 
@@ -47,5 +48,7 @@ def survey(store: Store, source: str, content: str, stall_limit_s: float) -> str
     with watching(stall_limit_s, stalled):
         index, trouble = take_census(source, demuxed, store.settings.viewing)
     note = trouble or "it does not decode as its packets promise"
+    fields = field_note(facts.interlaced, store.settings.viewing)
+    note = "; ".join(filter(None, [note, fields]))
     store.write_index(content, replace(facts, note=note), index)
     return note

@@ -25,6 +25,7 @@ from coreframe.tasks.embedders.embedder import (
 )
 from coreframe.tasks.errors import (
     BrokenVideoError,
+    ColoursError,
     CoreframeError,
     DamagedVideoError,
     SourceChangedError,
@@ -32,7 +33,8 @@ from coreframe.tasks.errors import (
 from coreframe.tasks.store.frames import FrameRecord, FrameState, frame_records, frames_table
 from coreframe.tasks.store.stalls import hung, note_stall
 from coreframe.tasks.store.store import Store
-from coreframe.tasks.video.decode import ahead, decode_frames
+from coreframe.tasks.video.decode import ahead
+from coreframe.tasks.video.deinterlace import decode_shown
 from coreframe.tasks.video.index import VideoIndex
 from coreframe.tasks.video.pixels import (
     Framing,
@@ -355,14 +357,16 @@ def _prepared_frames(
         note_stall(Store.open(job.store), segment.fingerprint, reason)
 
     with watching(job.stall_limit_s, stalled):
-        for position, frame in decode_frames(segment.source, index, positions, job.viewing):
+        for position, frame, shown in decode_shown(segment.source, index, positions, job.viewing):
             last = position
-            if not job.viewing.holds_crop(*upright_size(frame, job.viewing)):
+            if not job.viewing.holds_crop(*upright_size(shown, job.viewing)):
                 continue  # the picture's size changes on the way: nothing to embed in this frame
-            measures = luminance_and_sharpness(frame)
-            prepared = PreparedFrame(
-                position, scale(frame), frame_digest(frame, job.viewing), *measures
-            )
+            try:
+                image = scale(shown)
+            except ColoursError:  # as its colours may
+                continue
+            measures = luminance_and_sharpness(shown)
+            prepared = PreparedFrame(position, image, frame_digest(frame, job.viewing), *measures)
             rest()
             yield prepared
             beat()

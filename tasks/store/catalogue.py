@@ -78,6 +78,12 @@ class Video:
     height: int = 0
     pixel_format: str = ""
     rotation: int = 0
+    color_transfer: str = ""
+    """Such as ``bt709``, ``smpte2084`` (PQ), ``arib-std-b67`` (HLG); empty: the file is silent."""
+    color_primaries: str = ""
+    """Such as ``bt709`` or ``bt2020``; empty: the file is silent."""
+    interlaced: str = ""
+    """``progressive``, ``tff``, ``bff`` (top or bottom field first) or ``mixed``; empty: unknown."""
     time_base_num: int = 0
     time_base_den: int = 1
     duration_s: float = 0.0

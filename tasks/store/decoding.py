@@ -7,7 +7,8 @@ import numpy as np
 from av import VideoFrame
 
 from coreframe.tasks.store.store import Store
-from coreframe.tasks.video.decode import decode_frames
+from coreframe.tasks.video.decode import UNKNOWN
+from coreframe.tasks.video.deinterlace import decode_shown
 
 
 def recorded_frames(
@@ -25,15 +26,16 @@ def recorded_frames(
         digest: what each frame's pixels must hash to.
 
     Returns:
-        The place in ``frame_index``, and the frame.
+        The place in ``frame_index``, and the frame as it is to be seen.
     """
     opened = Store.open(store)
     index = opened.read_index(fingerprint)
     positions = index.positions_of(frame_index)
     place = dict(zip(positions.tolist(), range(len(positions)), strict=True))
-    expected = np.zeros(len(index), np.uint64)
+    # Neighbours of the frames may be decoded, too, to make whole pictures of interlaced ones.
+    unknown = np.full(len(index), UNKNOWN)
+    expected = unknown if index.digest is None else index.digest.copy()
     expected[positions] = np.array(digest, np.uint64)
-    decoded = decode_frames(
-        source, replace(index, digest=expected), positions, opened.settings.viewing
-    )
-    return ((place[position], frame) for position, frame in decoded)
+    viewing = opened.settings.viewing
+    decoded = decode_shown(source, replace(index, digest=expected), positions, viewing)
+    return ((place[one.position], one.shown) for one in decoded)

@@ -22,7 +22,7 @@ from coreframe.tasks.store.store import Store
 from coreframe.tasks.train.contrast import TrainingState, new_network, train_epoch
 from coreframe.tasks.train.frames import TrainingFrames
 from coreframe.tasks.train.settings import TrainingSettings
-from coreframe.tasks.video.decode import decode_frames
+from coreframe.tasks.video.deinterlace import decode_shown
 from coreframe.tasks.video.pixels import Framing, InputScaler, upright_size
 from coreframe.tasks.video.viewing import Viewing
 
@@ -63,10 +63,10 @@ def read_frames(job: FramesJob) -> FramesRead:
     scale = InputScaler(Framing(job.input_px), job.viewing)
     images, times, trouble = [], [], ""
     try:
-        for position, frame in decode_frames(job.source, index, positions, job.viewing):
-            if job.viewing.holds_crop(*upright_size(frame, job.viewing)):
-                images.append(scale(frame))
-                times.append(time_of[position])
+        for one in decode_shown(job.source, index, positions, job.viewing):
+            if job.viewing.holds_crop(*upright_size(one.shown, job.viewing)):
+                images.append(scale(one.shown))
+                times.append(time_of[one.position])
     except (DamagedVideoError, SourceChangedError, OSError) as error:
         trouble = str(error)
     shape = (len(images), job.input_px, job.input_px, 3)

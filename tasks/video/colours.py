@@ -45,6 +45,41 @@ MATRICES = {
 }
 """MatrixCoefficients of ITU-T H.273, as people know them."""
 
+TRANSFERS = {
+    1: "bt709",
+    4: "gamma22",
+    5: "gamma28",
+    6: "smpte170m",
+    7: "smpte240m",
+    8: "linear",
+    9: "log100",
+    10: "log316",
+    11: "iec61966-2-4",
+    12: "bt1361e",
+    13: "iec61966-2-1",
+    14: "bt2020-10",
+    15: "bt2020-12",
+    16: "smpte2084",
+    17: "smpte428",
+    18: "arib-std-b67",
+}
+"""TransferCharacteristics, as FFmpeg names them."""
+
+PRIMARIES = {
+    1: "bt709",
+    4: "bt470m",
+    5: "bt470bg",
+    6: "smpte170m",
+    7: "smpte240m",
+    8: "film",
+    9: "bt2020",
+    10: "smpte428",
+    11: "smpte431",
+    12: "smpte432",
+    22: "ebu3213",
+}
+"""ColourPrimaries, as FFmpeg names them."""
+
 YCGCO, BT709, CHROMA_DERIVED = 8, 1, 12
 
 NAMED_MATRIX = {1: 1, 9: 9}

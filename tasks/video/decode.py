@@ -38,6 +38,9 @@ SEEK_GAP_FRAMES = 12
 """Seek ahead to a wanted frame's keyframe only over at least this many unwanted frames: a seek
 empties the decoder's pipeline, which costs about as much as decoding a few frames."""
 
+UNKNOWN = np.uint64(0)
+"""The digest of a frame of which none was recorded: its time says which it is."""
+
 HANDED_OVER = 16
 """Items that a thread hands to another together: to wake it for each costs both."""
 
@@ -201,7 +204,7 @@ def _decode_verified(
                 due = int(index.pts[wanted[done]])
                 if frame.pts is None or frame.pts < due:
                     continue
-                if frame.pts > due or frame_digest(frame, viewing) != index.digest[wanted[done]]:
+                if frame.pts > due or not _is(frame, index.digest[wanted[done]], viewing):
                     break
                 yield int(wanted[done]), frame
                 done += 1
@@ -227,7 +230,7 @@ def _decode_counted(
         for count, frame in enumerate(decode_tolerantly(container, stream, [])):
             if count in position_of:
                 position = position_of[count]
-                if frame_digest(frame, viewing) != index.digest[position]:
+                if not _is(frame, index.digest[position], viewing):
                     break
                 yield position, frame
                 del position_of[count]
@@ -236,6 +239,11 @@ def _decode_counted(
     if position_of:
         missing = min(position_of)
         raise SourceChangedError(f"{path} has changed since it was indexed (frame {missing})")
+
+
+def _is(frame: VideoFrame, digest: np.uint64, viewing: Viewing) -> bool:
+    """Whether it is the frame with this digest; any is the one with UNKNOWN."""
+    return digest == UNKNOWN or frame_digest(frame, viewing) == digest
 
 
 def _contiguous(

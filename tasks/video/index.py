@@ -22,6 +22,14 @@ class VideoFacts:
     """Degrees counter-clockwise to turn the coded picture upright: a multiple of 90."""
     duration_s: float
     """From the first frame's presentation to the last one's, plus one frame."""
+    color_transfer: str = ""
+    """By name, such as ``bt709``, ``smpte2084`` (PQ) or ``arib-std-b67`` (HLG); empty when the file
+    does not say."""
+    color_primaries: str = ""
+    """By name, such as ``bt709`` or ``bt2020``; empty when the file does not say."""
+    interlaced: str = ""
+    """Of its first frames: ``progressive``; ``tff``, top field first; ``bff``, bottom field first;
+    ``mixed``, not all alike. Empty where nobody looked."""
     note: str = ""
     """What was odd about the file, for the report; empty when nothing was."""
 

@@ -10,18 +10,30 @@ Two ways to know a video's frames:
   checked against its digest, so a damaged file may be cut into segments as freely as a sound one.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
+
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
 from coreframe.tasks.errors import BrokenVideoError
 from coreframe.tasks.video.census import decode_tolerantly, take_census
-from coreframe.tasks.video.colours import convertible
+from coreframe.tasks.video.colours import PRIMARIES, TRANSFERS, convertible
 from coreframe.tasks.video.container import open_video
+from coreframe.tasks.video.deinterlace import field_note, field_order
 from coreframe.tasks.video.demux import demux
 from coreframe.tasks.video.index import VideoFacts, VideoIndex
 from coreframe.tasks.video.pixels import upright_size
 from coreframe.tasks.video.viewing import AS_SHOWN, Viewing
+
+LOOKED_AT = 12
+"""Frames of interlaced material that are looked at, to see whether all are."""
+
+PROGRESSIVE = 1
+"""libavcodec's field orders: this, or 0 where a container says nothing."""
 
 
 def index_video(path: str | Path, viewing: Viewing = AS_SHOWN) -> tuple[VideoFacts, VideoIndex]:
@@ -37,17 +49,20 @@ def index_video(path: str | Path, viewing: Viewing = AS_SHOWN) -> tuple[VideoFac
     facts, first_pts = _probe(path, viewing)
     if demuxed is not None and not trouble and first_pts != demuxed.pts[0]:
         trouble = "its first frames cannot be decoded"
+    fields = field_note(facts.interlaced, viewing)
     if demuxed is not None and not trouble:
-        return replace(facts, duration_s=_duration_s(demuxed)), demuxed
+        return replace(facts, duration_s=_duration_s(demuxed), note=fields), demuxed
     surveyed, _ = take_census(path, demuxed, viewing)
-    return replace(facts, duration_s=_duration_s(surveyed), note=trouble), surveyed
+    note = "; ".join(filter(None, [trouble, fields]))
+    return replace(facts, duration_s=_duration_s(surveyed), note=note), surveyed
 
 
 def _probe(path: str | Path, viewing: Viewing) -> tuple[VideoFacts, int | None]:
     """Facts that only a decoded frame tells, and that frame's pts."""
     with open_video(path, viewing) as (container, stream):
         errors: list[str] = []
-        frame = next(decode_tolerantly(container, stream, errors), None)
+        frames = decode_tolerantly(container, stream, errors)
+        frame = next(frames, None)
         if frame is None:
             raise BrokenVideoError(
                 f"not one frame could be decoded: {errors[0] if errors else 'no frame in it'}"
@@ -62,7 +77,16 @@ def _probe(path: str | Path, viewing: Viewing) -> tuple[VideoFacts, int | None]:
             pixel_format=frame.format.name,
             rotation=frame.rotation,
             duration_s=0.0,
+            color_transfer=TRANSFERS.get(int(frame.color_trc), ""),
+            color_primaries=PRIMARIES.get(int(frame.color_primaries), ""),
+            interlaced=_fields(frame, frames, stream),
         ), frame.pts
+
+
+def _fields(first: VideoFrame, others: Iterator[VideoFrame], stream: VideoStream) -> str:
+    """How the first frames are interlaced; of what seems progressive only one is looked at."""
+    progressive = not first.interlaced_frame and stream.codec_context.field_order <= PROGRESSIVE
+    return field_order([first, *([] if progressive else islice(others, LOOKED_AT - 1))])
 
 
 def _duration_s(index: VideoIndex) -> float:

@@ -170,7 +170,7 @@ def _signal() -> NDArray[np.uint8]:
 
 def pq_to_cd_m2(signal: Number) -> Number:
     """ST 2084's EOTF: 0 to 1 becomes 0 to 10,000 cd/m²."""
-    m1, m2, c1, c2, c3 = _pq_constants(type(signal))
+    m1, m2, c1, c2, c3 = _pq_constants(signal.__class__)
     root = signal ** (1 / m2)
     above = max(root - c1, root * 0)
     return 10_000 * (above / (c2 - c3 * root)) ** (1 / m1)
@@ -178,13 +178,13 @@ def pq_to_cd_m2(signal: Number) -> Number:
 
 def cd_m2_to_pq(light: Number) -> Number:
     """Its inverse."""
-    m1, m2, c1, c2, c3 = _pq_constants(type(light))
+    m1, m2, c1, c2, c3 = _pq_constants(light.__class__)
     root = (light / 10_000) ** m1
     return ((c1 + c2 * root) / (1 + c3 * root)) ** m2
 
 
 @lru_cache(maxsize=2)
-def _pq_constants(kind: Callable[[int], Number]) -> tuple[Number, ...]:
+def _pq_constants(kind: Callable[..., Number]) -> tuple[Number, ...]:
     """m1, m2, c1, c2, c3."""
     m1, m2 = kind(2610) / 16384, kind(2523) / 32
     return m1, m2, kind(3424) / 4096, kind(2413) / 128, kind(2392) / 128

@@ -388,14 +388,14 @@ def test_file_that_raises_anything_is_recorded_and_the_others_go_on(
 ) -> None:
     from coreframe.tasks.embed import job
 
-    plain = job.decode_frames
+    plain = job.decode_shown
 
     def failing(path: str, *arguments: object) -> object:
         if "high_444" in path:
             raise ZeroDivisionError("a fault nobody thought of")
         return plain(path, *arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(job, "decode_frames", failing)
+    monkeypatch.setattr(job, "decode_shown", failing)
     files = [made_videos[name] for name in ("closed_gop.mp4", "high_444.mp4", "mpeg4.mp4")]
     store, _ = ingest(files, tmp_path / "s", cluster)
     assert [v.state for v in store.read_catalogue().videos] == ["ok", "pending", "ok"]
