@@ -2,6 +2,7 @@
 
 import subprocess
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import imageio_ffmpeg
@@ -38,3 +39,20 @@ def png_of(frame: av.VideoFrame) -> tuple[np.ndarray, int]:
     image = image.reshape(frame.height, frame.width, channels)
     seen = image[..., : channels - 1] if channels in (2, 4) else image
     return seen.squeeze(), bits
+
+
+def frames_of(path: Path, form: str, size: tuple[int, int], *options: str) -> np.ndarray:
+    """(frames, bytes) of all frames of a file, without line padding."""
+    chosen = ["-fps_mode", "passthrough", "-pix_fmt", form, "-f", "rawvideo", "-"]
+    pixels = np.frombuffer(ffmpeg("-i", str(path), *options, *chosen), np.uint8)
+    one = av.VideoFrame(*size, form)
+    return pixels.reshape(-1, len(raw(one)))
+
+
+def interlaced(path: Path, codec: str, *options: str, first: str = "top", rate: int = 25) -> Path:
+    """A second of a moving picture, 96 x 64, whose lines are of two moments."""
+    moving = f"testsrc2=s=96x64:r={2 * rate}:d=1"
+    fields = f"tinterlace=interleave_{first},setfield={'tff' if first == 'top' else 'bff'}"
+    encoder = ["-c:v", codec, "-threads", "1", "-bitexact", *options]
+    ffmpeg("-y", "-f", "lavfi", "-i", moving, "-vf", fields, *encoder, str(path))
+    return path

@@ -83,7 +83,7 @@ class Video:
     color_primaries: str = ""
     """Such as ``bt709`` or ``bt2020``; empty: the file is silent."""
     interlaced: str = ""
-    """``progressive``, ``tff``, ``bff`` (top or bottom field first) or ``mixed``; empty: unknown."""
+    """``progressive``, ``tff`` or ``bff`` (top, bottom field first), ``mixed``; empty: unknown."""
     time_base_num: int = 0
     time_base_den: int = 1
     duration_s: float = 0.0
