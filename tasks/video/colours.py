@@ -18,10 +18,11 @@ import av
 import numpy as np
 from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
-from av.video.reformatter import Interpolation, VideoReformatter
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from coreframe.tasks.errors import ColoursError
+from coreframe.tasks.video.graph import filtered
 from coreframe.tasks.video.tone_map import is_hdr, tone_map
 from coreframe.tasks.video.viewing import AS_SHOWN, Viewing
 
@@ -80,15 +81,19 @@ PRIMARIES = {
 }
 """ColourPrimaries, as FFmpeg names them."""
 
-YCGCO, BT709, CHROMA_DERIVED = 8, 1, 12
+YCGCO, BT709, CHROMA_DERIVED, UNSPECIFIED = 8, 1, 12, 2
 
 NAMED_MATRIX = {1: 1, 9: 9}
 """ColourPrimaries whose derived matrix is that of BT.709, or that of BT.2020."""
 
 FULL_RANGE = 2
 
-LIKE_FFMPEG = Interpolation.BICUBIC
-"""What the ``ffmpeg`` command converts with: the same bits in 16-bit PNG."""
+LIKE_FFMPEG = "flags=bicubic:threads=1"
+"""How the ``ffmpeg`` command's filter ``scale`` converts: with an eye to where coarser chroma lies,
+which libswscale alone does not have."""
+
+UNCHANGED = ":in_range=full:out_range=full:in_color_matrix=bt709:out_color_matrix=bt709"
+"""Values as they are."""
 
 
 def is_deep(frame: VideoFrame) -> bool:
@@ -128,8 +133,8 @@ def to_deep(frame: VideoFrame) -> NDArray[np.uint16]:
         ColoursError: its colours cannot be turned into RGB.
     """
     form = "gray16le" if is_grey(frame) else "rgb48le"
-    deep = convertible(frame).reformat(format=form, interpolation=LIKE_FFMPEG, threads=1)
-    return np.asarray(deep.to_ndarray(), np.uint16)
+    taken = convertible(frame)
+    return np.asarray(_reformatted(taken, form, int(taken.colorspace)).to_ndarray(), np.uint16)
 
 
 def convertible(frame: VideoFrame) -> VideoFrame:
@@ -153,10 +158,10 @@ def convertible(frame: VideoFrame) -> VideoFrame:
 
 def _as_if(frame: VideoFrame, matrix: int) -> VideoFrame:
     """RGB, or grey, of a frame as if its matrix were another."""
-    grey, colour = ("gray16le", "rgb48le") if is_deep(frame) else ("gray", "rgb24")
+    if is_deep(frame):
+        return _reformatted(frame, "gray16le" if is_grey(frame) else "rgb48le", matrix)
     with _taken_for(frame, matrix):
-        form = grey if is_grey(frame) else colour
-        return frame.reformat(format=form, interpolation=LIKE_FFMPEG, threads=1)
+        return frame.reformat(format="gray" if is_grey(frame) else "rgb24", threads=1)
 
 
 def _from_ycgco(frame: VideoFrame) -> VideoFrame:
@@ -170,8 +175,7 @@ def _from_ycgco(frame: VideoFrame) -> VideoFrame:
     form = f"yuv444p{bits}le" if bits > 8 else "yuv444p"
     narrow = int(frame.color_range) != FULL_RANGE and not frame.format.name.startswith("yuvj")
     try:
-        with _taken_for(frame, BT709):
-            whole = frame.reformat(format=form, interpolation=LIKE_FFMPEG, threads=1)
+        whole = _reformatted(frame, form, BT709, options=UNCHANGED)
     except (av.FFmpegError, ValueError) as error:
         raise _refusal(frame) from error
     luma, green, orange = (_plane(whole, number, dtype) for number in range(3))
@@ -186,6 +190,14 @@ def _from_ycgco(frame: VideoFrame) -> VideoFrame:
     return VideoFrame.from_ndarray(image, format="rgb48le" if bits > 8 else "rgb24")
 
 
+def _reformatted(
+    frame: VideoFrame, format_name: str, matrix: int, *, options: str = ""
+) -> VideoFrame:
+    """Converted by the filter, which refuses rare transfers and primaries though it needs none."""
+    with _taken_for(frame, matrix):
+        return filtered(frame, ("scale", LIKE_FFMPEG + options), ("format", format_name))[0]
+
+
 def _plane(frame: VideoFrame, number: int, dtype: Any) -> NDArray[np.int64]:
     """(height, width) int64 of one plane of a frame in which all have the same size."""
     plane: Any = frame.planes[number]  # a buffer, which its type does not say
@@ -195,13 +207,13 @@ def _plane(frame: VideoFrame, number: int, dtype: Any) -> NDArray[np.int64]:
 
 @contextmanager
 def _taken_for(frame: VideoFrame, matrix: int) -> Iterator[None]:
-    """Let libswscale take the frame for one of another matrix."""
-    own = frame.colorspace
-    frame.colorspace = matrix
+    """Let FFmpeg take the frame for one of another matrix, whose file says no more of colours."""
+    own = frame.colorspace, frame.color_trc, frame.color_primaries
+    frame.colorspace, frame.color_trc, frame.color_primaries = matrix, UNSPECIFIED, UNSPECIFIED
     try:
         yield
     finally:
-        frame.colorspace = own
+        frame.colorspace, frame.color_trc, frame.color_primaries = own
 
 
 @lru_cache(maxsize=256)

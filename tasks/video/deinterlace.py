@@ -9,17 +9,15 @@ start in another way, and gives other bits in other versions of FFmpeg.)
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
-import av
 import numpy as np
-from av.filter import Graph
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from coreframe.tasks.video.decode import decode_frames
+from coreframe.tasks.video.graph import chain, filtered, pulled
 from coreframe.tasks.video.index import VideoIndex
 from coreframe.tasks.video.viewing import AS_SHOWN, Viewing
 
@@ -42,10 +40,7 @@ def _order(frame: VideoFrame) -> str:
     if not frame.interlaced_frame:
         return "progressive"
     # PyAV does not show which field is first; a filter can be asked.
-    graph = _graph(frame, "select", "eq(interlace_type,TOPFIRST)")
-    graph.vpush(frame)
-    graph.vpush(None)
-    return "tff" if _pulled(graph) else "bff"
+    return "tff" if filtered(frame, ("select", "eq(interlace_type,TOPFIRST)")) else "bff"
 
 
 def field_note(interlaced: str, viewing: Viewing) -> str:
@@ -138,7 +133,7 @@ class _Run:
     def __init__(self, first: VideoFrame) -> None:
         self._shape = _shape(first)
         tiny = min(first.width, first.height) < LEAST_PX
-        self._graph = None if tiny else _graph(first, FILTER, OPTIONS)
+        self._graph = None if tiny else chain(first, (FILTER, OPTIONS))
         self._waiting: deque[tuple[int, VideoFrame]] = deque()
         self._next = -1
 
@@ -164,7 +159,7 @@ class _Run:
         if self._graph is None:
             shown = [frame for _, frame in self._waiting]
         else:
-            shown = _pulled(self._graph)
+            shown = pulled(self._graph)
         for whole in shown:
             position, frame = self._waiting.popleft()
             if position in due:
@@ -173,24 +168,3 @@ class _Run:
 
 def _shape(frame: VideoFrame) -> tuple[str, int, int]:
     return frame.format.name, frame.width, frame.height
-
-
-def _graph(frame: VideoFrame, name: str, options: str) -> Graph:
-    """One filter, for frames of this one's shape."""
-    graph = Graph()
-    graph.threads = 1
-    source = graph.add_buffer(
-        width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 1000)
-    )
-    graph.link_nodes(source, graph.add(name, options), graph.add("buffersink")).configure()
-    return graph
-
-
-def _pulled(graph: Graph) -> list[VideoFrame]:
-    """All that a graph gives at the moment."""
-    given = []
-    while True:
-        try:
-            given.append(graph.vpull())
-        except (av.EOFError, av.BlockingIOError):
-            return given
