@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image
 
 from coreframe.tasks.output.images import encode, file_stems
 from coreframe.tasks.output.selection_table import SELECTION_SCHEMA
@@ -105,7 +104,7 @@ def make_selection(
     (out / "frames").mkdir(parents=True)
     for rank, file in enumerate(files):
         noise = rng.integers(0, 256, (5 + rank, 40 - rank, 3), np.uint8)
-        (out / file).write_bytes(encode(Image.fromarray(noise), format))
+        (out / file).write_bytes(encode(noise, format))
     for rank in gone:
         (out / files[rank]).unlink()
     columns = table[SELECTION_SCHEMA.names]

@@ -183,6 +183,7 @@ def test_images_written_anew_leave_datasets_as_they_are(cluster: str, tmp_path: 
             digest=(int(frame["digest"]),),
             targets=(str(image),),
             measure=(False,),
+            viewing=store.settings.viewing,
             picture=picture,
         )
         assert export_job(job).files == 1

@@ -57,7 +57,7 @@ def test_a_new_store_gets_what_new_stores_get(tmp_path: Path) -> None:
     assert settings.block_rows == 1024
     assert ingestion == Ingestion(**NEW_STORE)
     assert (settings.pixels, settings.stream) == ("square", "best")
-    assert (settings.tone_map, settings.deinterlace) == ("off", "off")
+    assert (settings.tone_map, settings.deinterlace) == ("on", "off")
 
 
 @pytest.mark.parametrize(
