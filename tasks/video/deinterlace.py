@@ -80,7 +80,7 @@ def decode_shown(
     decodable = np.flatnonzero(index.frame_index >= 0)
     wanted = positions[index.frame_index[positions] >= 0]
     frames = decode_frames(path, index, with_neighbours(wanted, decodable), viewing)
-    yield from deinterlaced(frames, wanted, decodable)
+    yield from deinterlaced(frames, wanted)
 
 
 def with_neighbours(
@@ -98,52 +98,38 @@ def with_neighbours(
 
 
 def deinterlaced(
-    decoded: Iterable[tuple[int, VideoFrame]],
-    wanted: NDArray[np.int64],
-    decodable: NDArray[np.int64],
+    decoded: Iterable[tuple[int, VideoFrame]], wanted: NDArray[np.int64]
 ) -> Iterator[Decoded]:
     """Make whole pictures of the wanted frames.
 
     Args:
-        decoded: positions and frames of all that `with_neighbours` names, ascending.
-        wanted: (n,) int64 ascending positions of decodable frames.
-        decodable: (d,) int64 ascending, of all of them.
+        decoded: positions and frames of all that `with_neighbours` names, ascending. So the frames
+            to both sides of a wanted one are its own; what the filter makes of others is dropped.
+        wanted: (n,) int64 positions.
     """
     due = set(wanted.tolist())
     run: _Run | None = None
     for position, frame in decoded:
-        place = int(np.searchsorted(decodable, position))
-        if run is not None and not run.goes_on(place, frame):
-            yield from run.close(due)
-            run = None
-        if run is None:
+        if run is None or _shape(frame) != run.shape:
+            if run is not None:
+                yield from run.close(due)
             run = _Run(frame)
-        yield from run.add(place, position, frame, due)
+        yield from run.add(position, frame, due)
     if run is not None:
         yield from run.close(due)
 
 
 class _Run:
-    """Frames that lie side by side in a file and are of one shape, on their way through a filter.
-
-    A run that begins or ends inside the file begins and ends with a neighbour, which nobody wants
-    and for which the filter lacks what lies beyond.
-    """
+    """Frames of one shape on their way through the filter."""
 
     def __init__(self, first: VideoFrame) -> None:
-        self._shape = _shape(first)
+        self.shape = _shape(first)
         tiny = min(first.width, first.height) < LEAST_PX
         self._graph = None if tiny else chain(first, (FILTER, OPTIONS))
         self._waiting: deque[tuple[int, VideoFrame]] = deque()
-        self._next = -1
 
-    def goes_on(self, place: int, frame: VideoFrame) -> bool:
-        """Whether a frame at this place among the decodable ones is the next."""
-        return place == self._next and _shape(frame) == self._shape
-
-    def add(self, place: int, position: int, frame: VideoFrame, due: set[int]) -> Iterator[Decoded]:
+    def add(self, position: int, frame: VideoFrame, due: set[int]) -> Iterator[Decoded]:
         """Put a frame in, and take out what is done: the filter needs the next frame, too."""
-        self._next = place + 1
         self._waiting.append((position, frame))
         if self._graph is not None:
             self._graph.vpush(frame)

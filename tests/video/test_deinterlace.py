@@ -114,7 +114,7 @@ def test_a_lost_frame_is_nobodys_neighbour(tmp_path: Path) -> None:
     decodable = np.flatnonzero(index.frame_index >= 0)
     assert len(decodable) < len(index)
     frames = list(decode_frames(path, index, decodable, WHOLE))
-    sequential = {one.position: one for one in deinterlaced(frames, decodable, decodable)}
+    sequential = {one.position: one for one in deinterlaced(frames, decodable)}
     for positions in (decodable, np.array([8, 10]), np.array([10])):
         for one in decode_shown(path, index, positions, WHOLE):
             assert frame_digest(one.shown) == frame_digest(sequential[one.position].shown)
@@ -136,12 +136,8 @@ def test_frames_of_another_shape_are_no_neighbours(tmp_path: Path) -> None:
         with av.open(str(path)) as container:
             films.append(list(container.decode(video=0)))
     both = np.arange(sum(map(len, films)))
-    joined = list(deinterlaced(enumerate(films[0] + films[1]), both, both))
-    alone = [
-        one
-        for film in films
-        for one in deinterlaced(enumerate(film), np.arange(len(film)), np.arange(len(film)))
-    ]
+    joined = list(deinterlaced(enumerate(films[0] + films[1]), both))
+    alone = [one for film in films for one in deinterlaced(enumerate(film), np.arange(len(film)))]
     assert [frame_digest(one.shown) for one in joined] == [frame_digest(one.shown) for one in alone]
     assert field_order(films[0]) == "tff"
 
@@ -149,5 +145,5 @@ def test_frames_of_another_shape_are_no_neighbours(tmp_path: Path) -> None:
 def test_tiny_frames_are_left_alone() -> None:
     """The filter refuses them."""
     frame = av.VideoFrame(2, 2, "yuv420p")
-    one = list(deinterlaced([(0, frame)], np.array([0]), np.array([0])))
+    one = list(deinterlaced([(0, frame)], np.array([0])))
     assert one[0].shown is frame
