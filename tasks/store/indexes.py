@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import pyarrow as pa
 
+from coreframe.tasks.store.settings import FORMAT_VERSION
 from coreframe.tasks.video.index import VideoFacts, VideoIndex
 
 
@@ -14,8 +15,25 @@ def index_name(fingerprint: str) -> str:
     return f"index/{fingerprint}.parquet"
 
 
-def index_to_table(facts: VideoFacts, index: VideoIndex) -> pa.Table:
-    """One row a frame in presentation order; what is of the whole video is in the metadata."""
+FACTS_OF_FORMAT_1 = frozenset(
+    "container codec width height pixel_format rotation duration_s note".split()  # noqa: SIM905
+)
+"""What 1e0a6dd, which reads such stores, knows: it refuses an index that holds more."""
+
+
+def index_to_table(
+    facts: VideoFacts, index: VideoIndex, format_version: int = FORMAT_VERSION
+) -> pa.Table:
+    """One row a frame in presentation order; what is of the whole video is in the metadata.
+
+    Args:
+        facts: of the video.
+        index: of the video.
+        format_version: of the store that is to hold it.
+    """
+    written = asdict(facts)
+    if format_version == 1:
+        written = {name: fact for name, fact in written.items() if name in FACTS_OF_FORMAT_1}
     columns = {
         "pts": pa.array(index.pts),
         "dts": pa.array(index.dts),
@@ -25,7 +43,7 @@ def index_to_table(facts: VideoFacts, index: VideoIndex) -> pa.Table:
     if index.digest is not None:
         columns["digest"] = pa.array(index.digest)
     meta = {
-        "facts": asdict(facts),
+        "facts": written,
         "time_base": str(index.time_base),
         "end_pts": index.end_pts,
         "origin_pts": index.origin_pts,

@@ -161,7 +161,8 @@ class Store:
 
     def write_index(self, fingerprint: str, facts: VideoFacts, index: VideoIndex) -> None:
         """Keep what is known of a video under its content's fingerprint: copies share it."""
-        self._write_parquet(index_to_table(facts, index), index_name(fingerprint))
+        table = index_to_table(facts, index, self.settings.format_version)
+        self._write_parquet(table, index_name(fingerprint))
 
     def has_index(self, fingerprint: str) -> bool:
         return self.folder.exists(index_name(fingerprint))
