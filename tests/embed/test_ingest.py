@@ -298,7 +298,7 @@ def test_video_that_vanishes_before_it_is_embedded_stays_pending_and_is_named(
     from coreframe.flows.parameters import Compute, Ingestion
 
     spec = Compute(device="cpu").embedder(Ingestion())
-    embed_frames(store, Ingestion().sampling(), None, spec, cluster)
+    embed_frames(store, Ingestion().sampling(), spec, cluster)
     states = {v.path: (v.state, v.reason) for v in store.read_catalogue().videos}
     assert states["high_444.mp4"] == ("ok", "")
     assert states["closed_gop.mp4"][0] == "pending"
