@@ -334,19 +334,10 @@ def whole(check: Check) -> dict[str, Any]:
         run(make)
         for device in ("cpu", check.device.type):
             out = folder / f"out-{device}-{len(tables)}"
-            command = [
-                sys.executable,
-                "-m",
-                "coreframe.flows.cli",
-                "curate",
-                str(folder / "videos"),
-            ]
+            command = [sys.executable, "-m", "coreframe", "curate", str(folder / "videos")]
             command += ["--store", str(folder / f"store-{len(tables)}"), "--out", str(out)]
             command += ["--device", device, "--n-samples", "40", "--corrupt-threshold", "0.2"]
-            environment = os.environ | {
-                "PREFECT_HOME": str(folder / "prefect"),
-                "PYTHONPATH": str(ROOT),
-            }
+            environment = os.environ | {"PREFECT_HOME": str(folder / "prefect")}
             start = time.perf_counter()
             run(command, env=environment, cwd=folder)
             found[f"run_{len(tables)}_{device}_s"] = time.perf_counter() - start
