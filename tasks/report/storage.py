@@ -8,6 +8,9 @@ from coreframe.tasks.report.tables import size
 EARLIER_QUALITY = 95
 """Of the JPEG that versions before format 2 measured."""
 
+SAVES_NOTHING = 1.05
+"""Below this factor, "1.0 times less" would be said."""
+
 
 def written_as(run: Run) -> str:
     """How the images were written: ``WebP of quality 95, cropped to 40:40:5:5``."""
@@ -43,12 +46,14 @@ def all_frames_bytes(run: Run, storage: StorageMetrics) -> int | None:
 def reduction(run: Run, storage: StorageMetrics) -> str:
     """How many times less is kept than all frames would take, written the same way.
 
-    Empty where nothing is kept, or all frames were not measured.
+    Empty where nothing is kept or saved, or all frames were not measured.
     """
     every = all_frames_bytes(run, storage)
     if not every or not storage.kept_frames_bytes:
         return ""
     factor = every / storage.kept_frames_bytes
+    if factor < SAVES_NOTHING:
+        return ""
     return f"{factor:,.0f}" if factor >= 10 else f"{factor:.1f}"
 
 

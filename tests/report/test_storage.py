@@ -74,6 +74,7 @@ def test_what_earlier_versions_measured_is_compared_where_it_is_alike(
         assert sentence.startswith(f"The kept frames take {factor} times less than all frames as ")
 
 
-def test_nothing_is_said_where_nothing_is_kept(tmp_path: Path) -> None:
-    storage = make_metrics([]).storage.model_copy(update={"kept_frames_bytes": 0, "kept_frames": 0})
+@pytest.mark.parametrize("kept", [0, 8900, 9100])
+def test_nothing_is_said_where_nothing_is_kept_or_saved(kept: int, tmp_path: Path) -> None:
+    storage = make_metrics([1]).storage.model_copy(update={"kept_frames_bytes": kept})
     assert storage_sentence(run_of(tmp_path, PNG), storage) == ""
