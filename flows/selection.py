@@ -112,7 +112,7 @@ def selection_stages(
         versions=versions(),
         timings_s=timings,
         counts=_counts(store, ingested, selection, exported),
-        failures=exported.failures,
+        failures=[failure.sentence for failure in exported.failures],
     )
     outputs_stage(out, table, metrics, run)
     page_stage(store, choice, out, [], device, cluster, exported.small)

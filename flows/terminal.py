@@ -15,6 +15,7 @@ from coreframe.tasks.output.files import PAGE
 from coreframe.tasks.output.metrics import Metrics
 from coreframe.tasks.output.result import Result
 from coreframe.tasks.output.run import ChangedVideos, Run
+from coreframe.tasks.report.storage import all_frames_bytes, written_as
 from coreframe.tasks.report.tables import SELECTED_MARK, comparison, size
 from coreframe.tasks.store.store import Store
 
@@ -32,10 +33,11 @@ def show_result(result: Mapping[str, Any], out: str) -> None:
     _show_comparison(known.metrics)
     _show_counts(known.run)
     storage = known.metrics.storage
-    if storage.reduction_factor:
+    every = all_frames_bytes(known.run, storage)
+    if every and storage.kept_frames:
         _say(
             f"kept {size(storage.kept_frames_bytes)} in {storage.kept_frames:,} frames; "
-            f"all {storage.all_frames:,} as PNG would take {size(storage.all_frames_png_bytes)}"
+            f"all {storage.all_frames:,} as {written_as(known.run)} would take {size(every)}"
         )
     show_reported(out)
     _say(f"the frames are in {Path(out, 'frames')}")

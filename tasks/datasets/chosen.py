@@ -8,9 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from coreframe.tasks.errors import CoreframeError, UsageError
 from coreframe.tasks.output.files import SELECTION
 from coreframe.tasks.output.folder import OutputFiles
+
+NOT_KNOWN = -1.0
+"""Stands for a number that is not there, such as the first frame's distance: JSON has no NaN, and
+readers that take a column's type from its first rows take null for a type of its own, so that the
+numbers in later rows are refused (datasets 5.2), or left out. What may be missing, distances and
+radii, is never negative."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +28,8 @@ class Frame:
 
     image: Path
     facts: dict[str, Any]
-    """``file_name``, the image's own, then its row of ``selection.parquet``; None for NaN."""
+    """``file_name``, the image's own, then its row of ``selection.parquet``, for forms that know a
+    value's type by how it is written: each column is of one type, see :data:`NOT_KNOWN`."""
 
     @property
     def file_name(self) -> str:
@@ -32,6 +42,8 @@ class Chosen:
 
     frames: list[Frame]
     """In pick order."""
+    table: pa.Table
+    """The same, ``file_name`` and the columns of ``selection.parquet``, for forms with types."""
     without_image: int
     """Chosen frames that are not among them: their video is gone, and no image is left."""
     store: str | None
@@ -46,8 +58,8 @@ def read_chosen(out: Path) -> Chosen:
         CoreframeError: an image is missing, or no frame has one.
     """
     files, path = OutputFiles.read(out), out / SELECTION
-    rows = files.table.to_pylist()
-    frames = [_frame(out, row) for row in rows if row["file"] is not None]
+    with_image = files.table.filter(pc.is_valid(files.table["file"]))
+    frames = _frames(out, with_image)
     missing = [frame for frame in frames if not frame.image.is_file()]
     if missing:
         first = missing[0]
@@ -58,10 +70,14 @@ def read_chosen(out: Path) -> Chosen:
         )
     if not frames:
         raise CoreframeError(
-            f"none of the {len(rows):,} frames in {path} has an image: bring their videos back, "
-            "and select again."
+            f"none of the {len(files.table):,} frames in {path} has an image: bring their videos "
+            "back, and select again."
         )
-    return Chosen(frames, len(rows) - len(frames), _store(files))
+    names = pa.array([frame.file_name for frame in frames], pa.string())
+    table = with_image.drop_columns("file").add_column(0, "file_name", names)
+    return Chosen(
+        frames, table.replace_schema_metadata(), len(files.table) - len(frames), _store(files)
+    )
 
 
 def _store(files: OutputFiles) -> str | None:
@@ -71,13 +87,25 @@ def _store(files: OutputFiles) -> str | None:
         return None
 
 
-def _frame(out: Path, row: dict[str, Any]) -> Frame:
-    image = out / row.pop("file")
-    known = {
-        name: None if isinstance(value, float) and math.isnan(value) else value
-        for name, value in row.items()
-    }
-    return Frame(image, {"file_name": image.name} | known)
+def _frames(out: Path, table: pa.Table) -> list[Frame]:
+    types = {field.name: field.type for field in table.schema}
+    frames = []
+    for row in table.to_pylist():
+        image = out / row.pop("file")
+        stated = {name: _stated(value, types[name]) for name, value in row.items()}
+        frames.append(Frame(image, {"file_name": image.name} | stated))
+    return frames
+
+
+def _stated(value: Any, type: pa.DataType) -> Any:
+    """A value, or what stands for a missing one of this type."""
+    if value is not None and not (isinstance(value, float) and math.isnan(value)):
+        return value
+    if pa.types.is_floating(type):
+        return NOT_KNOWN
+    if pa.types.is_integer(type):
+        return int(NOT_KNOWN)
+    return False if pa.types.is_boolean(type) else ""
 
 
 def place_image(frame: Frame, folder: Path) -> None:

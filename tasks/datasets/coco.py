@@ -4,11 +4,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from coreframe.tasks.datasets.chosen import Frame, place_images, write_json
+from coreframe.tasks.datasets.chosen import Chosen, Frame, place_images, write_json
 from coreframe.tasks.errors import CoreframeError
 
 
-def write_coco(frames: list[Frame], folder: Path) -> None:
+def write_coco(chosen: Chosen, folder: Path) -> None:
     """Write ``images/`` and ``annotations.json``, without annotations or categories.
 
     An image's ``id`` is its rank plus one: some tools take 0 for none.
@@ -16,13 +16,13 @@ def write_coco(frames: list[Frame], folder: Path) -> None:
     Raises:
         CoreframeError: an image cannot be read.
     """
-    place_images(frames, folder / "images")
+    place_images(chosen.frames, folder / "images")
     write_json(
         folder / "annotations.json",
         {
             "info": {"description": "Frames selected by Coreframe"},
             "licenses": [],
-            "images": [_image(frame) for frame in frames],
+            "images": [_image(frame) for frame in chosen.frames],
             "annotations": [],
             "categories": [],
         },

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from coreframe.tasks.datasets.chosen import Frame
+from coreframe.tasks.datasets.chosen import Chosen, Frame
 from coreframe.tasks.errors import UsageError
 from coreframe.tasks.scale import SCALE
 from coreframe.tasks.store.store import Store
@@ -20,7 +20,7 @@ COMPARED = ["row", "video", "frame_index", "pts"]
 
 
 def write_embeddings(
-    frames: list[Frame], folder: Path, store: Store, lines_at_once: int = LINES_AT_ONCE
+    chosen: Chosen, folder: Path, store: Store, lines_at_once: int = LINES_AT_ONCE
 ) -> None:
     """Write ``embeddings.csv``: ``filenames,embedding_0,...,embedding_{d-1},labels``.
 
@@ -31,6 +31,7 @@ def write_embeddings(
     Raises:
         UsageError: the store does not hold these frames.
     """
+    frames = chosen.frames
     rows = np.array([frame.facts["row"] for frame in frames], np.int64)
     labels = _videos(frames, rows, store)
     vectors = store.read_rows(rows)

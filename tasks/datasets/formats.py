@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from coreframe.tasks.datasets.chosen import Chosen, Frame, read_chosen
+from coreframe.tasks.datasets.chosen import Chosen, read_chosen
 from coreframe.tasks.datasets.coco import write_coco
 from coreframe.tasks.datasets.embeddings import write_embeddings
 from coreframe.tasks.datasets.fiftyone import write_fiftyone
@@ -18,7 +18,7 @@ from coreframe.tasks.storage.folders import open_folder
 from coreframe.tasks.store.settings import MADE
 from coreframe.tasks.store.store import Store
 
-Writer = Callable[[list[Frame], Path], None]
+Writer = Callable[[Chosen, Path], None]
 
 CSV = "csv"
 WITHOUT_STORE: dict[str, Writer] = {
@@ -66,7 +66,7 @@ def export_dataset(out: str, to: str, dest: str | None = None, store: str | None
     else:
         write = WITHOUT_STORE[to]
     with replacing(place) as folder:
-        write(chosen.frames, folder)
+        write(chosen, folder)
     return Dataset(place, len(chosen.frames), chosen.without_image)
 
 

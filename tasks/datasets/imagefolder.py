@@ -1,19 +1,22 @@
 """Hugging Face ImageFolder: images beside a table of what is known of them."""
 
-import csv
 from pathlib import Path
 
-from coreframe.tasks.datasets.chosen import Frame, place_images
+import pyarrow.parquet as pq
+
+from coreframe.tasks.datasets.chosen import Chosen, place_images
+
+SPLIT = "train"
+"""The folder of all images, and with it the one split. Of images that lie in none, ``datasets``
+guesses the splits from their names, which are those of videos: of a video ``test_clip`` it makes a
+split ``test``, and leaves out all that is in no split."""
 
 
-def write_imagefolder(frames: list[Frame], folder: Path) -> None:
-    """Write the images and ``metadata.csv``, for ``load_dataset("imagefolder", data_dir=...)``.
+def write_imagefolder(chosen: Chosen, folder: Path) -> None:
+    """Write images and ``metadata.parquet``, for ``load_dataset("imagefolder", data_dir=...)``.
 
-    Numbers are written with all their digits. What is not known, such as the first frame's
-    distance, is left empty.
+    Parquet says which type a column has. Of CSV, readers guess it from the first lines: videos
+    called ``007`` or ``NA`` would be numbers, or missing.
     """
-    place_images(frames, folder)
-    with (folder / "metadata.csv").open("w", encoding="utf-8", newline="") as file:
-        table = csv.DictWriter(file, list(frames[0].facts))
-        table.writeheader()
-        table.writerows(frame.facts for frame in frames)
+    place_images(chosen.frames, folder / SPLIT)
+    pq.write_table(chosen.table, folder / SPLIT / "metadata.parquet")

@@ -3,16 +3,21 @@
 import io
 import json
 import tarfile
+from contextlib import ExitStack
 from pathlib import Path
 
-from coreframe.tasks.datasets.chosen import Frame
+import numpy as np
+from PIL import Image
+
+from coreframe.tasks.datasets.chosen import Chosen, Frame
+from coreframe.tasks.output.images import ImageFormat, encode
 
 SHARD_FRAMES, SHARD_BYTES = 10_000, 10**9
 """Of one shard at most; a frame that is larger alone has one of its own."""
 
 
 def write_webdataset(
-    frames: list[Frame],
+    chosen: Chosen,
     folder: Path,
     *,
     shard_frames: int = SHARD_FRAMES,
@@ -23,21 +28,24 @@ def write_webdataset(
     The same selection gives the same bytes.
 
     Args:
-        frames: in the order in which they are written.
+        chosen: in the order in which they are written.
         folder: where to.
         shard_frames: of one shard at most.
-        shard_bytes: of one shard at most, of what it holds.
+        shard_bytes: of one shard at most, of the images that it holds.
     """
-    shard: list[Frame] = []
-    written = held = 0
-    for frame in frames:
-        size = frame.image.stat().st_size
-        if shard and (len(shard) == shard_frames or held + size > shard_bytes):
-            _write_shard(shard, folder / f"shard-{written:06d}.tar")
-            shard, written, held = [], written + 1, 0
-        shard.append(frame)
-        held += size
-    _write_shard(shard, folder / f"shard-{written:06d}.tar")
+    suffix = _suffix(chosen.frames)
+    number = count = held = 0
+    with ExitStack() as stack:
+        shard = stack.enter_context(_shard(folder, number))
+        for frame in chosen.frames:
+            image = _image(frame, suffix)
+            if count and (count == shard_frames or held + len(image) > shard_bytes):
+                stack.close()
+                number, count, held = number + 1, 0, 0
+                shard = stack.enter_context(_shard(folder, number))
+            _add(shard, f"{key_of(frame)}{suffix}", image)
+            _add(shard, f"{key_of(frame)}.json", json.dumps(frame.facts, allow_nan=False).encode())
+            count, held = count + 1, held + len(image)
 
 
 def key_of(frame: Frame) -> str:
@@ -49,14 +57,29 @@ def key_of(frame: Frame) -> str:
     return f"{frame.facts['rank']:06d}_{frame.image.stem.replace('.', '_')}"
 
 
-def _write_shard(frames: list[Frame], path: Path) -> None:
-    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as shard:
-        for frame in frames:
-            facts = json.dumps(frame.facts, allow_nan=False).encode()
-            for suffix, data in (
-                (frame.image.suffix, frame.image.read_bytes()),
-                (".json", facts),
-            ):
-                member = tarfile.TarInfo(f"{key_of(frame)}{suffix}")  # of nobody, in 1970
-                member.size = len(data)
-                shard.addfile(member, io.BytesIO(data))
+def _suffix(frames: list[Frame]) -> str:
+    """That of all images, since the suffix is the name of a column: readers want one of each.
+
+    A selection that was kept and extended may hold images of several formats: ``.png`` then.
+    """
+    found = {frame.image.suffix for frame in frames}
+    return found.pop() if len(found) == 1 else f".{ImageFormat.PNG}"
+
+
+def _image(frame: Frame, suffix: str) -> bytes:
+    """The image file, or another of the same pixels in the format that all have."""
+    data = frame.image.read_bytes()
+    if frame.image.suffix == suffix:
+        return data
+    with Image.open(io.BytesIO(data)) as picture:
+        return encode(np.asarray(picture.convert("RGB")), ImageFormat.PNG)
+
+
+def _shard(folder: Path, number: int) -> tarfile.TarFile:
+    return tarfile.open(folder / f"shard-{number:06d}.tar", "w", format=tarfile.PAX_FORMAT)
+
+
+def _add(shard: tarfile.TarFile, name: str, data: bytes) -> None:
+    member = tarfile.TarInfo(name)  # of nobody, in 1970
+    member.size = len(data)
+    shard.addfile(member, io.BytesIO(data))

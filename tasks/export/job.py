@@ -1,20 +1,14 @@
 """Decode chosen frames of one video again, check them, and write them as images."""
 
 import io
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
 
 from coreframe.tasks.errors import DamagedVideoError, SourceChangedError, UsageError
-from coreframe.tasks.output.exported import EncodedSizes, Exported
-from coreframe.tasks.output.images import (
-    ImageFormat,
-    PictureSettings,
-    Pixels,
-    encode,
-    to_pillow,
-)
+from coreframe.tasks.output.exported import NOTHING_MORE, Exported, Failure
+from coreframe.tasks.output.images import ImageFormat, PictureSettings, Pixels, to_pillow
 from coreframe.tasks.output.thumbnails import small_picture
 from coreframe.tasks.store.decoding import recorded_frames
 from coreframe.tasks.video.pixels import upright_deep, upright_rgb
@@ -35,7 +29,7 @@ class ExportJob:
     targets: tuple[str, ...]
     """Where each goes, an absolute path; empty for a frame that is only measured."""
     measure: tuple[bool, ...]
-    """Whether to find the frame's size as full-resolution PNG and JPEG."""
+    """Whether to find how many bytes the frame takes, written as the chosen ones are."""
     viewing: Viewing
     picture: PictureSettings
     small_px: int = 0
@@ -50,32 +44,49 @@ def export_job(job: ExportJob) -> Exported:
     trouble = "it cannot be decoded"
     try:
         for which, frame in frames:
-            if job.targets[which]:
-                png = job.picture.format == ImageFormat.PNG
-                whole = (upright_deep if png else upright_rgb)(frame, job.viewing)
-                image = job.picture.sized(whole)
-                data = job.picture.encode(image)
-                target = Path(job.targets[which])
-                target.unlink(missing_ok=True)  # or its hard links in datasets would change, too
-                target.write_bytes(data)
-                result.files += 1
-                result.kept_bytes += len(data)
-                if job.small_px:
-                    result.small[job.targets[which]] = _small(job, image, data)
+            upright = upright_deep if job.picture.format == ImageFormat.PNG else upright_rgb
+            data = _write(job, which, upright(frame, job.viewing), result)
             if job.measure[which]:
-                uncropped = replace(job.viewing, crop=None)
-                deep, flat = upright_deep(frame, uncropped), upright_rgb(frame, uncropped)
-                sizes = len(encode(deep, ImageFormat.PNG)), len(encode(flat, ImageFormat.JPG))
-                result.sample.append(EncodedSizes(*sizes))
+                result.sample.append(len(data))
             due.remove(which)
     except (DamagedVideoError, SourceChangedError, UsageError, OSError) as error:
         trouble = str(error)
-    result.failures = [
-        f"frame {job.frame_index[which]} of {job.source} was not written: {trouble}"
-        for which in sorted(due)
-        if job.targets[which]
+    result.failures += [
+        Failure(_not_written(job, which, trouble)) for which in sorted(due) if job.targets[which]
     ]
     return result
+
+
+def _write(job: ExportJob, which: int, pixels: Pixels, result: Exported) -> bytes:
+    """Make a frame's image, and write it if it has a target; nothing of one that is too large.
+
+    Args:
+        job: says where to, and how.
+        which: of its frames.
+        pixels: the picture.
+        result: what was written is added to it.
+    """
+    target = job.targets[which]
+    if target:
+        Path(target).unlink(missing_ok=True)  # or its hard links in datasets would change, too
+    refusal = job.picture.refusal(pixels.shape[1], pixels.shape[0])
+    if refusal:
+        if target:
+            result.failures.append(Failure(_not_written(job, which, refusal), NOTHING_MORE))
+        return b""
+    image = job.picture.sized(pixels)
+    data = job.picture.encode(image)
+    if target:
+        Path(target).write_bytes(data)
+        result.files += 1
+        result.kept_bytes += len(data)
+        if job.small_px:
+            result.small[target] = _small(job, image, data)
+    return data
+
+
+def _not_written(job: ExportJob, which: int, why: str) -> str:
+    return f"frame {job.frame_index[which]} of {job.source} was not written: {why}"
 
 
 def _small(job: ExportJob, image: Pixels, data: bytes) -> bytes:

@@ -13,7 +13,7 @@ from coreframe.tasks.engine.progress import stage_bar
 from coreframe.tasks.engine.stage import stage
 from coreframe.tasks.errors import CoreframeError
 from coreframe.tasks.export.job import ExportJob, export_job
-from coreframe.tasks.output.exported import Exported
+from coreframe.tasks.output.exported import Exported, Failure
 from coreframe.tasks.output.images import PictureSettings, file_stems
 from coreframe.tasks.output.selection_table import images_before
 from coreframe.tasks.output.thumbnails import side_px
@@ -29,8 +29,8 @@ SMALL_FRAMES = 2_000
 only some have room in the report, and it makes them itself."""
 
 SIZE_SAMPLE = 32
-"""Frames encoded as full-resolution PNG and JPEG to estimate what exploding the corpus would
-cost. Encoding them takes seconds; encoding all of them would take longer than the run."""
+"""Frames written as the chosen ones are, into nothing, to estimate what all of them would take.
+Encoding them takes seconds; encoding all of them would take longer than the run."""
 
 
 def export_frames(
@@ -135,7 +135,7 @@ def _not_written(job: ExportJob, error: KilledWorker) -> Exported:
     why = explained("it", error)
     return Exported(
         failures=[
-            f"frame {frame_index} of {job.source} was not written: {why}"
+            Failure(f"frame {frame_index} of {job.source} was not written: {why}")
             for frame_index, target in zip(job.frame_index, job.targets, strict=True)
             if target
         ]
@@ -153,8 +153,6 @@ def raise_on_failures(exported: Exported) -> None:
         CoreframeError: naming the first and counting the rest.
     """
     if exported.failures:
-        more = f" ({len(exported.failures) - 1} more like it)" if len(exported.failures) > 1 else ""
-        raise CoreframeError(
-            f"{exported.failures[0]}{more}. Restore the video, or ingest it again, and select "
-            "again."
-        )
+        first, others = exported.failures[0], len(exported.failures) - 1
+        more = f" ({others:,} more like it)" if others else ""
+        raise CoreframeError(f"{first.sentence}{more}. {first.next_step}".rstrip())

@@ -146,20 +146,20 @@ def _statistics(client: Client, vectors: NDArray[np.int16]) -> PairStatistics:
 def storage_metrics(store: Store, decodable: int, exported: Exported) -> StorageMetrics:
     """Bytes of the videos, of all sampled frames as images, and of what was kept.
 
-    Those of all frames are the mean of a sample of full-resolution frames times their number.
+    Those of all frames are the mean of a sample times their number. The sample is written as the
+    chosen frames are: what is cropped, resized or lossy on one side is so on the other.
     """
-    sample = np.array(exported.sample, np.int64).reshape(-1, 2)
-    png, jpg = sample.mean(axis=0) * decodable if len(sample) else (0.0, 0.0)
+    sample = exported.sample
+    every = round(sum(sample) / len(sample) * decodable) if sample else None
     videos = [video for video in store.read_catalogue().videos if video.active]
     kept = exported.kept_bytes
     return StorageMetrics(
         source_videos_bytes=sum(video.size_bytes for video in videos),
-        all_frames_png_bytes=round(png),
-        all_frames_jpg_bytes=round(jpg),
+        all_frames_bytes=every,
         all_frames=decodable,
         all_frames_estimated_from=len(sample),
         all_frames_exact=len(sample) == decodable,
         kept_frames_bytes=kept,
         kept_frames=exported.files,
-        reduction_factor=png / kept if kept else None,
+        reduction_factor=every / kept if kept and every else None,
     )

@@ -14,13 +14,15 @@ from pydantic import (
 
 from coreframe.tasks.errors import UsageError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Of the whole output folder; ``run.json`` and ``metrics.json`` name it as ``format_version``.
 
 The rule:
 
 - A file that names no version is of version 0. Commit 1e0a6dd and earlier ones wrote such files.
   Version 1 holds the same and its number, so both are read alike.
+- Version 2 measures what all frames take written as the chosen ones are, in ``all_frames_bytes``.
+  ``reduction_factor`` compares with that, and ``all_frames_png_bytes`` and ``_jpg_bytes`` are gone.
 - A key that is added, with a default for files without it, keeps the version. One that goes or
   gets another meaning or new words raises it, and so does such a change to ``selection.parquet``.
 - A folder of a newer version than this is not read, and not written over.

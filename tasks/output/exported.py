@@ -1,14 +1,19 @@
 """What exporting images came to."""
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+
+RESTORE = "Restore the video, or ingest it again, and select again."
+NOTHING_MORE = ""
 
 
-class EncodedSizes(NamedTuple):
-    """What one frame takes at full resolution."""
+@dataclass(frozen=True)
+class Failure:
+    """A frame that could not be written."""
 
-    png_bytes: int
-    jpg_bytes: int
+    sentence: str
+    """Which, and why; without a full stop."""
+    next_step: str = RESTORE
+    """A sentence, or NOTHING_MORE where the other one says it."""
 
 
 @dataclass
@@ -19,9 +24,9 @@ class Exported:
     absent: int = 0
     """Frames whose videos are gone and of which there is no image."""
     kept_bytes: int = 0
-    sample: list[EncodedSizes] = field(default_factory=list)
-    """Of each measured frame."""
+    sample: list[int] = field(default_factory=list)
+    """Bytes of each measured frame, written as the chosen ones are; 0 of one that cannot be."""
     small: dict[str, bytes] = field(default_factory=dict)
     """Small WebP pictures of the files written, by their paths."""
-    failures: list[str] = field(default_factory=list)
-    """One sentence for each frame that could not be written."""
+    failures: list[Failure] = field(default_factory=list)
+    """Of each frame that could not be written."""

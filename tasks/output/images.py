@@ -23,6 +23,9 @@ PNG_LEVEL = 6
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 """(height, width, 3) uint8 RGB; or uint16 of that shape, or (height, width) uint16 grey."""
 
+AREA_LIMIT_PX = 178_956_970
+"""Pillow refuses to open larger images, and with it whatever reads images by it."""
+
 
 class ImageFormat(StrEnum):
     """How an image is encoded; also the ending of its file."""
@@ -30,6 +33,18 @@ class ImageFormat(StrEnum):
     PNG = "png"
     JPG = "jpg"
     WEBP = "webp"
+
+
+FORMAT_NAMES: dict[str, str] = {
+    ImageFormat.PNG: "PNG",
+    ImageFormat.JPG: "JPEG",
+    ImageFormat.WEBP: "WebP",
+}
+"""As people call them."""
+
+SIDE_LIMITS_PX = {ImageFormat.PNG: 1_000_000, ImageFormat.JPG: 65_500, ImageFormat.WEBP: 16_383}
+"""The longest side: what libpng reads unless it is told to read more, and what libjpeg (its format
+has room for 65,535) and libwebp write."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +90,30 @@ class PictureSettings:
             raise UsageError(f"unknown format {self.format!r}: use {', '.join(ImageFormat)}.")
         if not 1 <= self.quality <= 100:
             raise UsageError(f"quality {self.quality} is not from 1 to 100.")
+
+    def refusal(self, width: int, height: int) -> str:
+        """Why a picture of this size cannot be written, and what to do; empty where it can.
+
+        Args:
+            width: in pixels, before it is resized.
+            height: likewise.
+        """
+        picture = "the picture is"
+        if self.resize is not None:
+            (width, height), picture = self.resize.size(width, height), "the picture would be"
+        limit, longest = SIDE_LIMITS_PX[self.format], max(width, height)
+        if width * height > AREA_LIMIT_PX:
+            most = f"Pillow and what is built on it read at most {AREA_LIMIT_PX:,} px in all"
+            steps = "--resize to at most that"
+        elif longest > limit:
+            most = f"{FORMAT_NAMES[self.format]} holds at most {limit:,} px a side"
+            steps = f"--resize to at most {limit:,} px"
+            others = [one for one in ImageFormat if longest <= SIDE_LIMITS_PX[one]]
+            if others:
+                steps = f"--format {' or '.join(others)}, or with {steps}"
+        else:
+            return ""
+        return f"{most}, and {picture} {width:,} x {height:,} px: select again with {steps}"
 
     def sized(self, image: Pixels) -> Pixels:
         """Resize a picture, of as many bits."""

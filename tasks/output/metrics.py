@@ -86,12 +86,19 @@ class Knee(Part):
 class StorageMetrics(Part):
     """What is stored now, what all frames as images would take, and what was kept."""
 
+    OMITTED_IF_NONE: ClassVar[frozenset[str]] = frozenset(
+        {"all_frames_bytes", "all_frames_png_bytes", "all_frames_jpg_bytes"}
+    )
+
     source_videos_bytes: int
     """Of the videos of the corpus."""
-    all_frames_png_bytes: int
-    """Of all sampled frames as PNG at full resolution."""
-    all_frames_jpg_bytes: int
-    """Of the same as JPEG."""
+    all_frames_bytes: int | None = None
+    """Of all sampled frames, written as the chosen ones are: the same crop, size, format and
+    quality. Frames that are too large for the format take none. Not in files before version 2."""
+    all_frames_png_bytes: int | None = None
+    """Of all sampled frames as PNG at full resolution; in files before version 2."""
+    all_frames_jpg_bytes: int | None = None
+    """Of the same as JPEG of quality 95; in files before version 2."""
     all_frames: int
     """Sampled frames that can be decoded."""
     all_frames_estimated_from: int
@@ -103,7 +110,8 @@ class StorageMetrics(Part):
     kept_frames: int
     """Images in ``frames/``."""
     reduction_factor: float | None
-    """How many times less is kept than all as PNG; None where nothing is kept."""
+    """How many times less is kept than all, written the same way; None where nothing is kept. In
+    files before version 2 than all as PNG at full resolution, however the chosen are written."""
 
 
 class Metrics(Document):

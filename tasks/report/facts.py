@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from coreframe.tasks.kcenter.goal import StoppedBy
-from coreframe.tasks.output.metrics import Metrics, StorageMetrics
+from coreframe.tasks.output.metrics import Metrics
 from coreframe.tasks.output.run import ChangedVideos, Run, Trouble
 from coreframe.tasks.store.catalogue import Video, VideoState
 
@@ -37,14 +37,6 @@ def verdict(metrics: Metrics) -> str:
         if name not in ("original", metrics.selected_key)
     )
     return f"{start} cover the corpus within {chosen.coverage_radius:.3f}; {others}."
-
-
-def reduction(storage: StorageMetrics) -> str:
-    """How many times less is kept than all frames as PNG would take; empty when nothing is."""
-    factor = storage.reduction_factor or 0.0
-    if not factor:
-        return ""
-    return f"{factor:,.0f}" if factor >= 10 else f"{factor:.1f}"
 
 
 def first_troubles(videos: Sequence[Video]) -> list[Trouble]:

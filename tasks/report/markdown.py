@@ -14,14 +14,14 @@ from coreframe.tasks.report.facts import (
     STOPPED,
     changes_table,
     parameters_table,
-    reduction,
     states_table,
     timings_table,
     troubles_table,
     verdict,
     versions_text,
 )
-from coreframe.tasks.report.tables import comparison, storage_table
+from coreframe.tasks.report.storage import storage_sentence, storage_table
+from coreframe.tasks.report.tables import comparison
 
 
 def report_markdown(run: Run, metrics: Metrics) -> str:
@@ -38,15 +38,14 @@ def report_markdown(run: Run, metrics: Metrics) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    counts, storage = run.counts, metrics.storage
+    counts = run.counts
     return environment.get_template("report.md.j2").render(
         verdict=verdict(metrics),
         comparison=comparison(metrics),
         noun=metrics.noun,
         sampled=[one for one in metrics.methods.by_key().values() if not one.exact],
-        storage=storage,
-        storage_rows=storage_table(storage, run.parameters.picture_format),
-        factor=reduction(storage),
+        storage_rows=storage_table(run, metrics.storage),
+        stored=storage_sentence(run, metrics.storage),
         states=states_table(run),
         troubles=troubles_table(run),
         more_troubles=run.more_troubles,

@@ -13,7 +13,6 @@ from coreframe.tasks.report.facts import (
     STOPPED,
     changes_table,
     parameters_table,
-    reduction,
     states_table,
     timings_table,
     troubles_table,
@@ -31,7 +30,8 @@ from coreframe.tasks.report.sentences import (
     sampling_text,
     subtitle,
 )
-from coreframe.tasks.report.tables import comparison, storage_table
+from coreframe.tasks.report.storage import storage_sentence, storage_table
+from coreframe.tasks.report.tables import comparison
 from coreframe.tasks.report.timeline import timeline_text
 from coreframe.tasks.select.choice import Method
 
@@ -64,7 +64,7 @@ def top(run: Run, metrics: Metrics, notes: Sequence[str], *, with_others: bool) 
         "subtitle": subtitle(run),
         "notes": notes,
         "sections": [one for one in SECTIONS if one[0] != "beside" or with_others],
-        "facts": key_figures(metrics),
+        "facts": key_figures(run, metrics),
         "noun": metrics.noun,
         "selected": metrics.selected_name,
     }
@@ -73,20 +73,14 @@ def top(run: Run, metrics: Metrics, notes: Sequence[str], *, with_others: bool) 
 def comparison_section(run: Run, metrics: Metrics) -> dict[str, Any]:
     """The methods compared, and the storage."""
     storage = metrics.storage
-    estimated = ""
-    if not storage.all_frames_exact:
-        estimated = (
-            f" (estimated from {storage.all_frames_estimated_from} frames at an even stride)"
-        )
     return {
         "columns": list(comparison(metrics)[0]),
         "comparison": comparison_table(metrics),
         "units": f"{metrics.methods.original.n:,}",
         "eligible": f"{run.counts.eligible_frames:,}",
         "sampled": sampling_text(metrics),
-        "storage": storage_table(storage, run.parameters.picture_format),
-        "factor": reduction(storage),
-        "estimated": estimated,
+        "storage": storage_table(run, storage),
+        "stored": storage_sentence(run, storage),
     }
 
 

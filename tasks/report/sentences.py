@@ -6,7 +6,8 @@ from coreframe.tasks.output.folder import OutputFolder
 from coreframe.tasks.output.metrics import Metrics
 from coreframe.tasks.output.run import Counts, Run
 from coreframe.tasks.report.evidence import Evidence
-from coreframe.tasks.report.facts import STOPPED, reduction
+from coreframe.tasks.report.facts import STOPPED
+from coreframe.tasks.report.storage import reduction, written_as
 from coreframe.tasks.report.tables import NAMES, best, comparison, size
 from coreframe.tasks.select.choice import Method
 
@@ -23,7 +24,7 @@ def subtitle(run: Run) -> str:
     )
 
 
-def key_figures(metrics: Metrics) -> list[dict[str, str]]:
+def key_figures(run: Run, metrics: Metrics) -> list[dict[str, str]]:
     """The figures at the top of the page, each with what it means."""
     storage, chosen = metrics.storage, metrics.chosen
     rival = "random" if metrics.selected == Method.FIXED_RATE else "fixed_rate"
@@ -51,9 +52,10 @@ def key_figures(metrics: Metrics) -> list[dict[str, str]]:
             f"{size(storage.source_videos_bytes)} of video",
         }
     )
-    factor = reduction(storage)
+    factor = reduction(run, storage)
     if factor:
-        facts.append({"value": f"{factor}×", "what": "less than all sampled frames as PNG"})
+        what = f"less than all sampled frames as {written_as(run)}"
+        facts.append({"value": f"{factor}×", "what": what})
     return facts
 
 

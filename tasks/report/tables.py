@@ -1,6 +1,6 @@
-"""The comparison and storage tables, as rows of text for any renderer."""
+"""The comparison table, and numbers, as text for any renderer."""
 
-from coreframe.tasks.output.metrics import MethodMetrics, Metrics, StorageMetrics
+from coreframe.tasks.output.metrics import MethodMetrics, Metrics
 
 SELECTED_MARK = "✓"
 COLUMNS = {
@@ -72,26 +72,6 @@ def best(metrics: Metrics) -> set[tuple[str, str]]:
         if len(winners) == 1:
             found.add((winners[0], COLUMNS[column]))
     return found
-
-
-def storage_table(storage: StorageMetrics, picture_format: str) -> list[dict[str, str]]:
-    """What is stored now, what exploding the corpus would store, and what was kept."""
-    about = "" if storage.all_frames_exact else "about "
-    return [
-        {"what": "source videos", "size": size(storage.source_videos_bytes)},
-        {
-            "what": f"all {storage.all_frames:,} sampled frames as PNG",
-            "size": about + size(storage.all_frames_png_bytes),
-        },
-        {
-            "what": f"all {storage.all_frames:,} sampled frames as JPEG",
-            "size": about + size(storage.all_frames_jpg_bytes),
-        },
-        {
-            "what": f"kept: {storage.kept_frames:,} frames as {picture_format.upper()}",
-            "size": size(storage.kept_frames_bytes),
-        },
-    ]
 
 
 def size(count: float) -> str:

@@ -26,7 +26,14 @@ def read_preselected(path: str) -> pd.DataFrame:
         if Path(path).suffix == ".parquet":
             listed = pd.read_parquet(path)
         else:
-            listed = pd.read_csv(path, skipinitialspace=True)
+            # a video may be called 007 or NA: what is in a column does not say what it is
+            listed = pd.read_csv(
+                path,
+                skipinitialspace=True,
+                dtype={"video": str},
+                keep_default_na=False,
+                na_values={name: [""] for name in COLUMNS},
+            )
     except (OSError, ValueError, pa.ArrowException) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise UsageError(f"cannot read the preselected frames in {path}: {reason}.") from error

@@ -1,6 +1,7 @@
 """Output folders with a selection and its store, made by hand: no video, no run."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,9 @@ NAMES = [
     "return\rand\ttab.mov",
     " =1+1.mp4",
 ]
+NUMBERS = ["007", "NA", "2024-01-01", "1e5", "true", "1.50"]
+"""Files without a suffix whose names look like something else."""
+
 FRAMES_OF_EACH = 7
 
 
@@ -41,13 +45,13 @@ class Made:
     def exported(self) -> pd.DataFrame:
         return self.table[self.table["file"].notna()].reset_index(drop=True)
 
-    def facts(self) -> list[dict[str, Any]]:
-        """What every form holds of each frame with an image; None for NaN."""
+    def facts(self, missing: float) -> list[dict[str, Any]]:
+        """What every form holds of each frame with an image; with this for NaN."""
         rows = []
         for row in self.exported.to_dict("records"):
             file = row.pop("file")
             known = {
-                k: None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()
+                k: missing if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()
             }
             rows.append({"file_name": Path(file).name} | known)
         return rows
@@ -64,8 +68,10 @@ def make_selection(
     sequence_length: int = 1,
     frames: int = 18,
     seed: int = 0,
+    preselected: int = 2,
+    names: Sequence[str] = NAMES,
 ) -> Made:
-    """Write ``folder/store`` and ``folder/out``, of videos with awkward NAMES.
+    """Write ``folder/store`` and ``folder/out``, of videos with awkward names.
 
     Args:
         folder: where to.
@@ -74,6 +80,8 @@ def make_selection(
         sequence_length: frames a sequence.
         frames: chosen ones.
         seed: of which, and of their distances.
+        preselected: of the first, without a radius.
+        names: of the videos, six.
     """
     rng = np.random.default_rng(seed)
     rows = len(NAMES) * FRAMES_OF_EACH
@@ -81,10 +89,10 @@ def make_selection(
         folder / "store", walks(rows, 16, seed), [FRAMES_OF_EACH] * len(NAMES), block_rows=8
     )
     videos = store.read_catalogue().videos
-    named = [replace(video, path=name) for video, name in zip(videos, NAMES, strict=True)]
+    named = [replace(video, path=name) for video, name in zip(videos, names, strict=True)]
     store.write_catalogue(Catalogue(named))
     table = store.frames_at(rng.permutation(rows)[:frames])
-    stems = file_stems(dict(enumerate(NAMES)))
+    stems = file_stems(dict(enumerate(names)))
     files = [
         f"frames/{stems[video]}_{index:06d}.{format}"
         for video, index in zip(table["video"], table["frame_index"], strict=True)
@@ -92,11 +100,11 @@ def make_selection(
     ranks = np.arange(frames)
     table = table.assign(
         rank=ranks,
-        video=[NAMES[video] for video in table["video"]],
+        video=[names[video] for video in table["video"]],
         distance=np.where(ranks, rng.random(frames), np.nan),
-        radius=rng.random(frames),
-        lower_bound=rng.random(frames),
-        preselected=ranks < 2,
+        radius=np.where(ranks < preselected, np.nan, rng.random(frames)),
+        lower_bound=np.where(ranks < preselected, np.nan, rng.random(frames)),
+        preselected=ranks < preselected,
         sequence=ranks // sequence_length,
         file=[None if rank in gone else file for rank, file in enumerate(files)],
     )
@@ -109,9 +117,10 @@ def make_selection(
         (out / files[rank]).unlink()
     columns = table[SELECTION_SCHEMA.names]
     arrow = pa.Table.from_pandas(columns, schema=SELECTION_SCHEMA, preserve_index=False)
-    nan = arrow["distance"].combine_chunks().fill_null(float("nan"))
-    place = arrow.schema.get_field_index("distance")
-    pq.write_table(arrow.set_column(place, "distance", nan), out / "selection.parquet")
+    for name in ("distance", "radius", "lower_bound"):
+        nan = arrow[name].combine_chunks().fill_null(float("nan"))
+        arrow = arrow.set_column(arrow.schema.get_field_index(name), name, nan)
+    pq.write_table(arrow, out / "selection.parquet")
     run = make_run(store, {}, selecting={"sequence_length": sequence_length})
     (out / "run.json").write_text(run.text())
     (out / "metrics.json").write_text(make_metrics(table["row"].tolist(), sequence_length).text())

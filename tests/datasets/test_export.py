@@ -142,7 +142,7 @@ def test_a_folder_that_cannot_be_swapped_in_leaves_the_earlier_dataset(made: Mad
 
 @pytest.mark.parametrize("to", ["imagefolder", "coco", "fiftyone"])
 def test_images_are_links_or_else_copies(to: str, made: Made) -> None:
-    places = {"imagefolder": "", "coco": "images", "fiftyone": "data"}
+    places = {"imagefolder": "train", "coco": "images", "fiftyone": "data"}
 
     def links() -> set[int]:
         export_dataset(str(made.out), to)

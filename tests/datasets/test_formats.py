@@ -1,135 +1,120 @@
 """Every form is read back by the tool that it is for, and is the selection."""
 
-import csv
 import io
 import json
-import re
-from collections.abc import Callable
+import math
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import datasets
 import numpy as np
+import pandas as pd
 import pytest
 import webdataset
 from PIL import Image
-from pycocotools.coco import COCO
 
 from coreframe.tasks.datasets.chosen import read_chosen
 from coreframe.tasks.datasets.embeddings import write_embeddings
 from coreframe.tasks.datasets.formats import DATASET_FORMATS, export_dataset
 from coreframe.tasks.datasets.webdataset import write_webdataset
-from tests.datasets.selections import files_of, make_selection
-
-Read = Callable[[Path], tuple[list[dict[str, Any]], dict[str, bytes]]]
-"""From a dataset's folder: what it says of each frame, in its order, and the images by name."""
+from tests.datasets.readers import READERS, load, load_embeddings, read_webdataset
+from tests.datasets.selections import NUMBERS, files_of, make_selection
 
 
-def read_imagefolder(folder: Path) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
-    cache = str(folder.parent / "cache")
-    loaded = datasets.load_dataset("imagefolder", data_dir=str(folder), cache_dir=cache)["train"]
-    facts, images = [], {}
-    for row in loaded.cast_column("image", datasets.Image(decode=False)):
-        path = Path(row.pop("image")["path"])
-        facts.append({"file_name": path.name} | row)
-        images[path.name] = path.read_bytes()
-    shown = loaded[0]["image"]
-    with Image.open(folder / facts[0]["file_name"]) as picture:
-        assert np.array_equal(np.asarray(shown), np.asarray(picture))
-    return facts, images
-
-
-def read_webdataset(folder: Path) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
-    urls = [str(path) for path in sorted(folder.glob("shard-*.tar"))]
-    facts, images = [], {}
-    for sample in webdataset.WebDataset(urls, shardshuffle=False):
-        facts.append(json.loads(sample["json"]))
-        (suffix,) = {"png", "jpg", "webp"} & set(sample)
-        name = facts[-1]["file_name"]
-        assert Path(name).suffix == f".{suffix}"
-        images[name] = sample[suffix]
-    return facts, images
-
-
-def read_coco(folder: Path) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
-    coco = COCO(str(folder / "annotations.json"))
-    assert coco.getAnnIds() == coco.getCatIds() == []
-    facts, images = [], {}
-    for entry in coco.loadImgs(coco.getImgIds()):
-        path = folder / "images" / entry["file_name"]
-        with Image.open(path) as picture:
-            assert (entry.pop("width"), entry.pop("height")) == picture.size
-        assert entry.pop("id") == entry["rank"] + 1
-        facts.append(entry)
-        images[path.name] = path.read_bytes()
-    return facts, images
-
-
-def read_fiftyone(folder: Path) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
-    """As FiftyOne's importer of this layout does; it needs a MongoDB itself."""
-    assert "version" not in json.loads((folder / "metadata.json").read_text())
-    facts, images = [], {}
-    for sample in json.loads((folder / "samples.json").read_text())["samples"]:
-        assert not any(name.startswith("_") for name in sample)
-        assert sample.pop("tags") == []
-        path = folder / sample.pop("filepath")
-        assert path.parent == folder / "data"
-        facts.append({"file_name": path.name} | sample)
-        images[path.name] = path.read_bytes()
-    return facts, images
-
-
-READERS: dict[str, Read] = {
-    "imagefolder": read_imagefolder,
-    "webdataset": read_webdataset,
-    "coco": read_coco,
-    "fiftyone": read_fiftyone,
-}
-
-
-@pytest.mark.parametrize("to", READERS)
+@pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize(
     ("format", "options"),
-    [("png", {}), ("jpg", {"gone": (0, 5, 17)}), ("webp", {"sequence_length": 3})],
+    [
+        ("png", {}),
+        ("jpg", {"gone": (0, 5, 17), "preselected": 9}),
+        ("webp", {"sequence_length": 3, "preselected": 0}),
+        ("png", {"preselected": 18, "names": NUMBERS}),
+    ],
 )
 def test_read_back_it_is_the_selection(
-    to: str, format: str, options: dict[str, Any], tmp_path: Path
+    reader: str, format: str, options: dict[str, Any], tmp_path: Path
 ) -> None:
     made = make_selection(tmp_path, format=format, **options)
+    to, read = READERS[reader]
     written = export_dataset(str(made.out), to)
     assert written.place == str(made.out / to)
     assert (written.frames, written.without_image) == (len(made.images()), 18 - written.frames)
-    facts, images = READERS[to](made.out / to)
+    facts, images = read(made.out / to)
     assert images == made.images()
-    assert len(facts) == len(made.facts())
-    for found, true in zip(facts, made.facts(), strict=True):
-        assert [*map(type, found.values())] == [*map(type, true.values())]
-        if to == "imagefolder":  # of a number in text pandas finds a neighbour, now and then
-            found |= {k: v for k, v in true.items() if isinstance(v, float) and near(found[k], v)}
-        assert [*found.items()] == [*true.items()]
+    missing = math.nan if to == "imagefolder" else -1.0
+    true = made.facts(missing)
+    assert [[*map(type, row.values())] for row in facts] == [[*map(type, r.values())] for r in true]
+    assert repr(facts) == repr(true)  # NaN does not equal itself
 
 
-def near(one: float, other: float) -> bool:
-    return abs(one - other) <= np.spacing(other)
+def test_what_a_column_is_does_not_depend_on_its_first_rows(tmp_path: Path) -> None:
+    """datasets 5.2 takes five samples of the first shard for all, and 10,000 lines of CSV."""
+    features = []
+    for number, preselected in enumerate((0, 7, 18)):
+        made = make_selection(tmp_path / str(number), preselected=preselected)
+        for to in ("imagefolder", "webdataset"):
+            export_dataset(str(made.out), to)
+        chosen = read_chosen(made.out)
+        shards = tmp_path / str(number) / "shards"
+        shards.mkdir()
+        write_webdataset(chosen, shards, shard_frames=6)
+        whole = load("webdataset", made.out / "webdataset").features
+        assert load("webdataset", shards).features == whole
+        assert load("webdataset", shards).num_rows == 18
+        for shard in sorted(shards.iterdir()):
+            files = {"data_files": str(shard), "cache_dir": str(tmp_path / "cache")}
+            assert datasets.load_dataset("webdataset", **files)["train"].features == whole
+        features.append((whole, load("imagefolder", made.out / "imagefolder").features))
+    assert features[0] == features[1] == features[2]
+    assert features[0][0]["json"]["radius"] == datasets.Value("float64")
 
 
-def load_embeddings(path: Path) -> tuple[np.ndarray, list[int], list[str]]:
-    """As ``lightly.utils.io.load_embeddings`` 1.6 reads and checks it."""
-    with path.open(newline="") as file:
-        header, *rows = csv.reader(file)
-    assert header[0] == "filenames"
-    assert header[-1] == "labels"
-    assert all(re.fullmatch(r"embedding_\d+", name) for name in header[1:-1])
-    vectors = np.array([row[1:-1] for row in rows]).astype(np.float64)
-    return vectors, [int(row[-1]) for row in rows], [row[0] for row in rows]
+@pytest.mark.parametrize("to", ["coco", "fiftyone"])
+def test_json_has_the_same_types_in_every_row(to: str, tmp_path: Path) -> None:
+    made = make_selection(tmp_path, preselected=7)
+    made.table.assign(time_s=1.0).to_parquet(made.out / "selection.parquet")
+    export_dataset(str(made.out), to)
+    file, field = {"coco": ("annotations", "images"), "fiftyone": ("samples", "samples")}[to]
+    path = made.out / to / f"{file}.json"
+    rows = json.loads(path.read_text(), parse_constant=pytest.fail)[field]
+    assert len({tuple((name, type(value)) for name, value in row.items()) for row in rows}) == 1
+    assert None not in rows[0].values()
+    assert path.read_text().count('"time_s": 1.0') == 18
+    files = {"data_files": str(path), "field": field, "cache_dir": str(tmp_path / "cache")}
+    assert datasets.load_dataset("json", **files)["train"].num_rows == 18
+
+
+def test_images_of_several_formats_are_one_column_of_shards(tmp_path: Path) -> None:
+    """A selection that is kept may have been extended with another --format."""
+    made = make_selection(tmp_path)
+    for file in made.table["file"][6:]:
+        path = made.out / file
+        with Image.open(path) as picture:
+            picture.save(path.with_suffix(".jpg"))
+        path.unlink()
+    files = made.table["file"].where(made.table.index < 6, made.table["file"].str[:-3] + "jpg")
+    made.table.assign(file=files).to_parquet(made.out / "selection.parquet")
+    export_dataset(str(made.out), "webdataset")
+    for read in (read for to, read in READERS.values() if to == "webdataset"):
+        facts, images = read(made.out / "webdataset")
+        assert [made.out / "frames" / fact["file_name"] for fact in facts] == [
+            made.out / file for file in files
+        ]
+        for fact in facts:
+            path = made.out / "frames" / fact["file_name"]
+            data = images[path.name]
+            assert data.startswith(b"\x89PNG")
+            assert (data == path.read_bytes()) == (path.suffix == ".png")
+            shown = np.asarray(Image.open(io.BytesIO(data)))
+            assert np.array_equal(shown, np.asarray(Image.open(path)))
 
 
 @pytest.mark.parametrize("lines", [5, 17, 256])
-def test_csv_is_what_lightly_loads(lines: int, tmp_path: Path) -> None:
+def test_embeddings_are_what_lightly_loads(lines: int, tmp_path: Path) -> None:
     made = make_selection(tmp_path, gone=(3,))
     export_dataset(str(made.out), "csv")
-    write_embeddings(read_chosen(made.out).frames, tmp_path, made.store, lines)
+    write_embeddings(read_chosen(made.out), tmp_path, made.store, lines)
     exported = (made.out / "csv" / "embeddings.csv").read_bytes()
     assert (tmp_path / "embeddings.csv").read_bytes() == exported
     vectors, labels, names = load_embeddings(made.out / "csv" / "embeddings.csv")
@@ -142,13 +127,24 @@ def test_csv_is_what_lightly_loads(lines: int, tmp_path: Path) -> None:
     assert np.array_equal(vectors.astype(np.float32), stored)
 
 
-def test_metadata_csv_holds_every_digit(tmp_path: Path) -> None:
-    made = make_selection(tmp_path)
+def test_embeddings_are_numbers_to_every_reader(tmp_path: Path) -> None:
+    made = make_selection(tmp_path, names=NUMBERS)
+    export_dataset(str(made.out), "csv")
+    loaded = load("csv", made.out / "csv")
+    assert loaded.num_rows == 18
+    types = [one.dtype.removeprefix("large_") for one in loaded.features.values()]
+    assert types == ["string", *["float64"] * 16, "int64"]
+    assert loaded["filenames"][:] == list(made.images())
+
+
+def test_pandas_reads_the_metadata(tmp_path: Path) -> None:
+    made = make_selection(tmp_path, names=NUMBERS)
     export_dataset(str(made.out), "imagefolder")
-    with (made.out / "imagefolder" / "metadata.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    for row, true in zip(rows, made.facts(), strict=True):
-        assert row == {name: "" if v is None else str(v) for name, v in true.items()}
+    read = pd.read_parquet(made.out / "imagefolder" / "train" / "metadata.parquet")
+    assert read["file_name"].tolist() == list(made.images())
+    pd.testing.assert_frame_equal(
+        read.drop(columns="file_name"), made.exported.drop(columns="file")
+    )
 
 
 def test_webdataset_decodes_pictures_and_has_keys_without_dots(tmp_path: Path) -> None:
@@ -165,7 +161,7 @@ def test_webdataset_decodes_pictures_and_has_keys_without_dots(tmp_path: Path) -
 
 def test_shards_hold_no_more_than_they_may(tmp_path: Path) -> None:
     made = make_selection(tmp_path)
-    frames = read_chosen(made.out).frames
+    chosen = read_chosen(made.out)
     sizes = [len(data) for data in made.images().values()]
     for name, limits, count in (
         ("number", {"shard_frames": 5}, 4),
@@ -175,7 +171,7 @@ def test_shards_hold_no_more_than_they_may(tmp_path: Path) -> None:
     ):
         folder = tmp_path / name
         folder.mkdir()
-        write_webdataset(frames, folder, **limits)
+        write_webdataset(chosen, folder, **limits)
         facts, images = read_webdataset(folder)
         assert [fact["rank"] for fact in facts] == list(range(18))
         assert images == made.images()

@@ -119,7 +119,7 @@ def test_storage_is_that_of_the_files(finished: Path, corpus: Path) -> None:
     assert storage["kept_frames_bytes"] == sum(path.stat().st_size for path in images)
     videos = [path for path in corpus.rglob("*") if path.name not in ("broken.mp4", "notes.txt")]
     assert storage["source_videos_bytes"] == sum(p.stat().st_size for p in videos if p.is_file())
-    factor = storage["all_frames_png_bytes"] / storage["kept_frames_bytes"]
+    factor = storage["all_frames_bytes"] / storage["kept_frames_bytes"]
     assert storage["reduction_factor"] == pytest.approx(factor, rel=1e-3)
 
 

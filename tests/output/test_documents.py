@@ -83,7 +83,7 @@ def test_every_key_is_described(kind: type[Document]) -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"format_version": 2}, r"run\.json is of format 2, and this version .* formats up to 1: "),
+        ({"format_version": 3}, r"run\.json is of format 3, and this version .* formats up to 2: "),
         ({"format_version": "x"}, r"run\.json cannot be read \(format_version: .*\): select again"),
         ({"counts": 3}, r"run\.json cannot be read \(counts: .*\): select again"),
         ({"command": None}, r"run\.json cannot be read \(command: .*\): select again"),

@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from coreframe.tasks.errors import UsageError
-from coreframe.tasks.output.images import PictureSettings, Resize, file_stems
+from coreframe.tasks.output.images import (
+    AREA_LIMIT_PX,
+    SIDE_LIMITS_PX,
+    ImageFormat,
+    PictureSettings,
+    Resize,
+    encode,
+    file_stems,
+)
 from tests.videos import scenes
 
 
@@ -66,3 +74,65 @@ def test_formats() -> None:
         PictureSettings(format="gif")
     with pytest.raises(UsageError, match="quality 0"):
         PictureSettings(quality=0)
+
+
+@pytest.mark.parametrize("format", [ImageFormat.JPG, ImageFormat.WEBP])
+def test_formats_hold_what_is_said(format: ImageFormat) -> None:
+    limit, settings = SIDE_LIMITS_PX[format], PictureSettings(format=format)
+    for size in ((limit, 1), (1, limit)):
+        assert settings.refusal(*size) == ""
+        assert Image.open(io.BytesIO(encode(Image.new("RGB", size), format))).size == size
+    for size in ((limit + 1, 1), (1, limit + 1)):
+        assert settings.refusal(*size)
+        with pytest.raises((OSError, ValueError)):
+            encode(Image.new("RGB", size), format)
+
+
+def test_png_is_as_large_as_what_reads_it_allows() -> None:
+    assert Image.MAX_IMAGE_PIXELS is not None
+    assert 2 * Image.MAX_IMAGE_PIXELS == AREA_LIMIT_PX
+    longest = (SIDE_LIMITS_PX[ImageFormat.PNG], 1)
+    assert PictureSettings().refusal(*longest) == ""
+    data = encode(Image.new("RGB", longest), ImageFormat.PNG)
+    assert Image.open(io.BytesIO(data)).size == longest
+
+
+@pytest.mark.parametrize(
+    ("picture", "size", "sentence"),
+    [
+        (
+            PictureSettings(format=ImageFormat.JPG),
+            (8, 70_000),
+            "JPEG holds at most 65,500 px a side, and the picture is 8 x 70,000 px: select again "
+            "with --format png, or with --resize to at most 65,500 px",
+        ),
+        (
+            PictureSettings(Resize.parse("x360"), ImageFormat.WEBP),
+            (17_000, 32),
+            "WebP holds at most 16,383 px a side, and the picture would be 191,250 x 360 px: "
+            "select again with --format png, or with --resize to at most 16,383 px",
+        ),
+        (
+            PictureSettings(),
+            (1_000_001, 2),
+            "PNG holds at most 1,000,000 px a side, and the picture is 1,000,001 x 2 px: select "
+            "again with --resize to at most 1,000,000 px",
+        ),
+        (
+            PictureSettings(Resize.parse("20000x10000")),
+            (640, 320),
+            "Pillow and what is built on it read at most 178,956,970 px in all, and the picture "
+            "would be 20,000 x 10,000 px: select again with --resize to at most that",
+        ),
+        (
+            PictureSettings(Resize.parse("20000x"), ImageFormat.WEBP),
+            (640, 480),
+            "Pillow and what is built on it read at most 178,956,970 px in all, and the picture "
+            "would be 20,000 x 15,000 px: select again with --resize to at most that",
+        ),
+    ],
+)
+def test_a_picture_that_is_too_large_is_refused_with_what_to_do(
+    picture: PictureSettings, size: tuple[int, int], sentence: str
+) -> None:
+    assert picture.refusal(*size) == sentence
