@@ -42,12 +42,17 @@ def index_to_table(
     }
     if index.digest is not None:
         columns["digest"] = pa.array(index.digest)
+    if index.played_pts is not None:
+        columns["played_pts"] = pa.array(index.played_pts)
     meta = {
         "facts": written,
         "time_base": str(index.time_base),
         "end_pts": index.end_pts,
         "origin_pts": index.origin_pts,
-        "seekable": index.seekable,
+        # 1e0a6dd would seek by times that are not the file's
+        "seekable": index.seekable and (format_version > 1 or index.played_pts is None),
+        "finer": index.finer,
+        "zero_pts": index.zero_pts,
     }
     return pa.table(columns).replace_schema_metadata({"coreframe": json.dumps(meta)})
 
@@ -62,4 +67,7 @@ def index_from_table(table: pa.Table) -> tuple[VideoFacts, VideoIndex]:
         end_pts=meta["end_pts"],
         origin_pts=meta["origin_pts"],
         seekable=meta["seekable"],
+        played_pts=table["played_pts"].to_numpy() if "played_pts" in table.column_names else None,
+        finer=meta.get("finer", 1),
+        zero_pts=meta.get("zero_pts", 0),
     )

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,8 +13,16 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from coreframe.tasks.errors import BrokenVideoError
-from coreframe.tasks.video.container import open_video
-from coreframe.tasks.video.demux import clock
+from coreframe.tasks.video.clock import (
+    Durations,
+    FrameTimes,
+    PacketClock,
+    clock,
+    durations,
+    mended,
+    played_times,
+)
+from coreframe.tasks.video.container import open_video, packets
 from coreframe.tasks.video.index import VideoIndex
 from coreframe.tasks.video.pixels import frame_digest
 from coreframe.tasks.video.viewing import AS_SHOWN, Viewing
@@ -26,10 +32,8 @@ from coreframe.tasks.video.watchdog import beat
 class _Decoded(NamedTuple):
     """What is recorded of a decoded frame."""
 
-    pts: int | None
-    dts: int | None
+    times: FrameTimes
     key: bool
-    duration: int | None
     digest: int
 
 
@@ -52,71 +56,104 @@ def take_census(
     """
     with open_video(path, viewing) as (container, stream):
         errors: list[str] = []
+        following = PacketClock(container, stream)
         decoded = [
             _Decoded(
-                frame.pts, frame.dts, frame.key_frame, frame.duration, frame_digest(frame, viewing)
+                FrameTimes(frame.pts, frame.dts, frame.duration),
+                frame.key_frame,
+                frame_digest(frame, viewing),
             )
-            for frame in decode_tolerantly(container, stream, errors)
+            for frame in decode_tolerantly(container, stream, errors, following)
         ]
-        rate = stream.average_rate or stream.guessed_rate or Fraction(25)
-        time_base, origin_pts = clock(container, stream)
+        lasting = durations(container, stream)
+        _, origin_pts = clock(container, stream)
     first_error = errors[0] if errors else ""
     if not decoded:
         raise BrokenVideoError(f"not one frame could be decoded: {first_error or 'no frame in it'}")
-
-    digests = np.array([frame.digest for frame in decoded], np.uint64)
-    in_order = all(
-        before is not None and after is not None and before < after
-        for before, after in pairwise([-(2**63), *(frame.pts for frame in decoded)])
-    )
     if demuxed is not None:
-        order: dict[int | None, int] = {}
-        for place, frame in enumerate(decoded):
-            order.setdefault(frame.pts, place)
-        frame_index = np.array([order.get(due, -1) for due in demuxed.pts.tolist()], np.int32)
-        return replace(
-            demuxed,
-            frame_index=frame_index,
-            digest=np.where(frame_index >= 0, digests[frame_index], np.uint64(0)),
-            seekable=demuxed.seekable and in_order,
-        ), first_error
-    if in_order:
-        pts = np.array([frame.pts for frame in decoded], np.int64)
-    else:  # times missing or shuffled: the order is right, so count at the stream's frame rate
-        pts, time_base, origin_pts = np.arange(len(decoded), dtype=np.int64), 1 / rate, 0
-    dts = [
-        own if frame.dts is None else frame.dts
-        for frame, own in zip(decoded, pts.tolist(), strict=True)
+        return _numbered(demuxed, decoded), first_error
+    zero_pts = origin_pts if viewing.as_players else 0
+    return _listed(decoded, lasting, following.jumps == 0, origin_pts, zero_pts), first_error
+
+
+def _numbered(demuxed: VideoIndex, decoded: list[_Decoded]) -> VideoIndex:
+    """A demuxed index with the digests of its frames, by their times."""
+    digests = np.array([frame.digest for frame in decoded], np.uint64)
+    pts = [frame.times.pts for frame in decoded]
+    order: dict[int | None, int] = {}
+    for place, own in enumerate(pts):
+        order.setdefault(own, place)
+    frame_index = np.array([order.get(due, -1) for due in demuxed.pts.tolist()], np.int32)
+    return replace(
+        demuxed,
+        frame_index=frame_index,
+        digest=np.where(frame_index >= 0, digests[frame_index], np.uint64(0)),
+        seekable=demuxed.seekable and None not in pts and pts == sorted(pts),  # type: ignore[type-var]
+    )
+
+
+def _listed(
+    decoded: list[_Decoded], lasting: Durations, steady: bool, origin_pts: int, zero_pts: int
+) -> VideoIndex:
+    """An index of what was decoded.
+
+    Args:
+        decoded: in order.
+        lasting: says how long frames are shown.
+        steady: the file's clock does not start anew.
+        origin_pts: see `VideoIndex`, but in units of the file.
+        zero_pts: likewise.
+    """
+    times = [frame.times for frame in decoded]
+    played, end_pts = played_times(times, lasting)
+    pts, finer, _ = mended(played)
+    own_dts = [
+        one if frame.dts is None else frame.dts for frame, one in zip(times, played, strict=True)
     ]
-    end_pts = int(pts[-1]) + ((decoded[-1].duration or 1) if in_order else 1)
+    shown = np.array(played, np.int64) * finer
+    # seeks go by the file's own times, which must be there, and rise but for repetitions
+    as_told = [frame.pts for frame in times] == played and bool(np.all(np.diff(shown) >= 0))
     return VideoIndex(
         pts=pts,
-        dts=np.array(dts, np.int64),
+        dts=np.array(own_dts, np.int64) * finer,
         key=np.array([frame.key for frame in decoded], bool),
         frame_index=np.arange(len(decoded), dtype=np.int32),
-        digest=digests,
-        time_base=time_base,
-        end_pts=end_pts,
-        origin_pts=origin_pts,
-        seekable=in_order,
-    ), first_error
+        digest=np.array([frame.digest for frame in decoded], np.uint64),
+        time_base=lasting.time_base / finer,
+        end_pts=max(end_pts * finer, int(pts[-1]) + 1),
+        origin_pts=origin_pts * finer,
+        seekable=steady and as_told,
+        played_pts=None if np.array_equal(shown, pts) else shown,
+        finer=finer,
+        zero_pts=zero_pts * finer,
+    )
 
 
 def decode_tolerantly(
-    container: InputContainer, stream: VideoStream, errors: list[str]
+    container: InputContainer,
+    stream: VideoStream,
+    errors: list[str],
+    following: PacketClock | None = None,
 ) -> Iterator[VideoFrame]:
-    """Decode on past every error; each is appended to ``errors``."""
-    packets = container.demux(stream)
+    """Decode on past every error; each is appended to ``errors``.
+
+    Args:
+        container: positioned where decoding is to start.
+        stream: of it.
+        errors: what was met, for people.
+        following: gives the packets their played times before they are decoded.
+    """
+    found = packets(container, stream)
+    packet: Packet[VideoStream] | None
     while True:
-        packet: Packet[VideoStream] | None
         try:
-            packet = next(packets)
-        except StopIteration:
-            return
+            packet = next(found)
         except av.FFmpegError as error:  # the container ends in the middle: take what is buffered
             errors.append(f"reading stopped: {error.strerror or error}")
             packet = None
         beat()
+        if packet is not None and following is not None:
+            following.move(packet)
         try:
             yield from stream.codec_context.decode(packet)
         except av.FFmpegError as error:

@@ -1,12 +1,13 @@
 """Opening video files with PyAV, the same way for indexing, decoding and export."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import av
 from av.container import InputContainer
+from av.packet import Packet
 from av.video.stream import VideoStream
 
 from coreframe.tasks.errors import BrokenVideoError, NotAVideoError
@@ -17,6 +18,9 @@ from coreframe.tasks.video.viewing import AS_SHOWN, Viewing
 
 NO_VIDEO_FORMATS = {"image2", "image2pipe", "tty", "ico", "webp", "apng", "hls", "dash", "concat"}
 """Formats in which FFmpeg sees a "video stream" but people see a picture, a text or a playlist."""
+
+GENERATE_PTS = 1
+"""FFmpeg's AVFMT_FLAG_GENPTS."""
 
 STILL_BRANDS = {"avif", "mif1", "heic", "heix", "heim", "heis"}
 """MP4 files that are pictures (AVIF, HEIC)."""
@@ -74,7 +78,25 @@ def open_video(
                 raise BrokenVideoError(reason) from error
             raise NotAVideoError("FFmpeg knows no such format") from error
         stack.enter_context(container)
+        if viewing.as_players:  # PyAV has times made up where there are none, and shuffled ones
+            container.flags &= ~GENERATE_PTS
         yield container, _video_stream(container)
+
+
+def packets(
+    container: InputContainer, stream: VideoStream
+) -> "Iterator[Packet[VideoStream] | None]":
+    """The packets of a stream from here on, and None at the end, which flushes a decoder.
+
+    Packets without content, by which some formats say that nothing has changed, are passed over: a
+    decoder would take them for the end. PyAV 18.1 raises IndexError at the end of a file in which
+    a stream appeared that it did not begin with.
+    """
+    with suppress(IndexError):
+        for packet in container.demux(stream):
+            if packet.size:
+                yield packet
+    yield None
 
 
 def _video_stream(container: InputContainer) -> VideoStream:

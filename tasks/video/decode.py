@@ -26,7 +26,7 @@ from coreframe.tasks.errors import (
 )
 from coreframe.tasks.storage.files import exists
 from coreframe.tasks.video.census import decode_tolerantly
-from coreframe.tasks.video.container import open_video
+from coreframe.tasks.video.container import open_video, packets
 from coreframe.tasks.video.index import VideoIndex
 from coreframe.tasks.video.pixels import frame_digest
 from coreframe.tasks.video.viewing import AS_SHOWN, Viewing
@@ -159,16 +159,16 @@ def _frames(
     """Decode on from here; of frames that no other refers to, only those due, if that is given."""
     context = stream.codec_context
     if due_pts is None or context.codec.name not in SKIPPING_DECODERS:
-        for frame in container.decode(stream):
+        for packet in packets(container, stream):
             beat()
-            yield frame
+            yield from context.decode(packet)
         return
     due = set(due_pts)
-    for packet in container.demux(stream):
+    for packet in packets(container, stream):
         beat()
-        wanted = packet.pts is None or packet.pts in due
+        wanted = packet is None or packet.pts is None or packet.pts in due
         context.skip_frame = "DEFAULT" if wanted else "NONREF"
-        yield from packet.decode()
+        yield from context.decode(packet)
 
 
 def _decode_verified(
@@ -186,6 +186,7 @@ def _decode_verified(
     assert index.digest is not None
     # The beginning of the file counts as a keyframe, whatever is marked there.
     keys = np.union1d([0], np.flatnonzero(index.key & (index.frame_index >= 0)))
+    times = index.file_pts
     done, step_back = 0, 0
     while done < len(wanted):
         place = int(np.searchsorted(keys, wanted[done], side="right")) - 1 - step_back
@@ -201,10 +202,14 @@ def _decode_verified(
                     continue
             last = _contiguous(wanted, done, keys, seek_gap_frames)
             for frame in decode_tolerantly(container, stream, []):
-                due = int(index.pts[wanted[done]])
-                if frame.pts is None or frame.pts < due:
+                due = int(times[wanted[done]])
+                if frame.pts is None or frame.pts * index.finer < due:
                     continue
-                if frame.pts > due or not _is(frame, index.digest[wanted[done]], viewing):
+                if frame.pts * index.finer > due:
+                    break
+                if not _is(frame, index.digest[wanted[done]], viewing):
+                    if index.repeated[wanted[done]]:
+                        continue  # another frame with that time
                     break
                 yield int(wanted[done]), frame
                 done += 1
@@ -218,6 +223,7 @@ def _decode_verified(
             )
         else:
             step_back = 1 if done > before else max(1, 2 * step_back)
+            seek_gap_frames = len(index)  # keyframes are not to be relied on: decode on from here
 
 
 def _decode_counted(
@@ -264,7 +270,7 @@ def _prime(container: InputContainer, stream: VideoStream) -> None:
     in it need not be decoded for that, which costs as much as ten others.
     """
     context = stream.codec_context
-    packet = next((p for p in container.demux(stream) if p.size), None)
+    packet = next(packets(container, stream))
     if packet is not None:
         if context.codec.name in SKIPPING_DECODERS:
             context.skip_frame = "ALL"
@@ -280,12 +286,15 @@ def _seek(container: InputContainer, stream: VideoStream, index: VideoIndex, key
     Some demuxers seek by decoding time, some by presentation time, some land later than asked:
     the landing is checked by demuxing one packet, then sought again.
     """
-    for target in (int(index.pts[key]), int(index.dts[key]), int(index.dts[0])):
-        container.seek(target, stream=stream)
-        landed = next((p for p in container.demux(stream) if p.size and not p.is_discard), None)
-        if landed is not None and landed.pts is not None and landed.pts <= index.pts[key]:
-            container.seek(target, stream=stream)
-            return
+    due = int(index.file_pts[key])
+    for target in (due, int(index.dts[key]), int(index.dts[0])):
+        with suppress(av.FFmpegError):  # some formats cannot seek at all
+            container.seek(target // index.finer, stream=stream)
+            shown = (one for one in packets(container, stream) if one and not one.is_discard)
+            landed = next(shown, None)
+            if landed is not None and landed.pts is not None and landed.pts * index.finer <= due:
+                container.seek(target // index.finer, stream=stream)
+                return
     raise DamagedVideoError(f"no seek reaches the keyframe at frame {key}")
 
 

@@ -1,6 +1,5 @@
 """The demuxed index: what a file's packets say of its frames, without decoding them."""
 
-from fractions import Fraction
 from typing import NamedTuple
 
 import av
@@ -8,13 +7,23 @@ import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
+from coreframe.tasks.video.clock import PacketClock, clock, durations
+from coreframe.tasks.video.container import packets
 from coreframe.tasks.video.index import VideoIndex
 from coreframe.tasks.video.mp4 import MP4_FORMATS
+from coreframe.tasks.video.viewing import Viewing
 from coreframe.tasks.video.watchdog import beat
 
 TIMED_CONTAINERS = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "mpegts", "flv", "ogg", "ivf"}
-"""Containers that store presentation times. In others FFmpeg guesses them, and guesses wrong:
-H.264 with B-frames in AVI comes out of the decoder with its times shuffled."""
+"""Containers that store presentation times. In others the order of decoding tells."""
+
+
+TELLING_CODECS = frozenset(
+    ["av1", "ffv1", "h264", "hevc", "mpeg1video", "mpeg2video", "vp8", "vp9"]
+)
+"""Those whose decoders, begun at a frame that is no keyframe, raise an error, give nothing or mark
+what they give as corrupt. MPEG-4 part 2, H.263 and their kin, QTRLE, RPZA and others give grey
+pictures as if they were right, and the flags of their containers are often wrong."""
 
 
 class _Packet(NamedTuple):
@@ -26,31 +35,34 @@ class _Packet(NamedTuple):
     duration: int
 
 
-def demux(container: InputContainer, stream: VideoStream) -> tuple[VideoIndex | None, str]:
+def demux(
+    container: InputContainer, stream: VideoStream, viewing: Viewing
+) -> tuple[VideoIndex | None, str]:
     """The index from packets alone, and why it cannot be trusted ("" when it can)."""
-    trouble = (
-        ""
-        if container.format.name in TIMED_CONTAINERS
-        else f"a file of format {container.format.name} stores no presentation times"
-    )
-    packets: list[_Packet] = []
+    if container.format.name not in TIMED_CONTAINERS:
+        return None, f"a file of format {container.format.name} stores no presentation times"
+    found: list[_Packet] = []
+    following = PacketClock(container, stream)
     try:
-        for packet in container.demux(stream):
+        for packet in packets(container, stream):
             beat()
-            if packet.is_discard or packet.size == 0:  # outside the edit list; end of stream
+            if packet is None or packet.is_discard:  # the end; outside the edit list
                 continue
             if packet.pts is None:
                 return None, "some packets have no presentation time"
             own_dts = packet.pts if packet.dts is None else packet.dts
-            packets.append(_Packet(packet.pts, own_dts, packet.is_keyframe, packet.duration or 0))
+            found.append(_Packet(packet.pts, own_dts, packet.is_keyframe, packet.duration or 0))
+            following.move(packet)
+            if following.jumps:
+                return None, "its clock starts anew in the middle"
     except av.FFmpegError as error:
-        trouble = f"reading stopped: {error.strerror or error}"
-    if trouble or not packets:
-        return None, trouble or "no packet in it"
-    packets.sort()
-    pts = np.array([one.pts for one in packets], np.int64)
-    dts = np.array([one.dts for one in packets], np.int64)
-    key = np.array([one.key for one in packets], bool)
+        return None, f"reading stopped: {error.strerror or error}"
+    if not found:
+        return None, "no packet in it"
+    found.sort()
+    pts = np.array([one.pts for one in found], np.int64)
+    dts = np.array([one.dts for one in found], np.int64)
+    key = np.array([one.key for one in found], bool)
     if container.file is not None and container.format.name in MP4_FORMATS:
         # FFmpeg marks keyframes by what packets hold, which may not have been read
         listed = [entry.timestamp for entry in stream.index_entries if entry.is_keyframe]
@@ -60,6 +72,7 @@ def demux(container: InputContainer, stream: VideoStream) -> tuple[VideoIndex | 
     if not key.any():
         return None, "no keyframe is marked"
     time_base, origin_pts = clock(container, stream)
+    step = found[-1].pts - found[-2].pts if len(found) > 1 else -1
     index = VideoIndex(
         pts=pts,
         dts=dts,
@@ -67,15 +80,15 @@ def demux(container: InputContainer, stream: VideoStream) -> tuple[VideoIndex | 
         frame_index=np.arange(len(pts), dtype=np.int32),
         digest=None,
         time_base=time_base,
-        end_pts=packets[-1].pts + packets[-1].duration,
+        end_pts=found[-1].pts + durations(container, stream).of(found[-1].duration, step),
         origin_pts=origin_pts,
         seekable=True,
+        zero_pts=origin_pts if viewing.as_players else 0,
     )
     return index, "" if index.key[0] else "it does not begin with a keyframe"
 
 
-def clock(container: InputContainer, stream: VideoStream) -> tuple[Fraction, int]:
-    """Seconds per unit of the stream's times, and the container's start in these units."""
-    time_base = stream.time_base or Fraction(1, 90_000)
-    start_us = container.start_time or 0
-    return time_base, round(Fraction(start_us, av.time_base) / time_base)
+def keyframes_told(stream: VideoStream, index: VideoIndex) -> bool:
+    """Whether its decoder complains where what is marked as a keyframe is none."""
+    codec = stream.codec_context.codec
+    return codec.canonical_name in TELLING_CODECS or (codec.intra_only and bool(index.key.all()))

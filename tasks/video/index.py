@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +52,10 @@ class VideoIndex:
             from here, as ``ffmpeg`` does.
         seekable: decoding may start at keyframes. False where times are made up: then the
             file is always decoded from its beginning and frames are known by their order.
+        played_pts: (frames,) int64, when players show each frame, in ``time_base`` units, where
+            that is not ``pts``; see `coreframe.tasks.video.clock`. It need not rise.
+        finer: how many units of ``time_base`` one of the file's is.
+        zero_pts: from where ``time_s`` counts, in ``time_base`` units.
     """
 
     pts: NDArray[np.int64]
@@ -62,6 +67,9 @@ class VideoIndex:
     end_pts: int
     origin_pts: int
     seekable: bool
+    played_pts: NDArray[np.int64] | None = None
+    finer: int = 1
+    zero_pts: int = 0
 
     def __len__(self) -> int:
         return len(self.pts)
@@ -71,11 +79,27 @@ class VideoIndex:
         """Whether a census has been taken."""
         return self.digest is not None
 
+    @property
+    def file_pts(self) -> NDArray[np.int64]:
+        """(frames,) int64 times as players take them, in ``time_base`` units."""
+        return self.pts if self.played_pts is None else self.played_pts
+
+    @cached_property
+    def repeated(self) -> NDArray[np.bool_]:
+        """(frames,) bool, whether another frame has the same time in the file."""
+        same = np.diff(self.file_pts) == 0
+        return np.append(same, False) | np.append(False, same)
+
+    @property
+    def mended(self) -> int:
+        """Frames whose time is another than players take it for."""
+        return 0 if self.played_pts is None else int((self.pts != self.played_pts).sum())
+
     def positions_of(self, frame_index: Sequence[int]) -> NDArray[np.int64]:
         """(n,) int64 positions of the frames with these indices, in the order asked."""
         place_of = {int(i): place for place, i in enumerate(self.frame_index.tolist()) if i >= 0}
         return np.array([place_of[i] for i in frame_index], np.int64)
 
     def time_s(self) -> NDArray[np.float64]:
-        """(frames,) float64 seconds on the file's own clock."""
-        return self.pts * np.float64(self.time_base)
+        """(frames,) float64 seconds since the beginning that players show as 0:00."""
+        return (self.pts - self.zero_pts) * np.float64(self.time_base)

@@ -11,22 +11,25 @@ Two ways to know a video's frames:
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
-from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
+from numpy.typing import NDArray
 
-from coreframe.tasks.errors import BrokenVideoError
+from coreframe.tasks.errors import BrokenVideoError, DamagedVideoError
 from coreframe.tasks.video.census import decode_tolerantly, take_census
 from coreframe.tasks.video.colours import PRIMARIES, TRANSFERS, convertible
 from coreframe.tasks.video.container import open_video
+from coreframe.tasks.video.decode import SEEK_GAP_FRAMES, decode_frames
 from coreframe.tasks.video.deinterlace import field_note, field_order
-from coreframe.tasks.video.demux import demux
+from coreframe.tasks.video.demux import demux, keyframes_told
 from coreframe.tasks.video.index import VideoFacts, VideoIndex
-from coreframe.tasks.video.pixels import upright_size
+from coreframe.tasks.video.pixels import frame_digest, upright_size
 from coreframe.tasks.video.viewing import AS_SHOWN, Viewing
 
 LOOKED_AT = 12
@@ -45,16 +48,42 @@ def index_video(path: str | Path, viewing: Viewing = AS_SHOWN) -> tuple[VideoFac
             cannot be turned into RGB.
     """
     with open_video(path, viewing, packets_only=True) as (container, stream):
-        demuxed, trouble = demux(container, stream)
+        demuxed, trouble = demux(container, stream, viewing)
+        doubted = demuxed is not None and not keyframes_told(stream, demuxed)
     facts, first_pts = _probe(path, viewing)
     if demuxed is not None and not trouble and first_pts != demuxed.pts[0]:
         trouble = "its first frames cannot be decoded"
     fields = field_note(facts.interlaced, viewing)
-    if demuxed is not None and not trouble:
+    if demuxed is not None and not trouble and not doubted:
         return replace(facts, duration_s=_duration_s(demuxed), note=fields), demuxed
     surveyed, _ = take_census(path, demuxed, viewing)
-    note = "; ".join(filter(None, [trouble, fields]))
+    if doubted:
+        surveyed = replace(surveyed, key=_proven(path, surveyed, viewing))
+    mended = ""
+    if surveyed.mended:
+        mended = f"the times of {surveyed.mended:,} of its {len(surveyed):,} frames were mended"
+    note = "; ".join(filter(None, [trouble, mended, fields]))
     return replace(facts, duration_s=_duration_s(surveyed), note=note), surveyed
+
+
+def _proven(path: str | Path, index: VideoIndex, viewing: Viewing) -> NDArray[np.bool_]:
+    """(frames,) bool, the marked keyframes from which a decoder gives what the census recorded.
+
+    Each is tried for one frame; of those too near to one that was, none is, and none is kept.
+    """
+    key = np.zeros(len(index), bool)
+    key[0] = index.key[0]
+    before = 0
+    for position in np.flatnonzero(index.key & (index.frame_index >= 0)).tolist():
+        if position - before < SEEK_GAP_FRAMES:
+            continue
+        before = position
+        only = replace(index, key=np.arange(len(index)) == position, digest=None)
+        assert index.digest is not None
+        with suppress(DamagedVideoError):
+            for _, frame in decode_frames(path, only, np.array([position]), viewing):
+                key[position] = frame_digest(frame, viewing) == index.digest[position]
+    return key
 
 
 def _probe(path: str | Path, viewing: Viewing) -> tuple[VideoFacts, int | None]:
@@ -91,7 +120,4 @@ def _fields(first: VideoFrame, others: Iterator[VideoFrame], stream: VideoStream
 
 def _duration_s(index: VideoIndex) -> float:
     """Length in seconds; a lone frame, whose duration nothing tells, counts as none."""
-    if len(index) < 2:
-        return 0.0
-    span = int(index.pts[-1] - index.pts[0])
-    return float(span * index.time_base * Fraction(len(index), len(index) - 1))
+    return float((index.end_pts - int(index.pts[0])) * index.time_base) if len(index) > 1 else 0.0

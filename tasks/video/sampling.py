@@ -70,9 +70,10 @@ def _at_rate(index: VideoIndex, fps: Fraction) -> NDArray[np.int64]:
     vanishes from a corpus.
     """
     scale = index.time_base * fps
-    times = [*index.pts.tolist(), index.end_pts]
+    times = [*index.file_pts.tolist(), index.end_pts]
     ticks = np.array([_round_half_away((pts - index.origin_pts) * scale) for pts in times])
-    kept = np.flatnonzero(np.diff(ticks) > 0)
+    # what comes late is shown only where it is the first of its tick or a later one
+    kept = np.flatnonzero(np.diff(np.maximum.accumulate(ticks)) > 0)
     return kept if len(kept) else np.zeros(1, np.int64)
 
 

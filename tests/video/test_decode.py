@@ -3,9 +3,11 @@
 import random
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
@@ -54,9 +56,9 @@ def random_cuts(rng: random.Random, frames: int) -> list[np.ndarray]:
     return [np.arange(start, min(frames, start + rng.randint(1, 15))), np.array(some)]
 
 
-def check_cuts(path: Path, cuts: int) -> None:
+def check_cuts(path: Path, cuts: int, index: VideoIndex | None = None) -> None:
     truth = sequential_rgb(path)
-    index = usable_index(path)
+    index = index or usable_index(path)
     whole = list(decode_frames(path, index, np.arange(len(index))))
     assert [int(index.frame_index[position]) for position, _ in whole] == list(range(len(truth)))
     for (_, frame), image in zip(whole, truth, strict=True):
@@ -190,3 +192,67 @@ def test_leaving_ahead_early_closes_its_source() -> None:
     next(items)
     items.close()
     assert closed == [True]
+
+
+def all_marked_as_keyframes(source: Path, target: Path) -> Path:
+    """Copy a video with the flag set on every packet, as some muxers do."""
+    with av.open(str(source)) as old, av.open(str(target), "w") as new:
+        stream = old.streams.video[0]
+        copy = new.add_stream_from_template(stream)
+        for packet in old.demux(stream):
+            if packet.size:
+                packet.is_keyframe = True
+                packet.stream = copy
+                new.mux(packet)
+    return target
+
+
+@pytest.mark.parametrize(
+    ("codec", "pixel_format", "suffix"),
+    [
+        ("mpeg4", "yuv420p", "mp4"),
+        ("mpeg4", "yuv420p", "mkv"),
+        ("msmpeg4", "yuv420p", "mkv"),
+        ("h263", "yuv420p", "3gp"),
+        ("flv", "yuv420p", "flv"),
+        ("qtrle", "rgb24", "mov"),
+        ("libx264", "yuv420p", "mp4"),
+        ("libx265", "yuv420p", "mp4"),
+        ("mpeg2video", "yuv420p", "ts"),
+        ("libvpx-vp9", "yuv420p", "mkv"),
+        ("ffv1", "yuv420p", "mkv"),
+    ],
+)
+def test_keyframe_flags_are_not_believed(
+    codec: str, pixel_format: str, suffix: str, tmp_path: Path
+) -> None:
+    options = {"x265-params": "log-level=none"} if codec == "libx265" else {}
+    recipe = Recipe(f"sound.{suffix}", codec, frames=60, gop=30, pixel_format=pixel_format)
+    sound = make(replace(recipe, width=176, height=144, options=options), tmp_path)
+    marked = all_marked_as_keyframes(sound, tmp_path / f"marked.{suffix}")
+    try:
+        check_cuts(marked, cuts=6)
+    except DamagedVideoError:  # its decoder complains: then a census is taken
+        check_cuts(marked, cuts=6, index=take_census(marked, index_video(marked)[1])[0])
+
+
+def test_false_keyframes_cost_no_more_than_a_decode_or_two(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of frames far apart, too: what is false is found out once."""
+    sound = make(Recipe("sound.mov", "qtrle", frames=200, gop=200, pixel_format="rgb24"), tmp_path)
+    path = all_marked_as_keyframes(sound, tmp_path / "marked.mov")
+    _, index = index_video(path)
+    decoded = 0
+
+    def counted(*arguments: Any) -> Iterator[Any]:
+        nonlocal decoded
+        for frame in tolerantly(*arguments):
+            decoded += 1
+            yield frame
+
+    tolerantly = decode.decode_tolerantly
+    monkeypatch.setattr(decode, "decode_tolerantly", counted)
+    got = list(decode_frames(path, index, np.arange(0, 200, 20)))
+    assert [position for position, _ in got] == list(range(0, 200, 20))
+    assert decoded < 2 * len(index)
