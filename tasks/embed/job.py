@@ -6,7 +6,7 @@ keyframes, so that no frame is decoded twice; blocks are so many rows, wherever 
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -151,7 +151,8 @@ def embed_part(job: PartJob) -> Part:
         if not len(missing):
             continue
         try:
-            fresh = _embed_or_survey(job, store, embedder, segment, index, missing, incidents)
+            viewed = replace(job, viewing=job.viewing.of(facts))
+            fresh = _embed_or_survey(viewed, store, embedder, segment, index, missing, incidents)
         except (SourceChangedError, BrokenVideoError) as error:
             incidents.unreadable[segment.video] = str(error)
         except CoreframeError:  # the embedder's fault, not this file's

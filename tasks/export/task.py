@@ -125,7 +125,7 @@ def _jobs(
                     str(out / file) if isinstance(file, str) else "" for file in some["file"]
                 ),
                 measure=tuple(some["measure"].tolist()),
-                viewing=store.settings.viewing,
+                viewing=store.settings.viewing.of(video),
                 picture=picture,
                 small_px=small_px,
             )

@@ -41,7 +41,7 @@ def frame_jobs(
                 rows=tuple(ordered["row"].tolist()),
                 frame_index=tuple(ordered["frame_index"].tolist()),
                 digest=tuple(ordered["digest"].tolist()),
-                viewing=store.settings.viewing,
+                viewing=store.settings.viewing.of(video),
                 side_px=side_px,
             )
         )

@@ -78,6 +78,12 @@ class Video:
     height: int = 0
     pixel_format: str = ""
     rotation: int = 0
+    mirrored: bool = False
+    sample_aspect_num: int = 1
+    """Width to height of a stored pixel."""
+    sample_aspect_den: int = 1
+    margins: str = ""
+    """``left:top:right:bottom``, stored pixels that are not shown."""
     color_transfer: str = ""
     """Such as ``bt709``, ``smpte2084`` (PQ), ``arib-std-b67`` (HLG); empty: the file is silent."""
     color_primaries: str = ""
@@ -112,7 +118,13 @@ class Video:
         return self.rows > 0 and self.state not in INACTIVE
 
 
-_TYPES = {int: pa.int64(), float: pa.float64(), str: pa.string(), VideoState: pa.string()}
+_TYPES = {
+    bool: pa.bool_(),
+    int: pa.int64(),
+    float: pa.float64(),
+    str: pa.string(),
+    VideoState: pa.string(),
+}
 SCHEMA = pa.schema([pa.field(item.name, _TYPES[item.type]) for item in fields(Video)])  # type: ignore[index]
 
 

@@ -29,13 +29,13 @@ def recorded_frames(
         The place in ``frame_index``, and the frame as it is to be seen.
     """
     opened = Store.open(store)
-    index = opened.read_index(fingerprint)
+    facts, index = opened.read_facts_and_index(fingerprint)
     positions = index.positions_of(frame_index)
     place = dict(zip(positions.tolist(), range(len(positions)), strict=True))
     # Neighbours of the frames may be decoded, too, to make whole pictures of interlaced ones.
     unknown = np.full(len(index), UNKNOWN)
     expected = unknown if index.digest is None else index.digest.copy()
     expected[positions] = np.array(digest, np.uint64)
-    viewing = opened.settings.viewing
+    viewing = opened.settings.viewing.of(facts)
     decoded = decode_shown(source, replace(index, digest=expected), positions, viewing)
     return ((place[one.position], one.shown) for one in decoded)

@@ -99,7 +99,7 @@ def _frames_jobs(
                 frame_index=some["frame_index"].to_numpy(),
                 time_s=some["time_s"].to_numpy(),
                 input_px=input_px,
-                viewing=store.settings.viewing,
+                viewing=store.settings.viewing.of(video),
                 target=folder / f"{number:08d}.npy",
             )
             number += 1

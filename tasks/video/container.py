@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import av
+from av.codec.context import Flags
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
@@ -80,7 +81,7 @@ def open_video(
         stack.enter_context(container)
         if viewing.as_players:  # PyAV has times made up where there are none, and shuffled ones
             container.flags &= ~GENERATE_PTS
-        yield container, _video_stream(container)
+        yield container, _video_stream(container, viewing)
 
 
 def packets(
@@ -99,7 +100,7 @@ def packets(
     yield None
 
 
-def _video_stream(container: InputContainer) -> VideoStream:
+def _video_stream(container: InputContainer, viewing: Viewing) -> VideoStream:
     kind = container.format.name
     brand = container.metadata.get("major_brand", "").strip()
     if kind in NO_VIDEO_FORMATS or kind.endswith("_pipe") or brand in STILL_BRANDS:
@@ -115,6 +116,8 @@ def _video_stream(container: InputContainer) -> VideoStream:
     if stream.codec_context is None:
         raise BrokenVideoError(f"no decoder for its codec (stream {stream.index})")
     stream.codec_context.thread_count = 1
+    if viewing.as_players:  # or libavcodec leaves the left part of what is to be cropped
+        stream.codec_context.flags |= Flags.unaligned.value
     return stream
 
 

@@ -23,6 +23,13 @@ class VideoFacts:
     """Degrees counter-clockwise to turn the coded picture upright: a multiple of 90."""
     duration_s: float
     """From the first frame's presentation to the last one's, plus one frame."""
+    mirrored: bool = False
+    """The coded picture is mirrored, left to right, before it is turned."""
+    sample_aspect_num: int = 1
+    """Width of a stored pixel, in units of which its height is the next."""
+    sample_aspect_den: int = 1
+    margins: str = ""
+    """``left:top:right:bottom``, stored pixels that are not shown; empty where all are."""
     color_transfer: str = ""
     """By name, such as ``bt709``, ``smpte2084`` (PQ) or ``arib-std-b67`` (HLG); empty when the file
     does not say."""

@@ -10,13 +10,14 @@ Two ways to know a video's frames:
   checked against its digest, so a damaged file may be cut into segments as freely as a sound one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
+from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
@@ -29,11 +30,18 @@ from coreframe.tasks.video.decode import SEEK_GAP_FRAMES, decode_frames
 from coreframe.tasks.video.deinterlace import field_note, field_order
 from coreframe.tasks.video.demux import demux, keyframes_told
 from coreframe.tasks.video.index import VideoFacts, VideoIndex
+from coreframe.tasks.video.margins import read_margins
+from coreframe.tasks.video.orientation import orientation, usable_aspect
 from coreframe.tasks.video.pixels import frame_digest, upright_size
 from coreframe.tasks.video.viewing import AS_SHOWN, Viewing
 
 LOOKED_AT = 12
 """Frames of interlaced material that are looked at, to see whether all are."""
+
+ROTATIONS = (0, 90, -180, -90)
+"""Degrees counter-clockwise, by quarter turns."""
+
+ASKEW = "it asks to be turned by no multiple of 90 degrees, and is not turned"
 
 PROGRESSIVE = 1
 """libavcodec's field orders: this, or 0 where a container says nothing."""
@@ -50,20 +58,36 @@ def index_video(path: str | Path, viewing: Viewing = AS_SHOWN) -> tuple[VideoFac
     with open_video(path, viewing, packets_only=True) as (container, stream):
         demuxed, trouble = demux(container, stream, viewing)
         doubted = demuxed is not None and not keyframes_told(stream, demuxed)
+        viewing = _of_video(path, container, stream, viewing)
     facts, first_pts = _probe(path, viewing)
     if demuxed is not None and not trouble and first_pts != demuxed.pts[0]:
         trouble = "its first frames cannot be decoded"
-    fields = field_note(facts.interlaced, viewing)
+    odd = [facts.note, field_note(facts.interlaced, viewing)]
     if demuxed is not None and not trouble and not doubted:
-        return replace(facts, duration_s=_duration_s(demuxed), note=fields), demuxed
+        return replace(facts, duration_s=_duration_s(demuxed), note=_joined(odd)), demuxed
     surveyed, _ = take_census(path, demuxed, viewing)
     if doubted:
         surveyed = replace(surveyed, key=_proven(path, surveyed, viewing))
     mended = ""
     if surveyed.mended:
         mended = f"the times of {surveyed.mended:,} of its {len(surveyed):,} frames were mended"
-    note = "; ".join(filter(None, [trouble, mended, fields]))
+    note = _joined([trouble, mended, *odd])
     return replace(facts, duration_s=_duration_s(surveyed), note=note), surveyed
+
+
+def _joined(notes: Iterable[str]) -> str:
+    return "; ".join(note for note in notes if note)
+
+
+def _of_video(
+    path: str | Path, container: InputContainer, stream: VideoStream, viewing: Viewing
+) -> Viewing:
+    """The store's viewing with what its container says of this video's pictures."""
+    if not viewing.as_players:
+        return viewing
+    aspect = usable_aspect(stream.sample_aspect_ratio)
+    margins = read_margins(path, container.format.name, stream)
+    return replace(viewing, sample_aspect=aspect, margins=margins)
 
 
 def _proven(path: str | Path, index: VideoIndex, viewing: Viewing) -> NDArray[np.bool_]:
@@ -98,17 +122,23 @@ def _probe(path: str | Path, viewing: Viewing) -> tuple[VideoFacts, int | None]:
             )
         convertible(frame)
         width, height = upright_size(frame, viewing)
+        turned = orientation(frame, viewing)
         return VideoFacts(
             container=container.format.name,
             codec=stream.codec_context.codec.canonical_name,
             width=width,
             height=height,
             pixel_format=frame.format.name,
-            rotation=frame.rotation,
+            rotation=ROTATIONS[turned.turns],
             duration_s=0.0,
+            mirrored=turned.mirrored,
+            sample_aspect_num=viewing.sample_aspect.numerator,
+            sample_aspect_den=viewing.sample_aspect.denominator,
+            margins=str(viewing.margins),
             color_transfer=TRANSFERS.get(int(frame.color_trc), ""),
             color_primaries=PRIMARIES.get(int(frame.color_primaries), ""),
             interlaced=_fields(frame, frames, stream),
+            note=ASKEW if turned.askew else "",
         ), frame.pts
 
 

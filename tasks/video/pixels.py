@@ -19,8 +19,9 @@ from coreframe.tasks.video.colours import (
     to_deep,
     to_rgb,
 )
+from coreframe.tasks.video.orientation import UPRIGHT, orientation, square_size
 from coreframe.tasks.video.tone_map import tone_map
-from coreframe.tasks.video.viewing import AS_SHOWN, Viewing
+from coreframe.tasks.video.viewing import AS_SHOWN, Margins, Viewing
 
 SCALING = Interpolation.ACCURATE_RND | Interpolation.BITEXACT | Interpolation.FULL_CHR_H_INT
 """The same integers on every processor, and colour as fine as light, at no measurable cost."""
@@ -42,15 +43,25 @@ MEASURED_PIXELS = 2**16
 """Pixels of them that are looked at together: what they become stays in a core's cache."""
 
 
-def quarter_turns(frame: VideoFrame) -> int:
-    """Counter-clockwise quarter turns, 0 to 3, that the container asks for."""
-    return round(frame.rotation / 90) % 4
-
-
 def upright_size(frame: VideoFrame, viewing: Viewing = AS_SHOWN) -> tuple[int, int]:
-    """(width, height) in pixels as a player shows the frame."""
-    turned = quarter_turns(frame) % 2 == 1
-    return (frame.height, frame.width) if turned else (frame.width, frame.height)
+    """(width, height) in pixels of the whole upright picture, before it is cropped."""
+    width, height = _shown_size(frame, viewing)
+    return (height, width) if orientation(frame, viewing).turns % 2 else (width, height)
+
+
+def _shown_size(frame: VideoFrame, viewing: Viewing) -> tuple[int, int]:
+    """The same of the picture as it is stored."""
+    left, top, right, bottom = _margins(frame, viewing)
+    width, height = frame.width - left - right, frame.height - top - bottom
+    if not viewing.square_pixels:
+        return width, height
+    return square_size(width, height, viewing.sample_aspect)
+
+
+def _margins(frame: VideoFrame, viewing: Viewing) -> Margins:
+    """What of a frame is not shown: nothing of one that is smaller than that."""
+    margins = viewing.margins
+    return margins if margins.shown(frame.width, frame.height) else Margins()
 
 
 def frame_digest(frame: VideoFrame, viewing: Viewing = AS_SHOWN) -> int:
@@ -59,8 +70,10 @@ def frame_digest(frame: VideoFrame, viewing: Viewing = AS_SHOWN) -> int:
     Equal digests mean equal pictures. Line padding, which decoders leave uninitialised, is not
     part of it. At 10^8 frames the chance of any false match is under 1 in 3000.
     """
-    form = f"{frame.format.name} {frame.width}x{frame.height} {quarter_turns(frame)}"
+    form = f"{frame.format.name} {frame.width}x{frame.height} {orientation(frame, viewing)}"
     form += f" {int(frame.colorspace)} {int(frame.color_range)}"
+    if any(viewing.margins):
+        form += f" {viewing.margins}"
     digest = xxhash.xxh3_64(form.encode())
     for plane in range(len(frame.planes)):
         digest.update(np.ascontiguousarray(_lines(frame, plane)).data)
@@ -87,8 +100,17 @@ def upright_deep(
 
 
 def _upright(image: NDArray[Any], frame: VideoFrame, viewing: Viewing) -> NDArray[Any]:
-    """Turn and crop what a frame holds: (height, width, ...) of any type."""
-    image = np.rot90(image, quarter_turns(frame))
+    """Trim, scale to square pixels, turn and crop what a frame holds.
+
+    Args:
+        image: (height, width, ...) uint8 or uint16, as it is stored.
+        frame: that holds it.
+        viewing: the store's, for its video.
+    """
+    left, top, right, bottom = _margins(frame, viewing)
+    image = image[top : image.shape[0] - bottom, left : image.shape[1] - right]
+    image = _scaled(image, *_shown_size(frame, viewing))
+    image = orientation(frame, viewing).apply(image)
     crop = viewing.crop
     if crop is None:
         return image
@@ -97,6 +119,22 @@ def _upright(image: NDArray[Any], frame: VideoFrame, viewing: Viewing) -> NDArra
             f"crop {crop} does not fit a picture of {image.shape[1]}x{image.shape[0]} pixels."
         )
     return image[crop.y : crop.y + crop.height, crop.x : crop.x + crop.width]
+
+
+def _scaled(image: NDArray[Any], width: int, height: int) -> NDArray[Any]:
+    """Scale RGB or grey to a size, as ``ffmpeg -vf scale`` does by default: bicubic."""
+    if image.shape[:2] == (height, width):
+        return image
+    scaled = _as_frame(image).reformat(
+        width=width, height=height, interpolation=Interpolation.BICUBIC | SCALING, threads=1
+    )
+    return scaled.to_ndarray()
+
+
+def _as_frame(image: NDArray[Any]) -> VideoFrame:
+    """A frame that holds (height, width, 3) uint8 or uint16 RGB, or (height, width) uint16 grey."""
+    form = "rgb24" if image.dtype == np.uint8 else "rgb48le" if image.ndim == 3 else "gray16le"
+    return VideoFrame.from_ndarray(np.ascontiguousarray(image), format=form)
 
 
 @dataclass(frozen=True)
@@ -137,15 +175,15 @@ class InputScaler:
         self._scaler = VideoReformatter()
 
     def __call__(self, frame: VideoFrame) -> NDArray[np.uint8]:
-        turns, transfer = quarter_turns(frame), int(frame.color_trc)
-        mapped = is_tone_mapped(frame, self._viewing)  # once it is small
-        if self._viewing.crop is not None:
-            stored = to_deep(frame) if mapped else to_rgb(frame, self._viewing)
-            whole = _upright(stored, frame, self._viewing)
-            form = "rgb24" if not mapped else "rgb48le" if whole.ndim == 3 else "gray16le"
-            frame = VideoFrame.from_ndarray(np.ascontiguousarray(whole), format=form)
-            turns = 0
-        width, height = self._framing.scaled_px(frame.width, frame.height)
+        viewing, transfer = self._viewing, int(frame.color_trc)
+        asked = orientation(frame, viewing)
+        mapped = is_tone_mapped(frame, viewing)  # once it is small
+        shown = _shown_size(frame, viewing)
+        if viewing.crop is not None or any(_margins(frame, viewing)):
+            stored = to_deep(frame) if mapped else to_rgb(frame, viewing)
+            frame = _as_frame(_upright(stored, frame, viewing))
+            asked, shown = UPRIGHT, (frame.width, frame.height)
+        width, height = self._framing.scaled_px(*shown)
         small = self._scaler.reformat(
             convertible(frame),
             width=width,
@@ -155,7 +193,7 @@ class InputScaler:
             threads=1,
         ).to_ndarray()
         pixels = tone_map(np.asarray(small, np.uint16), transfer) if mapped else small
-        image = np.rot90(np.asarray(pixels, np.uint8), turns)
+        image = asked.apply(np.asarray(pixels, np.uint8))
         side = self._framing.side_px
         top, left = ((length - side) // 2 for length in image.shape[:2])
         # a copy of the middle: a view would keep the whole picture in memory

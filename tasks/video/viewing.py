@@ -1,6 +1,8 @@
 """What a store takes for the picture of a decoded frame: settings that all its frames share."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import NamedTuple, Protocol
 
 from coreframe.tasks.errors import UsageError
 
@@ -33,6 +35,42 @@ class Crop:
         return f"{self.width}:{self.height}:{self.x}:{self.y}"
 
 
+class Margins(NamedTuple):
+    """Stored pixels at the edges that are not shown."""
+
+    left: int = 0
+    top: int = 0
+    right: int = 0
+    bottom: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> "Margins":
+        """Read what ``str`` gives."""
+        return cls(*map(int, text.split(":"))) if text else cls()
+
+    def __str__(self) -> str:
+        """``left:top:right:bottom``; empty where all is shown."""
+        return ":".join(map(str, self)) if any(self) else ""
+
+    def shown(self, width: int, height: int) -> bool:
+        """Whether anything of a picture is left."""
+        return self.left + self.right < width and self.top + self.bottom < height
+
+
+NO_MARGINS = Margins()
+
+
+class Shape(Protocol):
+    """What is known of one video's pictures."""
+
+    @property
+    def sample_aspect_num(self) -> int: ...
+    @property
+    def sample_aspect_den(self) -> int: ...
+    @property
+    def margins(self) -> str: ...
+
+
 @dataclass(frozen=True)
 class Viewing:
     """From which stream a video's frames are, and how they become the pictures that people see."""
@@ -49,6 +87,18 @@ class Viewing:
     """``best``, ``largest``, or the number of a film in the file, from 0."""
     as_players: bool = True
     """Mirror and crop as the file asks players to. Stores of format 1 did not."""
+
+    sample_aspect: Fraction = Fraction(1)
+    """Width to height of a stored pixel of the video at hand."""
+    margins: Margins = NO_MARGINS
+    """Stored pixels at the edges that are not shown, of the video at hand."""
+
+    def of(self, video: Shape) -> "Viewing":
+        """The same for one video."""
+        if not self.as_players:
+            return self
+        aspect = Fraction(video.sample_aspect_num, video.sample_aspect_den)
+        return replace(self, sample_aspect=aspect, margins=Margins.parse(video.margins))
 
     def holds_crop(self, width: int, height: int) -> bool:
         """Whether a picture of this size holds the crop, if there is one."""

@@ -1,0 +1,147 @@
+"""Parts of pictures that a container says not to show: ``clap`` in MP4, ``PixelCrop`` in Matroska.
+
+FFmpeg's command applies them since 7.1; PyAV 18.1 has no way to ask for them, so they are read here
+(ISO 14496-12, 12.1.4.1; RFC 9559, 5.1.4.1.28). What cannot be read says nothing.
+"""
+
+import io
+import struct
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import BinaryIO
+
+from av.video.stream import VideoStream
+
+from coreframe.tasks.storage.files import open_file
+from coreframe.tasks.video.viewing import Margins
+
+CONTAINER_BOXES = {b"moov", b"trak", b"mdia", b"minf", b"stbl"}
+VISUAL_ENTRY_BYTES = 78
+"""Of a sample description, before the boxes in it."""
+LOOKED_AT_BYTES = 8 * 1024 * 1024
+"""Of a Matroska file: its tracks come before its pictures."""
+
+SEGMENT, TRACKS, TRACK, VIDEO, CLUSTER = 0x18538067, 0x1654AE6B, 0xAE, 0xE0, 0x1F43B675
+CROPS = {0x54CC: "left", 0x54BB: "top", 0x54DD: "right", 0x54AA: "bottom"}
+
+
+def read_margins(path: str | Path, format_name: str, stream: VideoStream) -> Margins:
+    """Look for margins of a stream's pictures.
+
+    Args:
+        path: the file, or the URL of an object.
+        format_name: FFmpeg's.
+        stream: whose pictures they are.
+    """
+    width, height = stream.codec_context.width, stream.codec_context.height
+    try:
+        with open_file(str(path)) as file:
+            if "mp4" in format_name:
+                found = _of_mp4(file, stream.id, width, height)
+            elif "matroska" in format_name:
+                found = _of_matroska(file.read(LOOKED_AT_BYTES), stream.index)
+            else:
+                found = Margins()
+    except (OSError, ValueError, struct.error, IndexError, ZeroDivisionError):
+        return Margins()
+    return found if min(found) >= 0 and found.shown(width, height) else Margins()
+
+
+def _boxes(file: BinaryIO, start: int, stop: int) -> Iterator[tuple[bytes, int, int]]:
+    """The boxes of a part of a file: kind, and where its content begins and ends."""
+    place = start
+    while place + 8 <= stop:
+        file.seek(place)
+        head = file.read(16)
+        length, kind, header = int.from_bytes(head[:4], "big"), head[4:8], 8
+        if length == 1:
+            length, header = int.from_bytes(head[8:16], "big"), 16
+        length = length or stop - place
+        if length < header:
+            return
+        yield kind, place + header, min(stop, place + length)
+        place += length
+
+
+def _of_mp4(file: BinaryIO, track: int, width: int, height: int) -> Margins:
+    size = file.seek(0, io.SEEK_END)
+    moov = next((one for one in _boxes(file, 0, size) if one[0] == b"moov"), None)
+    if moov is None:
+        return Margins()
+    for kind, start, stop in _boxes(file, *moov[1:]):
+        if kind != b"trak":
+            continue
+        found = {kind: (begin, end) for kind, begin, end in _inner(file, start, stop)}
+        begin, _ = found.get(b"tkhd", (0, 0))
+        file.seek(begin)
+        head = file.read(24)
+        if int.from_bytes(head[20:24] if head[0] else head[12:16], "big") != track:
+            continue
+        begin, end = found.get(b"stsd", (0, 0))
+        _, entry, entry_end = next(_boxes(file, begin + 8, end))
+        for kind, begin, _ in _boxes(file, entry + VISUAL_ENTRY_BYTES, entry_end):
+            if kind == b"clap":
+                file.seek(begin)
+                return _of_aperture(struct.unpack(">8i", file.read(32)), width, height)
+    return Margins()
+
+
+def _inner(file: BinaryIO, start: int, stop: int) -> Iterator[tuple[bytes, int, int]]:
+    """The boxes of a track, and those in boxes that hold others only."""
+    for kind, begin, end in _boxes(file, start, stop):
+        yield kind, begin, end
+        if kind in CONTAINER_BOXES:
+            yield from _inner(file, begin, end)
+
+
+def _of_aperture(numbers: tuple[int, ...], width: int, height: int) -> Margins:
+    """The clean aperture lies around the middle of the picture, moved by its offsets."""
+    wide, high, right, down = (Fraction(*numbers[at : at + 2]) for at in range(0, 8, 2))
+    left = Fraction(width - 1, 2) + right - (wide - 1) / 2
+    top = Fraction(height - 1, 2) + down - (high - 1) / 2
+    return Margins(int(left), int(top), int(width - left - wide), int(height - top - high))
+
+
+def _number(data: bytes, place: int, *, marked: bool) -> tuple[int, int]:
+    """An EBML number, with or without the mark of its length, and where it ends."""
+    length = 9 - data[place].bit_length()
+    if length > 8:
+        raise ValueError("no EBML number")
+    value = int.from_bytes(data[place : place + length], "big")
+    return (value if marked else value & ((1 << 7 * length) - 1)), place + length
+
+
+def _elements(data: bytes, place: int, stop: int) -> Iterator[tuple[int, int, int]]:
+    """EBML elements: number, and where the content begins and ends."""
+    while place < min(stop, len(data)):
+        element, place = _number(data, place, marked=True)
+        start = place
+        size, place = _number(data, place, marked=False)
+        unknown = size == (1 << 7 * (place - start)) - 1
+        end = stop if unknown else min(stop, place + size)
+        yield element, place, end
+        place = end
+
+
+def _of_matroska(data: bytes, track: int) -> Margins:
+    for segment, start, stop in _elements(data, 0, len(data)):
+        if segment != SEGMENT:
+            continue
+        for part, begin, end in _elements(data, start, stop):
+            if part == CLUSTER:
+                break
+            if part == TRACKS:
+                tracks = [one for one in _elements(data, begin, end) if one[0] == TRACK]
+                _, first, last = tracks[track]
+                inner = {one: (at, to) for one, at, to in _elements(data, first, last)}
+                return Margins(**_crops(data, *inner[VIDEO])) if VIDEO in inner else Margins()
+    return Margins()
+
+
+def _crops(data: bytes, start: int, stop: int) -> dict[str, int]:
+    return {
+        CROPS[element]: int.from_bytes(data[begin:end], "big")
+        for element, begin, end in _elements(data, start, stop)
+        if element in CROPS
+    }
