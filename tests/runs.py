@@ -71,8 +71,9 @@ def stored_corpus(store: Path) -> tuple[pd.DataFrame, np.ndarray]:
     )
     frames = frames[frames["state"] == "ok"].sort_values("row").reset_index(drop=True)
     array = zarr.open_group(store / "embeddings.zarr", mode="r")["embedding"]
-    assert array.dtype == np.float32
-    return frames, np.asarray(array[:], np.float64)[frames["row"].to_numpy()]
+    assert array.dtype == np.int16
+    vectors = np.asarray(array[:], np.float64) * array.attrs["scale_factor"]
+    return frames, vectors[frames["row"].to_numpy()]
 
 
 def naive_greedy(vectors: np.ndarray, open_rows: np.ndarray, first: int, n: int) -> list[int]:

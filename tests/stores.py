@@ -55,6 +55,7 @@ def make_store(
             "luminance": np.where(ok, luminance, np.float32(np.nan)),
             "sharpness": np.where(ok, sharpness, np.float32(np.nan)),
             "state": np.where(ok, FrameState.OK, FrameState.UNDECODABLE),
+            "suspect": np.zeros(len(ok), bool),
         }
     ).cast(SCHEMA)
     for start in range(0, len(lattice), block_rows):

@@ -35,6 +35,8 @@ class FrameRecord(NamedTuple):
     """0 to 1; NaN where undecodable, as is the next."""
     sharpness: Annotated[float, pa.float32()]
     state: Annotated[FrameState, pa.string()]
+    suspect: Annotated[bool, pa.bool_()] = False
+    """Its picture is said to be damaged, or built on one that is."""
 
     @classmethod
     def without_frame(cls, row: int, video: int, pts: int, time_s: float) -> "FrameRecord":
@@ -49,6 +51,10 @@ SCHEMA = pa.schema(
         for name, hint in get_type_hints(FrameRecord, include_extras=True).items()
     }
 )
+
+
+UNSAID = {"suspect": False}
+"""What a table means that lacks a column: earlier versions wrote such."""
 
 
 def frames_table(records: Iterable[FrameRecord]) -> pa.Table:

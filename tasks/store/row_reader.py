@@ -12,8 +12,9 @@ from coreframe.tasks.storage.folders import Folder
 from coreframe.tasks.store.reading import understandably
 from coreframe.tasks.store.settings import ARRAY, StoreSettings
 
-CODECS = ("numcodecs.fixedscaleoffset", "bytes", "zstd")
-"""Of the array: float32 to and from the lattice's int16, these to bytes, and the compressor."""
+CODECS = {1: ("numcodecs.fixedscaleoffset", "bytes", "zstd"), 2: ("bytes", "zstd")}
+"""Of the array, by the store's format: in 1 a filter from float32 to the lattice's int16; then to
+bytes, and the compressor."""
 
 READ_VALUES = 2**22
 """Numbers at most in blocks that are read at once, if they are more than one."""
@@ -23,8 +24,7 @@ class RowReader:
     """Reads lattice vectors of a store as it is now.
 
     A block is one chunk of the array, and its integers are what lies there compressed. Taking them
-    from there costs half of what Zarr's own way does, even without the detour to float32 and back
-    that the array's filter makes.
+    from there costs half of what Zarr's own way does.
     """
 
     def __init__(self, folder: Folder, settings: StoreSettings) -> None:
@@ -43,7 +43,7 @@ class RowReader:
             array = json.loads(folder.read(name))
             chunk = array["chunk_grid"]["configuration"]["chunk_shape"]
             codecs = tuple(codec["name"] for codec in array["codecs"])
-            ours = [self._size, self._dim], CODECS
+            ours = [self._size, self._dim], CODECS[settings.format_version]
             if (chunk, codecs) != ours:
                 raise ValueError(f"chunks of {chunk} by {codecs}, where ingest makes {ours}")
             self._planned = int(array["shape"][0])

@@ -21,7 +21,11 @@ from dataclasses import dataclass
 from coreframe.tasks.video.viewing import Crop, Viewing
 
 FORMAT_VERSION = 2
-"""Of the stores that this version makes; it reads those up to it."""
+"""Of the stores that this version makes; it reads those up to it.
+
+1: the array of embeddings is float32 by a filter that lies outside the Zarr specification.
+2: it is int16 with core codecs, and its attributes hold the scale. Viewing is a setting.
+"""
 
 EMBEDDINGS, CATALOGUE = "embeddings.zarr", "catalogue.parquet"
 EARLIER_CATALOGUE = "catalogue-earlier.parquet"

@@ -17,7 +17,6 @@ import pyarrow.parquet as pq
 import zarr
 from numpy.typing import NDArray
 from zarr.codecs import ZstdCodec
-from zarr.codecs.numcodecs import FixedScaleOffset
 from zarr.core.sync import cleanup_resources
 
 from coreframe.tasks.errors import CoreframeError, UsageError
@@ -124,6 +123,11 @@ class Store:
             store = cls.open(path)
             store._refuse_other(replace(settings, block_rows=block_rows or store.block_rows))
             if not folder.exists(f"{ARRAY}/zarr.json"):
+                if store.settings.format_version == 1:
+                    raise UsageError(
+                        f"the store {path} was never finished by the earlier version that began "
+                        "it, and holds nothing: delete it, or name another folder."
+                    )
                 folder.swap(f"{ARRAY}/zarr.json", None, _metadata(store.settings)[1])
         except OSError as error:
             why = error.strerror or error
@@ -211,8 +215,10 @@ class Store:
         """
         start = block * self.block_rows
         with explain_full_disk(self.path):
-            floats = vectors.astype(np.float32) / np.float32(SCALE)
-            self._array("r+")[start : start + len(vectors)] = floats
+            numbers: NDArray[Any] = vectors
+            if self.settings.format_version == 1:  # whose array is a float32 one by a filter
+                numbers = vectors.astype(np.float32) / np.float32(SCALE)
+            self._array("r+")[start : start + len(vectors)] = numbers
         rows = table["row"].to_numpy() - start
         table = table.replace_schema_metadata({"vectors": vectors_hash(vectors[rows])})
         # few values repeat: without dictionaries a table is a third smaller and faster to read
@@ -304,7 +310,11 @@ class Store:
 
         def read(name: str) -> pa.Table:
             with understandably(f"{self.path}/{name}"):
-                return pq.ParquetFile(self._parquet(name)).read(columns=needed, use_threads=False)
+                file = pq.ParquetFile(self._parquet(name))
+                there = [column for column in needed if column in file.schema_arrow.names]
+                return _completed(file.read(columns=there, use_threads=False), needed).select(
+                    needed
+                )
 
         def read_some(some: Sequence[str]) -> pa.Table:
             table = pa.concat_tables([read(name) for name in some])
@@ -355,7 +365,22 @@ class Store:
 def _read(content: bytes, schema: pa.Schema | None = None) -> pa.Table:
     """Read a table that is in memory; it is too small for threads to be worth their start."""
     table = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
-    return table if schema is None else table.select(schema.names)
+    return table if schema is None else _completed(table, schema.names).select(schema.names)
+
+
+def _completed(table: pa.Table, columns: Sequence[str]) -> pa.Table:
+    """With the columns that tables of earlier versions lack."""
+    for name in [name for name in columns if name not in table.column_names]:
+        field, value = frames_schema.SCHEMA.field(name), frames_schema.UNSAID[name]
+        table = table.append_column(field, pa.repeat(pa.scalar(value, field.type), len(table)))
+    return table
+
+
+ARRAY_ATTRIBUTES: dict[str, Any] = {
+    "scale_factor": 1 / SCALE,
+    "long_name": f"unit vectors times {SCALE}, rounded; rows without a frame are 0",
+}
+"""As the CF conventions name it: xarray, for one, applies it."""
 
 
 def _frames_name(block: int) -> str:
@@ -366,16 +391,16 @@ def _metadata(settings: StoreSettings) -> tuple[bytes, bytes]:
     """What Zarr writes of a group with an array without rows: of the group, and of the array."""
     memory: dict[str, Any] = {}
     group = zarr.open_group(zarr.storage.MemoryStore(memory), path=EMBEDDINGS, mode="w")
-    with _quiet_codec():
-        group.create_array(
-            "embedding",
-            shape=(0, settings.dim),
-            chunks=(settings.block_rows, settings.dim),
-            dtype="float32",
-            fill_value=0.0,
-            filters=[FixedScaleOffset(offset=0, scale=SCALE, dtype="f4", astype="i2")],
-            compressors=[ZstdCodec(level=3)],
-        )
+    group.create_array(
+        "embedding",
+        shape=(0, settings.dim),
+        chunks=(settings.block_rows, settings.dim),
+        dtype="int16",
+        fill_value=0,
+        filters=None,
+        compressors=[ZstdCodec(level=3)],
+        attributes=ARRAY_ATTRIBUTES,
+    )
     group.attrs["coreframe"] = asdict(settings)
     return memory[MADE].to_bytes(), memory[f"{ARRAY}/zarr.json"].to_bytes()
 

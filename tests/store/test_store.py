@@ -1,7 +1,9 @@
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +14,13 @@ from numcodecs.zstd import compress
 
 from coreframe.tasks.errors import CoreframeError, UsageError
 from coreframe.tasks.store.catalogue import Catalogue, Video, VideoState
-from coreframe.tasks.store.frames import SCHEMA, FrameRecord, FrameState, frames_table
+from coreframe.tasks.store.frames import (
+    SCHEMA,
+    FrameRecord,
+    FrameState,
+    frame_records,
+    frames_table,
+)
 from coreframe.tasks.store.settings import StoreSettings
 from coreframe.tasks.store.store import Store
 from coreframe.tasks.video.census import take_census
@@ -39,15 +47,54 @@ def commit(store: Store, block: int, rows: range, planned: int) -> np.ndarray:
     return vectors
 
 
-def test_plain_zarr_reads_float32_and_integers_come_back_exactly(tmp_path: Path) -> None:
+def by_zarr(path: Path) -> np.ndarray:
+    array = zarr.open_group(path.parent, mode="r")["embedding"]
+    assert (array.shape, array.chunks) == ((6, 5), (4, 5))
+    assert array.attrs["scale_factor"] == 1 / 4000
+    return array[:]
+
+
+def by_tensorstore(path: Path) -> np.ndarray:
+    tensorstore = pytest.importorskip("tensorstore")
+    where = {"driver": "file", "path": str(path)}
+    return tensorstore.open({"driver": "zarr3", "kvstore": where}).result().read().result()
+
+
+def by_zarrs(path: Path) -> np.ndarray:
+    pytest.importorskip("zarrs")
+    with zarr.config.set({"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"}):
+        return zarr.open_array(path, mode="r")[:]
+
+
+@pytest.mark.parametrize("read", [by_zarr, by_tensorstore, by_zarrs])
+@pytest.mark.filterwarnings("error")
+def test_other_readers_get_the_integers(read: Callable[[Path], Any], tmp_path: Path) -> None:
     store = store_of(tmp_path, 6)
     first, last = commit(store, 0, range(0, 4), 4), commit(store, 1, range(4, 6), 2)
-    array = zarr.open_group(tmp_path / "store" / "embeddings.zarr", mode="r")["embedding"]
-    assert array.dtype == np.float32
-    assert array.shape == (6, 5)
-    assert array.chunks == (4, 5)
-    assert np.allclose(array[:], np.concatenate([first, last]) / 4000, atol=1e-7)
+    found = read(tmp_path / "store" / "embeddings.zarr" / "embedding")
+    assert found.dtype == np.int16
+    assert np.array_equal(found, np.concatenate([first, last]))
     assert np.array_equal(store.read_rows([5, 0, 3]), np.stack([last[1], first[0], first[3]]))
+
+
+def test_tables_without_a_column_mean_what_they_did_when_there_was_none(tmp_path: Path) -> None:
+    store = store_of(tmp_path, 8)
+    vectors = commit(store, 0, range(4), 4)
+    records = [
+        FrameRecord(row, 0, row, row, 0.0, row, 0.5, 0.1, FrameState.OK, suspect=row == 5)
+        for row in range(4, 8)
+    ]
+    store.commit_block(1, vectors, frames_table(records))
+    old = tmp_path / "store" / "frames" / "block-00000000.parquet"
+    table = pq.read_table(old)
+    pq.write_table(table.drop_columns(["suspect"]), old)
+    expected = [False, False, False, False, False, True, False, False]
+    assert store.frames()["suspect"].tolist() == expected
+    assert store.corpus([0], ["row", "suspect"])["suspect"].tolist() == expected
+    assert store.frames_at(np.array([5, 1]), ["suspect"])["suspect"].tolist() == [True, False]
+    first = store.committed(0)
+    assert first is not None
+    assert not any(record.suspect for record in frame_records(first))
 
 
 def test_rows_are_read_in_any_order_and_as_often_as_asked(tmp_path: Path) -> None:
