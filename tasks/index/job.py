@@ -101,6 +101,7 @@ def _look_at(file: SourceFile, job: IndexJob, store: Store, hanging: Mapping[str
         rotation=facts.rotation,
         missing=facts.missing,
         mirrored=facts.mirrored,
+        matrix_degrees=facts.matrix_degrees,
         sample_aspect_num=facts.sample_aspect_num,
         sample_aspect_den=facts.sample_aspect_den,
         margins=facts.margins,

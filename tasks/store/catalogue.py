@@ -81,6 +81,8 @@ class Video:
     pixel_format: str = ""
     rotation: int = 0
     mirrored: bool = False
+    matrix_degrees: int = 0
+    """The angle of its display matrix, which says nothing of mirrors."""
     sample_aspect_num: int = 1
     """Width to height of a stored pixel."""
     sample_aspect_den: int = 1

@@ -7,7 +7,7 @@ import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from coreframe.tasks.video.clock import PacketClock, clock, durations
+from coreframe.tasks.video.clock import PacketClock, clock, durations, jumps_allowed
 from coreframe.tasks.video.container import packets
 from coreframe.tasks.video.index import VideoIndex
 from coreframe.tasks.video.mp4 import MP4_FORMATS
@@ -50,7 +50,7 @@ def demux(
     found: list[_Packet] = []
     following = PacketClock(container, stream)
     count, trouble = 0, ""
-    corrupt, last_corrupt = 0, False  # that a recording ends in the middle of a frame is common
+    corrupt = last_corrupt = False
     if container.format.name not in TIMED_CONTAINERS:
         trouble = f"a file of format {container.format.name} stores no presentation times"
     try:
@@ -61,7 +61,7 @@ def demux(
             count += 1
             if packet.is_discard:  # outside the edit list
                 continue
-            corrupt += last_corrupt
+            corrupt |= last_corrupt
             last_corrupt = packet.is_corrupt
             if packet.pts is None:
                 trouble = trouble or "some packets have no presentation time"
@@ -73,7 +73,8 @@ def demux(
         trouble = trouble or f"reading stopped: {error.strerror or error}"
     if following.jumps:
         trouble = trouble or "its clock starts anew in the middle"
-    if corrupt:
+    # that a recording of a broadcast ends in the middle of a frame is common, and no damage
+    if corrupt or (last_corrupt and not jumps_allowed(container)):
         trouble = trouble or "parts of it are missing or damaged"
     if trouble or not found:
         return None, trouble or "no packet in it", count

@@ -25,6 +25,8 @@ class VideoFacts:
     """From the first frame's presentation to the last one's, plus one frame."""
     mirrored: bool = False
     """The coded picture is mirrored, left to right, before it is turned."""
+    matrix_degrees: int = 0
+    """The angle of the first frame's display matrix, which says nothing of mirrors."""
     sample_aspect_num: int = 1
     """Width of a stored pixel, in units of which its height is the next."""
     sample_aspect_den: int = 1

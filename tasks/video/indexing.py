@@ -62,6 +62,7 @@ def index_video(path: str | Path, viewing: Viewing = AS_SHOWN) -> tuple[VideoFac
         promised = promised_frames(path, container, stream)
         viewing = _of_video(path, container, stream, viewing)
     facts, first_pts = _probe(path, viewing)
+    viewing = viewing.of(facts)
     leading = ""
     if demuxed is not None and first_pts is not None:
         demuxed, leading = _without_leading(demuxed, first_pts)
@@ -157,6 +158,7 @@ def _probe(path: str | Path, viewing: Viewing) -> tuple[VideoFacts, int | None]:
             rotation=ROTATIONS[turned.turns],
             duration_s=0.0,
             mirrored=turned.mirrored,
+            matrix_degrees=frame.rotation,
             sample_aspect_num=viewing.sample_aspect.numerator,
             sample_aspect_den=viewing.sample_aspect.denominator,
             margins=str(viewing.margins),

@@ -4,14 +4,13 @@ import struct
 from collections.abc import Mapping
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from av.sidedata.sidedata import Type
 from av.video.frame import VideoFrame
-from numpy.typing import NDArray
 
-from coreframe.tasks.video.viewing import Viewing
+from coreframe.tasks.video.viewing import UPRIGHT, Orientation, Viewing
 
 MATRIX_UNIT = 2**16
 """One, in a display matrix."""
@@ -23,31 +22,12 @@ MOST_ASPECT = 16
 """Pixels that are said to be longer than this are taken for square: no camera makes them."""
 
 
-class Orientation(NamedTuple):
-    """What makes an upright picture of a stored one: first it is mirrored, then turned."""
-
-    turns: int
-    """Counter-clockwise quarter turns, 0 to 3."""
-    mirrored: bool = False
-    """Left and right are exchanged, before it is turned."""
-    askew: bool = False
-    """It should be turned by no multiple of 90 degrees, and is not turned at all."""
-
-    def apply(self, image: NDArray[Any]) -> NDArray[Any]:
-        """Turn (height, width, ...) of any type; a view."""
-        return np.rot90(image[:, ::-1] if self.mirrored else image, self.turns)
-
-    def __str__(self) -> str:
-        return f"{self.turns} mirrored" if self.mirrored else str(self.turns)
-
-
-UPRIGHT = Orientation(0)
-
-
 def orientation(frame: VideoFrame, viewing: Viewing) -> Orientation:
     """Read a frame's display matrix, as FFmpeg's command does; stores of format 1 saw no mirror."""
     if not viewing.as_players:
         return Orientation(round(frame.rotation / 90) % 4)
+    if viewing.orientation is not None and frame.rotation == viewing.matrix_degrees:
+        return viewing.orientation  # PyAV's side data keeps a frame until garbage is collected
     side_data: Mapping[Any, Any] = frame.side_data  # its type says that the keys are texts
     data = side_data.get(Type.DISPLAYMATRIX)
     return UPRIGHT if data is None else _of_matrix(bytes(data))

@@ -19,9 +19,9 @@ from coreframe.tasks.video.colours import (
     to_deep,
     to_rgb,
 )
-from coreframe.tasks.video.orientation import UPRIGHT, orientation, square_size
+from coreframe.tasks.video.orientation import orientation, square_size
 from coreframe.tasks.video.tone_map import tone_map
-from coreframe.tasks.video.viewing import AS_SHOWN, Margins, Viewing
+from coreframe.tasks.video.viewing import AS_SHOWN, UPRIGHT, Margins, Viewing
 
 SCALING = Interpolation.ACCURATE_RND | Interpolation.BITEXACT | Interpolation.FULL_CHR_H_INT
 """The same integers on every processor, and colour as fine as light, at no measurable cost."""

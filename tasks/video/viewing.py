@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from coreframe.tasks.errors import UsageError
 
@@ -57,6 +60,27 @@ class Margins(NamedTuple):
         return self.left + self.right < width and self.top + self.bottom < height
 
 
+class Orientation(NamedTuple):
+    """What makes an upright picture of a stored one: first it is mirrored, then turned."""
+
+    turns: int
+    """Counter-clockwise quarter turns, 0 to 3."""
+    mirrored: bool = False
+    """Left and right are exchanged, before it is turned."""
+    askew: bool = False
+    """It should be turned by no multiple of 90 degrees, and is not turned at all."""
+
+    def apply(self, image: NDArray[Any]) -> NDArray[Any]:
+        """Turn (height, width, ...) of any type; a view."""
+        return np.rot90(image[:, ::-1] if self.mirrored else image, self.turns)
+
+    def __str__(self) -> str:
+        return f"{self.turns} mirrored" if self.mirrored else str(self.turns)
+
+
+UPRIGHT = Orientation(0)
+
+
 NO_MARGINS = Margins()
 
 
@@ -69,6 +93,12 @@ class Shape(Protocol):
     def sample_aspect_den(self) -> int: ...
     @property
     def margins(self) -> str: ...
+    @property
+    def rotation(self) -> int: ...
+    @property
+    def mirrored(self) -> bool: ...
+    @property
+    def matrix_degrees(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -93,12 +123,22 @@ class Viewing:
     margins: Margins = NO_MARGINS
     """Stored pixels at the edges that are not shown, of the video at hand."""
 
+    orientation: Orientation | None = None
+    """Of the frames of the video at hand whose display matrix has the angle that follows."""
+    matrix_degrees: int = 0
+
     def of(self, video: Shape) -> "Viewing":
         """The same for one video."""
         if not self.as_players:
             return self
         aspect = Fraction(video.sample_aspect_num, video.sample_aspect_den)
-        return replace(self, sample_aspect=aspect, margins=Margins.parse(video.margins))
+        return replace(
+            self,
+            sample_aspect=aspect,
+            margins=Margins.parse(video.margins),
+            orientation=Orientation(video.rotation // 90 % 4, video.mirrored),
+            matrix_degrees=video.matrix_degrees,
+        )
 
     def holds_crop(self, width: int, height: int) -> bool:
         """Whether a picture of this size holds the crop, if there is one."""
