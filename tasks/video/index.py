@@ -38,6 +38,8 @@ class VideoFacts:
     interlaced: str = ""
     """Of its first frames: ``progressive``; ``tff``, top field first; ``bff``, bottom field first;
     ``mixed``, not all alike. Empty where nobody looked."""
+    stream_index: int = -1
+    """Of the file's streams, that which holds these frames; -1 where nobody recorded it."""
     note: str = ""
     """What was odd about the file, for the report; empty when nothing was."""
 
