@@ -220,6 +220,10 @@ class Selecting(Parameters):
     keep_exact_duplicates: bool = Field(
         default=False, description="Allow frames whose pixels equal an earlier frame's."
     )
+    keep_suspect: bool = Field(
+        default=False,
+        description="Allow frames whose pictures are damaged, or built on damaged ones.",
+    )
     min: Annotated[list[str], _readable(_measures)] = Field(
         default=[], description="sharpness=V or luminance=V: choose no frame below; repeatable."
     )
@@ -274,6 +278,7 @@ class Selecting(Parameters):
             budget=Budget(n_samples, self.proportion, self.min_distance or 0.0, self.radius),
             seed=self.seed,
             keep_exact_duplicates=self.keep_exact_duplicates,
+            keep_suspect=self.keep_suspect,
             sequence_length=self.sequence_length,
             minimum=_measures(self.min),
             maximum=_measures(self.max),

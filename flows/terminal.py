@@ -60,6 +60,7 @@ def _show_comparison(metrics: Metrics) -> None:
 def _show_counts(run: Run) -> None:
     counts = run.counts
     left_out = {
+        "with damaged pictures": counts.suspect_frames,
         "exact duplicates": counts.exact_duplicates,
         "outside the quality limits": counts.rejected_frames,
         "in no whole sequence": counts.frames_in_no_sequence,

@@ -47,7 +47,8 @@ def survey(store: Store, source: str, content: str, stall_limit_s: float) -> str
 
     with watching(stall_limit_s, stalled):
         index, trouble = take_census(source, demuxed, store.settings.viewing.of(facts))
-    note = trouble or "it does not decode as its packets promise"
+    told = [trouble or "it does not decode as its packets promise", *index.oddities()]
+    note = "; ".join(told)
     fields = field_note(facts.interlaced, store.settings.viewing.of(facts))
     note = "; ".join(filter(None, [note, fields]))
     store.write_index(content, replace(facts, note=note), index)

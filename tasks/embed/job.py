@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+import av
 import numpy as np
 from numpy.typing import NDArray
 
@@ -276,9 +277,10 @@ def _still_valid(
             continue
         for row, position in enumerate(sampling.positions(index).tolist(), segment.first_row):
             record = records.get(row)
-            if record is not None and (record.frame_index, record.digest) != (
+            if record is not None and (record.frame_index, record.digest, record.suspect) != (
                 int(index.frame_index[position]),
                 int(index.digest[position]),
+                index.suspect is not None and bool(index.suspect[position]),
             ):
                 del records[row]
     return records
@@ -330,6 +332,7 @@ def _embed_segment(
             luminance=frame.luminance,
             sharpness=frame.sharpness,
             state=FrameState.OK,
+            suspect=index.suspect is not None and bool(index.suspect[frame.position]),
         )
         pending.append(record)
         images.append(frame.image)
@@ -363,10 +366,9 @@ def _prepared_frames(
             if not job.viewing.holds_crop(*upright_size(shown, job.viewing)):
                 continue  # the picture's size changes on the way: nothing to embed in this frame
             try:
-                image = scale(shown)
-            except ColoursError:  # as its colours may
+                image, measures = scale(shown), luminance_and_sharpness(shown)
+            except (ColoursError, av.FFmpegError):  # as its colours may, and what else it is
                 continue
-            measures = luminance_and_sharpness(shown)
             prepared = PreparedFrame(position, image, frame_digest(frame, job.viewing), *measures)
             rest()
             yield prepared

@@ -99,6 +99,7 @@ def _look_at(file: SourceFile, job: IndexJob, store: Store, hanging: Mapping[str
         height=facts.height,
         pixel_format=facts.pixel_format,
         rotation=facts.rotation,
+        missing=facts.missing,
         mirrored=facts.mirrored,
         sample_aspect_num=facts.sample_aspect_num,
         sample_aspect_den=facts.sample_aspect_den,

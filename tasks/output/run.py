@@ -70,6 +70,8 @@ class Counts(Part):
     """Frames of the corpus."""
     undecodable_frames: int
     """Planned, but not to be decoded."""
+    suspect_frames: int = 0
+    """Left out because their pictures are damaged, or built on damaged ones."""
     exact_duplicates: int
     """Frames left out because an earlier one has the same pixels."""
     rejected_frames: int

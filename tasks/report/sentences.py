@@ -89,6 +89,7 @@ def input_facts(counts: Counts) -> list[str]:
     facts = [
         (counts.decodable_frames, "decodable frames"),
         (counts.undecodable_frames, "frames that cannot be decoded"),
+        (counts.suspect_frames, "with damaged pictures left out"),
         (counts.exact_duplicates, "exact duplicates left out"),
         (counts.rejected_frames, "left out by the quality limits"),
         (counts.frames_in_no_sequence, "in no whole sequence"),

@@ -1,9 +1,9 @@
 """What can be chosen: frames, or sequences of consecutive sampled frames.
 
-Options take effect in one order. Sequences are formed; exact duplicates are left out; quality
-limits close what is outside them; what remains is *eligible*. Then come preselected centers, the
-least number of every video, and last the greedy choice under weights and the largest number of a
-video.
+Options take effect in one order. Sequences are formed; those with damaged pictures are left out,
+then exact duplicates; quality limits close what is outside them; what remains is *eligible*. Then
+come preselected centers, the least number of every video, and last the greedy choice under weights
+and the largest number of a video.
 """
 
 from collections.abc import Callable, Mapping
@@ -31,6 +31,7 @@ class Units:
         video: (u,) the number of its video.
         eligible: (u,) whether it may be chosen.
         weight: (u,) by which squared distances are multiplied, None when all are alike.
+        suspects: frames left out because their pictures are damaged.
         duplicates: frames left out because earlier ones have the same pixels.
         rejected: frames left out by quality limits.
         loose: frames that are in no whole sequence.
@@ -41,6 +42,7 @@ class Units:
     video: NDArray[np.int32]
     eligible: NDArray[np.bool_]
     weight: NDArray[np.int64] | None
+    suspects: int
     duplicates: int
     rejected: int
     loose: int
@@ -77,13 +79,17 @@ def form_units(frames: pd.DataFrame, first_row: Mapping[int, int], choice: Choic
     if length > 1:
         starts = _whole_sequences(rows, video, first_row, length)
     members = starts[:, None] + np.arange(length)[None, :]
-    distinct = ~_repeated(frames["digest"].to_numpy()[members])
+    sound = np.ones(len(frames), bool)
+    if not choice.keep_suspect:
+        sound = ~frames["suspect"].to_numpy()
+    whole = sound[members].all(axis=1)
+    distinct = ~_repeated(frames["digest"].to_numpy()[members], whole)
     good = np.ones(len(frames), bool)
     for measure, least in choice.minimum.items():
         good &= frames[measure].to_numpy() >= np.float32(least)
     for measure, most in choice.maximum.items():
         good &= frames[measure].to_numpy() <= np.float32(most)
-    kept = np.ones(len(starts), bool) if choice.keep_exact_duplicates else distinct
+    kept = whole if choice.keep_exact_duplicates else whole & distinct
     eligible = kept & good[members].all(axis=1)
     weight = None
     if choice.prefer_sharp:
@@ -95,7 +101,8 @@ def form_units(frames: pd.DataFrame, first_row: Mapping[int, int], choice: Choic
         video=video[starts],
         eligible=eligible,
         weight=weight,
-        duplicates=length * int((~kept).sum()),
+        suspects=length * int((~whole).sum()),
+        duplicates=length * int((whole & ~kept).sum()),
         rejected=length * int((kept & ~eligible).sum()),
         loose=len(rows) - length * len(starts),
     )
@@ -141,8 +148,10 @@ def _whole_sequences(
     return places[whole]
 
 
-def _repeated(digests: NDArray[np.uint64]) -> NDArray[np.bool_]:
-    """(u,) whether all digests of a (u, length) row are those of an earlier one."""
-    if digests.shape[1] == 1:
-        return pd.Series(digests[:, 0]).duplicated().to_numpy()
-    return pd.DataFrame(digests).duplicated().to_numpy()
+def _repeated(digests: NDArray[np.uint64], among: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(u,) whether all digests of a (u, length) row are those of an earlier one among some."""
+    asked = digests[among]
+    found = np.zeros(len(digests), bool)
+    column = pd.Series(asked[:, 0]) if digests.shape[1] == 1 else pd.DataFrame(asked)
+    found[among] = column.duplicated().to_numpy()
+    return found

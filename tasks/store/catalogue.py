@@ -69,6 +69,8 @@ class Video:
     state: VideoState
     reason: str = ""
     """Why it is in this state, for people; empty when all is well."""
+    missing: int = 0
+    """Frames that its container promises and its file does not hold."""
     note: str = ""
     """What is odd about the file without doing harm; empty when nothing is."""
     container: str = ""
@@ -186,11 +188,18 @@ class Catalogue:
         after = replace(before, decoded=decoded, undecodable=undecodable)
         if not after.complete:
             self.videos[video] = replace(after, state=VideoState.PENDING, reason=reason)
-        elif undecodable == 0:
+        elif undecodable == before.missing == 0:
             self.videos[video] = replace(after, state=VideoState.OK, reason="")
         else:
-            why = f"{undecodable} of {before.rows} sampled frames cannot be decoded"
-            why += " or are too small for the crop" if cropped else ""
+            whys = []
+            if before.missing:
+                promised = before.frame_count + before.missing
+                about = "about " if before.container.startswith("matroska") else ""
+                whys.append(f"{about}{before.missing:,} of {promised:,} frames are missing")
+            if undecodable:
+                whys.append(f"{undecodable} of {before.rows} sampled frames cannot be decoded")
+                whys[-1] += " or are too small for the crop" if cropped else ""
+            why = " and ".join(whys)
             why += f" ({before.note})" if before.note else ""
             state = VideoState.DAMAGED if decoded else VideoState.BROKEN
             self.videos[video] = replace(after, state=state, reason=why)

@@ -44,6 +44,8 @@ def index_to_table(
         columns["digest"] = pa.array(index.digest)
     if index.played_pts is not None:
         columns["played_pts"] = pa.array(index.played_pts)
+    if index.suspect is not None:
+        columns["suspect"] = pa.array(index.suspect)
     meta = {
         "facts": written,
         "time_base": str(index.time_base),
@@ -69,5 +71,10 @@ def index_from_table(table: pa.Table) -> tuple[VideoFacts, VideoIndex]:
         seekable=meta["seekable"],
         played_pts=table["played_pts"].to_numpy() if "played_pts" in table.column_names else None,
         finer=meta.get("finer", 1),
+        suspect=(
+            table["suspect"].to_numpy(zero_copy_only=False)
+            if "suspect" in table.column_names
+            else None
+        ),
         zero_pts=meta.get("zero_pts", 0),
     )

@@ -11,6 +11,7 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
+from numpy.typing import NDArray
 
 from coreframe.tasks.errors import BrokenVideoError
 from coreframe.tasks.video.clock import (
@@ -25,6 +26,7 @@ from coreframe.tasks.video.clock import (
 from coreframe.tasks.video.container import open_video, packets
 from coreframe.tasks.video.index import VideoIndex
 from coreframe.tasks.video.pixels import frame_digest
+from coreframe.tasks.video.suspects import Suspects
 from coreframe.tasks.video.viewing import AS_SHOWN, Viewing
 from coreframe.tasks.video.watchdog import beat
 
@@ -56,14 +58,14 @@ def take_census(
     """
     with open_video(path, viewing) as (container, stream):
         errors: list[str] = []
-        following = PacketClock(container, stream)
+        following, suspects = PacketClock(container, stream), Suspects()
         decoded = [
             _Decoded(
                 FrameTimes(frame.pts, frame.dts, frame.duration),
                 frame.key_frame,
                 frame_digest(frame, viewing),
             )
-            for frame in decode_tolerantly(container, stream, errors, following)
+            for frame in decode_tolerantly(container, stream, errors, following, suspects)
         ]
         lasting = durations(container, stream)
         _, origin_pts = clock(container, stream)
@@ -71,12 +73,15 @@ def take_census(
     if not decoded:
         raise BrokenVideoError(f"not one frame could be decoded: {first_error or 'no frame in it'}")
     if demuxed is not None:
-        return _numbered(demuxed, decoded), first_error
+        return _numbered(demuxed, decoded, suspects.found()), first_error
     zero_pts = origin_pts if viewing.as_players else 0
-    return _listed(decoded, lasting, following.jumps == 0, origin_pts, zero_pts), first_error
+    index = _listed(decoded, lasting, following.jumps == 0, origin_pts, zero_pts)
+    return replace(index, suspect=suspects.found()), first_error
 
 
-def _numbered(demuxed: VideoIndex, decoded: list[_Decoded]) -> VideoIndex:
+def _numbered(
+    demuxed: VideoIndex, decoded: list[_Decoded], suspect: NDArray[np.bool_] | None
+) -> VideoIndex:
     """A demuxed index with the digests of its frames, by their times."""
     digests = np.array([frame.digest for frame in decoded], np.uint64)
     pts = [frame.times.pts for frame in decoded]
@@ -88,6 +93,7 @@ def _numbered(demuxed: VideoIndex, decoded: list[_Decoded]) -> VideoIndex:
         demuxed,
         frame_index=frame_index,
         digest=np.where(frame_index >= 0, digests[frame_index], np.uint64(0)),
+        suspect=None if suspect is None else (frame_index >= 0) & suspect[frame_index],
         seekable=demuxed.seekable and None not in pts and pts == sorted(pts),  # type: ignore[type-var]
     )
 
@@ -134,6 +140,7 @@ def decode_tolerantly(
     stream: VideoStream,
     errors: list[str],
     following: PacketClock | None = None,
+    suspects: Suspects | None = None,
 ) -> Iterator[VideoFrame]:
     """Decode on past every error; each is appended to ``errors``.
 
@@ -142,6 +149,7 @@ def decode_tolerantly(
         stream: of it.
         errors: what was met, for people.
         following: gives the packets their played times before they are decoded.
+        suspects: is told what goes in and comes out; of a whole decode both are given.
     """
     found = packets(container, stream)
     packet: Packet[VideoStream] | None
@@ -152,11 +160,20 @@ def decode_tolerantly(
             errors.append(f"reading stopped: {error.strerror or error}")
             packet = None
         beat()
-        if packet is not None and following is not None:
+        if packet is not None and following is not None and suspects is not None:
+            jumps = following.jumps
             following.move(packet)
+            suspects.packet(packet)
+            if following.jumps > jumps:
+                suspects.jumped()
         try:
-            yield from stream.codec_context.decode(packet)
+            for frame in stream.codec_context.decode(packet):
+                if suspects is not None:
+                    suspects.frame(frame)
+                yield frame
         except av.FFmpegError as error:
             errors.append(str(error.strerror or error))
+            if suspects is not None:
+                suspects.error()
         if packet is None:
             return

@@ -26,6 +26,9 @@ what they give as corrupt. MPEG-4 part 2, H.263 and their kin, QTRLE, RPZA and o
 pictures as if they were right, and the flags of their containers are often wrong."""
 
 
+NO_KEY_FIRST = "it does not begin with a keyframe"
+
+
 class _Packet(NamedTuple):
     """What a packet says of its frame; sorted, they are in presentation order."""
 
@@ -37,29 +40,50 @@ class _Packet(NamedTuple):
 
 def demux(
     container: InputContainer, stream: VideoStream, viewing: Viewing
-) -> tuple[VideoIndex | None, str]:
-    """The index from packets alone, and why it cannot be trusted ("" when it can)."""
-    if container.format.name not in TIMED_CONTAINERS:
-        return None, f"a file of format {container.format.name} stores no presentation times"
+) -> tuple[VideoIndex | None, str, int]:
+    """List a stream's packets.
+
+    Returns:
+        The index that they make, why it cannot be trusted ("" when it can), and how many packets
+        there are.
+    """
     found: list[_Packet] = []
     following = PacketClock(container, stream)
+    count, trouble = 0, ""
+    corrupt, last_corrupt = 0, False  # that a recording ends in the middle of a frame is common
+    if container.format.name not in TIMED_CONTAINERS:
+        trouble = f"a file of format {container.format.name} stores no presentation times"
     try:
         for packet in packets(container, stream):
             beat()
-            if packet is None or packet.is_discard:  # the end; outside the edit list
+            if packet is None:
                 continue
+            count += 1
+            if packet.is_discard:  # outside the edit list
+                continue
+            corrupt += last_corrupt
+            last_corrupt = packet.is_corrupt
             if packet.pts is None:
-                return None, "some packets have no presentation time"
+                trouble = trouble or "some packets have no presentation time"
+                continue
             own_dts = packet.pts if packet.dts is None else packet.dts
             found.append(_Packet(packet.pts, own_dts, packet.is_keyframe, packet.duration or 0))
             following.move(packet)
-            if following.jumps:
-                return None, "its clock starts anew in the middle"
     except av.FFmpegError as error:
-        return None, f"reading stopped: {error.strerror or error}"
-    if not found:
-        return None, "no packet in it"
-    found.sort()
+        trouble = trouble or f"reading stopped: {error.strerror or error}"
+    if following.jumps:
+        trouble = trouble or "its clock starts anew in the middle"
+    if corrupt:
+        trouble = trouble or "parts of it are missing or damaged"
+    if trouble or not found:
+        return None, trouble or "no packet in it", count
+    return *_index_of(sorted(found), container, stream, viewing), count
+
+
+def _index_of(
+    found: list[_Packet], container: InputContainer, stream: VideoStream, viewing: Viewing
+) -> tuple[VideoIndex | None, str]:
+    """The index that packets make, and why it cannot be trusted ("" when it can)."""
     pts = np.array([one.pts for one in found], np.int64)
     dts = np.array([one.dts for one in found], np.int64)
     key = np.array([one.key for one in found], bool)
@@ -85,7 +109,7 @@ def demux(
         seekable=True,
         zero_pts=origin_pts if viewing.as_players else 0,
     )
-    return index, "" if index.key[0] else "it does not begin with a keyframe"
+    return index, "" if index.key[0] else NO_KEY_FIRST
 
 
 def keyframes_told(stream: VideoStream, index: VideoIndex) -> bool:

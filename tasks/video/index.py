@@ -40,6 +40,8 @@ class VideoFacts:
     ``mixed``, not all alike. Empty where nobody looked."""
     stream_index: int = -1
     """Of the file's streams, that which holds these frames; -1 where nobody recorded it."""
+    missing: int = 0
+    """Frames that the container promises and the file does not hold."""
     note: str = ""
     """What was odd about the file, for the report; empty when nothing was."""
 
@@ -64,6 +66,8 @@ class VideoIndex:
         played_pts: (frames,) int64, when players show each frame, in ``time_base`` units, where
             that is not ``pts``; see `coreframe.tasks.video.clock`. It need not rise.
         finer: how many units of ``time_base`` one of the file's is.
+        suspect: (frames,) bool, whose picture is damaged or built on such; None when none is. See
+            `coreframe.tasks.video.suspects`.
         zero_pts: from where ``time_s`` counts, in ``time_base`` units.
     """
 
@@ -79,6 +83,7 @@ class VideoIndex:
     played_pts: NDArray[np.int64] | None = None
     finer: int = 1
     zero_pts: int = 0
+    suspect: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.pts)
@@ -103,6 +108,19 @@ class VideoIndex:
     def mended(self) -> int:
         """Frames whose time is another than players take it for."""
         return 0 if self.played_pts is None else int((self.pts != self.played_pts).sum())
+
+    def oddities(self) -> list[str]:
+        """What a person should know of its frames, in a sentence each."""
+        told = []
+        if self.mended:
+            told.append(f"the times of {self.mended:,} of its {len(self):,} frames were mended")
+        if self.suspect is not None:
+            count = int(self.suspect.sum())
+            told.append(
+                f"{count:,} of its {len(self):,} frames are suspect: damaged, or built on damaged "
+                "ones, and not chosen without --keep-suspect"
+            )
+        return told
 
     def positions_of(self, frame_index: Sequence[int]) -> NDArray[np.int64]:
         """(n,) int64 positions of the frames with these indices, in the order asked."""

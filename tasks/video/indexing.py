@@ -28,11 +28,12 @@ from coreframe.tasks.video.colours import PRIMARIES, TRANSFERS, convertible
 from coreframe.tasks.video.container import open_video, stream_note
 from coreframe.tasks.video.decode import SEEK_GAP_FRAMES, decode_frames
 from coreframe.tasks.video.deinterlace import field_note, field_order
-from coreframe.tasks.video.demux import demux, keyframes_told
+from coreframe.tasks.video.demux import NO_KEY_FIRST, demux, keyframes_told
 from coreframe.tasks.video.index import VideoFacts, VideoIndex
 from coreframe.tasks.video.margins import read_margins
 from coreframe.tasks.video.orientation import orientation, usable_aspect
 from coreframe.tasks.video.pixels import frame_digest, upright_size
+from coreframe.tasks.video.promised import promised_frames
 from coreframe.tasks.video.viewing import AS_SHOWN, Viewing
 
 LOOKED_AT = 12
@@ -56,23 +57,47 @@ def index_video(path: str | Path, viewing: Viewing = AS_SHOWN) -> tuple[VideoFac
             cannot be turned into RGB.
     """
     with open_video(path, viewing, packets_only=True) as (container, stream):
-        demuxed, trouble = demux(container, stream, viewing)
+        demuxed, trouble, held = demux(container, stream, viewing)
         doubted = demuxed is not None and not keyframes_told(stream, demuxed)
+        promised = promised_frames(path, container, stream)
         viewing = _of_video(path, container, stream, viewing)
     facts, first_pts = _probe(path, viewing)
+    leading = ""
+    if demuxed is not None and first_pts is not None:
+        demuxed, leading = _without_leading(demuxed, first_pts)
+        trouble = trouble if not leading or trouble != NO_KEY_FIRST else ""
     if demuxed is not None and not trouble and first_pts != demuxed.pts[0]:
         trouble = "its first frames cannot be decoded"
-    odd = [facts.note, field_note(facts.interlaced, viewing)]
+    odd = [leading, facts.note, field_note(facts.interlaced, viewing)]
     if demuxed is not None and not trouble and not doubted:
-        return replace(facts, duration_s=_duration_s(demuxed), note=_joined(odd)), demuxed
+        missing = max(0, promised - held)
+        facts = replace(facts, duration_s=_duration_s(demuxed), missing=missing)
+        return replace(facts, note=_joined(odd)), demuxed
     surveyed, _ = take_census(path, demuxed, viewing)
     if doubted:
         surveyed = replace(surveyed, key=_proven(path, surveyed, viewing))
-    mended = ""
-    if surveyed.mended:
-        mended = f"the times of {surveyed.mended:,} of its {len(surveyed):,} frames were mended"
-    note = _joined([trouble, mended, *odd])
-    return replace(facts, duration_s=_duration_s(surveyed), note=note), surveyed
+    note = _joined([trouble, *surveyed.oddities(), *odd])
+    # of the last packet only a part may be there
+    missing = promised - min(held, len(surveyed)) if held < promised else 0
+    facts = replace(facts, duration_s=_duration_s(surveyed), note=note, missing=missing)
+    return facts, surveyed
+
+
+def _without_leading(demuxed: VideoIndex, first_pts: int) -> tuple[VideoIndex, str]:
+    """Leave out leading pictures of the first keyframe: what they refer to was never recorded.
+
+    Returns:
+        The index, and what was left out, in words ("" when nothing was).
+    """
+    first = int(np.searchsorted(demuxed.pts, first_pts))
+    begins = first < len(demuxed) and demuxed.pts[first] == first_pts and demuxed.key[first]
+    if not first or not begins or demuxed.dts[first] != demuxed.dts.min():
+        return demuxed, ""
+    arrays = {name: getattr(demuxed, name)[first:] for name in ("pts", "dts", "key")}
+    frame_index = np.arange(len(demuxed) - first, dtype=np.int32)
+    pictures = f"{first} leading picture{'s' * (first > 1)}"
+    note = f"it begins with {pictures} of which no decoder can make anything"
+    return replace(demuxed, frame_index=frame_index, **arrays), note
 
 
 def _joined(notes: Iterable[str]) -> str:

@@ -14,6 +14,7 @@ from typing import BinaryIO
 from av.video.stream import VideoStream
 
 from coreframe.tasks.storage.files import open_file
+from coreframe.tasks.video.ebml import elements
 from coreframe.tasks.video.viewing import Margins
 
 CONTAINER_BOXES = {b"moov", b"trak", b"mdia", b"minf", b"stbl"}
@@ -103,38 +104,17 @@ def _of_aperture(numbers: tuple[int, ...], width: int, height: int) -> Margins:
     return Margins(int(left), int(top), int(width - left - wide), int(height - top - high))
 
 
-def _number(data: bytes, place: int, *, marked: bool) -> tuple[int, int]:
-    """An EBML number, with or without the mark of its length, and where it ends."""
-    length = 9 - data[place].bit_length()
-    if length > 8:
-        raise ValueError("no EBML number")
-    value = int.from_bytes(data[place : place + length], "big")
-    return (value if marked else value & ((1 << 7 * length) - 1)), place + length
-
-
-def _elements(data: bytes, place: int, stop: int) -> Iterator[tuple[int, int, int]]:
-    """EBML elements: number, and where the content begins and ends."""
-    while place < min(stop, len(data)):
-        element, place = _number(data, place, marked=True)
-        start = place
-        size, place = _number(data, place, marked=False)
-        unknown = size == (1 << 7 * (place - start)) - 1
-        end = stop if unknown else min(stop, place + size)
-        yield element, place, end
-        place = end
-
-
 def _of_matroska(data: bytes, track: int) -> Margins:
-    for segment, start, stop in _elements(data, 0, len(data)):
+    for segment, start, stop in elements(data, 0, len(data)):
         if segment != SEGMENT:
             continue
-        for part, begin, end in _elements(data, start, stop):
+        for part, begin, end in elements(data, start, stop):
             if part == CLUSTER:
                 break
             if part == TRACKS:
-                tracks = [one for one in _elements(data, begin, end) if one[0] == TRACK]
+                tracks = [one for one in elements(data, begin, end) if one[0] == TRACK]
                 _, first, last = tracks[track]
-                inner = {one: (at, to) for one, at, to in _elements(data, first, last)}
+                inner = {one: (at, to) for one, at, to in elements(data, first, last)}
                 return Margins(**_crops(data, *inner[VIDEO])) if VIDEO in inner else Margins()
     return Margins()
 
@@ -142,6 +122,6 @@ def _of_matroska(data: bytes, track: int) -> Margins:
 def _crops(data: bytes, start: int, stop: int) -> dict[str, int]:
     return {
         CROPS[element]: int.from_bytes(data[begin:end], "big")
-        for element, begin, end in _elements(data, start, stop)
+        for element, begin, end in elements(data, start, stop)
         if element in CROPS
     }

@@ -69,7 +69,8 @@ def media_data(file: BinaryIO) -> list[range]:
         if length < header:
             break
         if kind == b"mdat":
-            found.append(range(place + header + LOOKED_AT_BYTES, place + length))
+            end = min(size, place + length)  # of a file that is cut, too
+            found.append(range(place + header + LOOKED_AT_BYTES, end))
         place += length
     file.seek(0)
     return [some for some in found if some]

@@ -18,6 +18,7 @@ def frames(
             "row": rows,
             "video": np.repeat(np.arange(len(lengths)), lengths),
             "digest": rows.astype(np.uint64) + 1,
+            "suspect": False,
             "luminance": luminance,
             "sharpness": sharpness,
         }
@@ -35,6 +36,20 @@ def test_without_wishes_every_distinct_frame_is_eligible() -> None:
     assert units.weight is None
     assert (units.duplicates, units.rejected, units.loose) == (1, 0, 0)
     assert form_units(table, first, Choice(keep_exact_duplicates=True)).eligible.all()
+
+
+def test_damaged_pictures_are_left_out_and_hide_no_sound_ones() -> None:
+    table, first = frames([7, 5])
+    table.loc[[2, 5], "suspect"] = True
+    table.loc[9, "digest"] = table["digest"][2]  # a sound copy of a damaged one
+    units = form_units(table, first, Choice())
+    assert np.flatnonzero(~units.eligible).tolist() == [2, 5]
+    assert (units.suspects, units.duplicates) == (2, 0)
+    every = form_units(table, first, Choice(keep_suspect=True))
+    assert np.flatnonzero(~every.eligible).tolist() == [9]
+    assert (every.suspects, every.duplicates) == (0, 1)
+    pairs = form_units(table, first, Choice(sequence_length=2))
+    assert pairs.suspects == 4  # both frames of a sequence
 
 
 def test_limits_are_inclusive_and_leave_out_duplicates_first() -> None:
