@@ -17,6 +17,7 @@ from coreframe.tasks.storage.buckets import is_url
 from coreframe.tasks.storage.files import exists, open_file
 from coreframe.tasks.video.contents import (
     ENCRYPTED,
+    NO_STREAM,
     PLAYLIST,
     film_behind,
     is_animated_webp,
@@ -154,12 +155,19 @@ def _opened(source: Any, path: str | Path, form: str | None = None) -> InputCont
         source.seek(0)
     options = {"protocol_whitelist": "file"}
     try:
-        return av.open(source, format=form, metadata_errors="ignore", container_options=options)
+        container = av.open(
+            source, format=form, metadata_errors="ignore", container_options=options
+        )
+        if container.streams:
+            return container
+        container.close()
+        told = NO_STREAM
     except av.FFmpegError as error:
         if isinstance(error, OSError) and not exists(str(path)):
             raise
-        with open_file(str(path)) as file:
-            raise unopened(file, str(path), str(error.strerror or error)) from error
+        told = str(error.strerror or error)
+    with open_file(str(path)) as file:
+        raise unopened(file, str(path), told)
 
 
 def _real_format(container: InputContainer, path: str | Path, viewing: Viewing) -> str | None:
@@ -217,7 +225,7 @@ def _refuse_what_is_no_film(container: InputContainer) -> None:
         raise NotAVideoError(f"a still image ({kind.removesuffix('_pipe')})")
     if not container.streams.video:
         held = ", ".join(sorted({other.type for other in container.streams}))
-        raise NotAVideoError(f"no video stream in it ({held or 'no stream at all'})")
+        raise NotAVideoError(f"no video stream in it ({held})")
     if kind == "jpegxl_anim" and container.streams.video[0].codec_context is None:
         raise NotAVideoError(
             "an animated JPEG XL, which the FFmpeg in PyAV cannot decode: turn it into APNG first, "

@@ -55,6 +55,8 @@ NO_INDEX = (
 
 ENCRYPTED = "encrypted: it can be indexed once it is decrypted with its key"
 
+NO_STREAM = "no stream at all is in it"
+
 PLAYLIST = "a playlist, which holds no pictures itself: give the files that it names"
 
 
@@ -64,7 +66,7 @@ def unopened(file: BinaryIO, name: str, told: str) -> BrokenVideoError | NotAVid
     Args:
         file: to be read from its beginning.
         name: its path or URL; the ending tells what it should be.
-        told: FFmpeg's words.
+        told: FFmpeg's words, or `NO_STREAM`.
     """
     suffix = PurePosixPath(name).suffix.lower()
     size_bytes = file.seek(0, io.SEEK_END)
@@ -90,7 +92,7 @@ def unopened(file: BinaryIO, name: str, told: str) -> BrokenVideoError | NotAVid
             f"cannot be opened: it begins as {known} does, but is cut or damaged there ({told})"
         )
     if not expected:
-        return NotAVideoError("FFmpeg knows no such format")
+        return NotAVideoError(told if told == NO_STREAM else "FFmpeg knows no such format")
     if not any(head):
         return BrokenVideoError(
             f"cannot be opened: it begins with {len(head):,} zeros of {size_bytes:,} bytes, as "
