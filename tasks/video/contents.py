@@ -133,7 +133,8 @@ def _of_text(text: str, suffix: str) -> BrokenVideoError | NotAVideoError:
         return BrokenVideoError(f"cannot be opened: {instead}")
     if expected and suffix not in TEXT_SUFFIXES:
         return BrokenVideoError("cannot be opened: it holds text, not a video")
-    return NotAVideoError(instead or "a text")
+    named = f", though its name ends in {suffix}" if expected else ""
+    return NotAVideoError(instead or f"a text{named}")
 
 
 def _movie(file: BinaryIO, size_bytes: int, told: str) -> str:
