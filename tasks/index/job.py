@@ -108,6 +108,7 @@ def _look_at(file: SourceFile, job: IndexJob, store: Store, hanging: Mapping[str
         color_transfer=facts.color_transfer,
         color_primaries=facts.color_primaries,
         interlaced=facts.interlaced,
+        stream_index=facts.stream_index,
         time_base_num=index.time_base.numerator,
         time_base_den=index.time_base.denominator,
         duration_s=facts.duration_s,

@@ -94,6 +94,8 @@ class Video:
     """Such as ``bt709`` or ``bt2020``; empty: the file is silent."""
     interlaced: str = ""
     """``progressive``, ``tff`` or ``bff`` (top, bottom field first), ``mixed``; empty: unknown."""
+    stream_index: int = -1
+    """Of the file's streams, that which holds its frames; -1: not recorded."""
     time_base_num: int = 0
     time_base_den: int = 1
     duration_s: float = 0.0

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path, PurePosixPath
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import av
@@ -11,36 +12,47 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from coreframe.tasks.errors import BrokenVideoError, NotAVideoError
+from coreframe.tasks.errors import BrokenVideoError, NotAVideoError, UsageError
 from coreframe.tasks.storage.buckets import is_url
 from coreframe.tasks.storage.files import exists, open_file
+from coreframe.tasks.video.contents import (
+    ENCRYPTED,
+    NO_STREAM,
+    PLAYLIST,
+    film_behind,
+    is_animated_webp,
+    is_jpeg_film,
+    unopened,
+)
 from coreframe.tasks.video.mp4 import PacketsOnly, media_data
 from coreframe.tasks.video.viewing import AS_SHOWN, Viewing
 
-NO_VIDEO_FORMATS = {"image2", "image2pipe", "tty", "ico", "webp", "apng", "hls", "dash", "concat"}
-"""Formats in which FFmpeg sees a "video stream" but people see a picture, a text or a playlist."""
+TEXT_FORMATS = {"tty"}
+PLAYLIST_FORMATS = {"hls", "dash", "concat"}
+STILL_FORMATS = {"image2", "image2pipe", "ico", "webp"}
+"""Formats in which FFmpeg sees a "video stream" but people see a text, a playlist, a picture."""
+
+JPEG_FORMATS = {"jpeg_pipe", "image2"}
+"""As which FFmpeg may open pictures in JPEG that follow one another."""
+
+COUNTED_FORMATS = {"gif", "apng"}
+"""Formats of which a file may hold one picture or a film."""
 
 GENERATE_PTS = 1
 """FFmpeg's AVFMT_FLAG_GENPTS."""
 
-STILL_BRANDS = {"avif", "mif1", "heic", "heix", "heim", "heis"}
-"""MP4 files that are pictures (AVIF, HEIC)."""
+STILL_BRANDS = {"avif", "avis", "mif1", "msf1", "heic", "heix", "heim", "heis", "hevc", "hevx"}
+"""MP4 files of pictures (AVIF, HEIC): only streams of several pictures are films."""
 
-VIDEO_SUFFIXES = frozenset(
-    f".{suffix}"
-    for suffix in """
-    264 265 3g2 3gp asf avi dv f4v flv h264 h265 hevc ivf m1v m2t m2ts m2v m4v mjpeg mjpg mk3d mkv
-    mov mp4 mpeg mpg mts mxf nut obu ogm ogv rm rmvb ts vob webm wmv y4m
-    """.split()  # noqa: SIM905 - a list of forty would fill the screen
-)
-"""A file with one of these endings that cannot be opened is a broken video, not "no video"."""
+DEFAULT_BONUS_PX = 5_000_000
+"""By which the ``ffmpeg`` command prefers a stream that is marked as the default."""
 
 
 @contextmanager
 def open_video(
     path: str | Path, viewing: Viewing = AS_SHOWN, *, packets_only: bool = False
 ) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open a file and its best video stream, as the ``ffmpeg`` command would choose it.
+    """Open a file and one of its films: that which FFmpeg thinks best, or as the viewing says.
 
     It is decoded by one thread: workers decode different parts of a video at once, and with more
     threads libavcodec leaves parts of a damaged frame unwritten, which then show whatever the
@@ -49,12 +61,14 @@ def open_video(
     Args:
         path: the file or the URL of an object, which is read by ranges. Playlists cannot lead
             elsewhere.
-        viewing: which stream, and whether the bitstream's cropping is applied in full.
+        viewing: which stream (see `parse_stream_choice`), and whether the bitstream's cropping is
+            applied in full.
         packets_only: nothing will be decoded; what packets hold need not be read.
 
     Raises:
         NotAVideoError: no moving picture in it.
-        BrokenVideoError: it looks like a video but cannot be opened.
+        BrokenVideoError: it looks like a video but cannot be opened, or has not as many films as
+            the choice supposes.
         OSError: it cannot be read at all.
     """
     if not is_url(path):
@@ -68,17 +82,10 @@ def open_video(
                 source = PacketsOnly(file, hollow)
             elif is_url(path):
                 source = file
-        options = {"protocol_whitelist": "file"}
-        try:
-            container = av.open(source, metadata_errors="ignore", container_options=options)
-        except av.FFmpegError as error:
-            if isinstance(error, OSError) and not exists(str(path)):
-                raise
-            if PurePosixPath(path).suffix.lower() in VIDEO_SUFFIXES:
-                reason = f"cannot be opened: {error.strerror or error}"
-                raise BrokenVideoError(reason) from error
-            raise NotAVideoError("FFmpeg knows no such format") from error
-        stack.enter_context(container)
+        container = stack.enter_context(_opened(source, path))
+        form = _real_format(container, path, viewing)
+        if form is not None:
+            container = stack.enter_context(_opened(source, path, form))
         if viewing.as_players:  # PyAV has times made up where there are none, and shuffled ones
             container.flags &= ~GENERATE_PTS
         yield container, _video_stream(container, viewing)
@@ -92,33 +99,180 @@ def packets(
     Packets without content, by which some formats say that nothing has changed, are passed over: a
     decoder would take them for the end. PyAV 18.1 raises IndexError at the end of a file in which
     a stream appeared that it did not begin with.
+
+    Raises:
+        BrokenVideoError: it is encrypted.
     """
     with suppress(IndexError):
         for packet in container.demux(stream):
+            if packet.has_sidedata("encryption_info"):
+                raise BrokenVideoError(ENCRYPTED)
             if packet.size:
                 yield packet
     yield None
 
 
-def _video_stream(container: InputContainer, viewing: Viewing) -> VideoStream:
+def parse_stream_choice(text: str) -> str | int:
+    """Which film of a file that holds several.
+
+    Returns:
+        ``best``: the one that libavformat's ``av_find_best_stream`` names, which prefers default
+        streams and, of these, those of more frames and bits. ``largest``: the one that the
+        ``ffmpeg`` command takes, of the most pixels, where being a default stream counts as
+        5,000,000, the first of equals. A number: that film, counted from 0, covers left out.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    if text in ("best", "largest"):
+        return text
+    if text.isascii() and text.isdecimal():
+        return int(text)
+    raise UsageError(
+        f"--stream {text}: must be best, largest or the number of a film in the file, from 0."
+    )
+
+
+def stream_note(container: InputContainer, stream: VideoStream) -> str:
+    """Which of several films is used, and how another is chosen; "" where there is but one."""
+    films = _films(container)
+    if len(films) < 2:
+        return ""
+    sizes = ", ".join(f"{number}: {film.width}x{film.height}" for number, film in enumerate(films))
+    return (
+        f"of its {len(films)} films ({sizes}) number {films.index(stream)} is used: --stream "
+        "largest, or a number, takes another in a new store"
+    )
+
+
+def _opened(source: Any, path: str | Path, form: str | None = None) -> InputContainer:
+    """Open what was found at a path, as FFmpeg knows it or in a format.
+
+    Raises:
+        as `open_video`.
+    """
+    if not isinstance(source, str):
+        source.seek(0)
+    options = {"protocol_whitelist": "file"}
+    try:
+        container = av.open(
+            source, format=form, metadata_errors="ignore", container_options=options
+        )
+        if container.streams:
+            return container
+        container.close()
+        told = NO_STREAM
+    except av.FFmpegError as error:
+        if isinstance(error, OSError) and not exists(str(path)):
+            raise
+        told = str(error.strerror or error)
+    with open_file(str(path)) as file:
+        raise unopened(file, str(path), told)
+
+
+def _real_format(container: InputContainer, path: str | Path, viewing: Viewing) -> str | None:
+    """The format as which a file that may be one picture is to be opened again, or None.
+
+    Raises:
+        NotAVideoError: it is one picture.
+    """
     kind = container.format.name
-    brand = container.metadata.get("major_brand", "").strip()
-    if kind in NO_VIDEO_FORMATS or kind.endswith("_pipe") or brand in STILL_BRANDS:
-        raise NotAVideoError(f"a still image, a text or a playlist ({brand or kind})")
-    best = container.streams.best("video")
-    if not isinstance(best, VideoStream):
-        held = ", ".join(sorted({other.type for other in container.streams}))
-        raise NotAVideoError(f"no video stream in it ({held or 'no stream at all'})")
+    if kind in JPEG_FORMATS:
+        with open_file(str(path)) as file:
+            if is_jpeg_film(file):
+                return "mjpeg"
+            start = film_behind(file)
+        if start is not None:
+            raise NotAVideoError(
+                f"a still image with a film behind it: tail -c +{start + 1} FILE > FILM.mp4 gets it"
+            )
+    elif kind == "webp_pipe":
+        with open_file(str(path)) as file:
+            if is_animated_webp(file):
+                raise NotAVideoError(
+                    "an animated WebP, which the FFmpeg in PyAV cannot decode: turn it into GIF or "
+                    "APNG first"
+                )
+    elif kind in COUNTED_FORMATS and viewing.as_players:  # 1e0a6dd took a lone GIF for a film
+        with suppress(av.FFmpegError):
+            some = (packet for packet in container.demux(video=0) if packet.size)
+            if len(list(islice(some, 2))) < 2:
+                raise NotAVideoError(f"a still image ({kind})")
+        return kind
+    return None
+
+
+def _films(container: InputContainer) -> list[VideoStream]:
+    """The streams that are neither covers nor, in a picture's file, pictures."""
     films = [stream for stream in container.streams.video if not _is_cover(stream)]
-    if not films:
-        raise NotAVideoError("its only picture is a cover")
-    stream = films[0] if _is_cover(best) else best
+    if _brand(container) in STILL_BRANDS:
+        films = [stream for stream in films if stream.frames > 1]
+    return films
+
+
+def _brand(container: InputContainer) -> str:
+    return container.metadata.get("major_brand", "").strip()
+
+
+def _refuse_what_is_no_film(container: InputContainer) -> None:
+    """Raise NotAVideoError, unless there is a film."""
+    kind = container.format.name
+    if kind in PLAYLIST_FORMATS:
+        raise NotAVideoError(f"{PLAYLIST} ({kind})")
+    if kind in TEXT_FORMATS:
+        raise NotAVideoError(f"a text ({kind})")
+    if kind in STILL_FORMATS or kind.endswith("_pipe"):
+        raise NotAVideoError(f"a still image ({kind.removesuffix('_pipe')})")
+    if not container.streams.video:
+        held = ", ".join(sorted({other.type for other in container.streams}))
+        raise NotAVideoError(f"no video stream in it ({held})")
+    if kind == "jpegxl_anim" and container.streams.video[0].codec_context is None:
+        raise NotAVideoError(
+            "an animated JPEG XL, which the FFmpeg in PyAV cannot decode: turn it into APNG first, "
+            "as djxl does"
+        )
+    if not _films(container):
+        brand = _brand(container)
+        still = (
+            f"a still image ({brand})" if brand in STILL_BRANDS else "its only picture is a cover"
+        )
+        raise NotAVideoError(still)
+
+
+def _video_stream(container: InputContainer, viewing: Viewing) -> VideoStream:
+    _refuse_what_is_no_film(container)
+    stream = _chosen(container, parse_stream_choice(viewing.stream))
+    if "enc_key_id" in stream.metadata:  # of Matroska; MP4's packets tell
+        raise BrokenVideoError(ENCRYPTED)
     if stream.codec_context is None:
         raise BrokenVideoError(f"no decoder for its codec (stream {stream.index})")
     stream.codec_context.thread_count = 1
     if viewing.as_players:  # or libavcodec leaves the left part of what is to be cropped
         stream.codec_context.flags |= Flags.unaligned.value
     return stream
+
+
+def _chosen(container: InputContainer, choice: str | int) -> VideoStream:
+    """Raises BrokenVideoError where there are too few films."""
+    films = _films(container)
+    if isinstance(choice, int):
+        if choice >= len(films):
+            held = f"{len(films)} film{'s' * (len(films) > 1)}"
+            raise BrokenVideoError(
+                f"--stream {choice}: it has {held}, counted from 0: choose best, largest or less"
+            )
+        return films[choice]
+    if choice == "largest":
+        return max(films, key=_appeal_px)
+    best = container.streams.best("video")
+    return best if isinstance(best, VideoStream) and best in films else films[0]
+
+
+def _appeal_px(stream: VideoStream) -> int:
+    """By which the ``ffmpeg`` command chooses; see `map_auto_video` in its ffmpeg_mux_init.c."""
+    size_px = 0 if stream.codec_context is None else stream.width * stream.height
+    is_default = bool(stream.disposition & av.stream.Disposition.default)
+    return size_px + DEFAULT_BONUS_PX * is_default
 
 
 def _is_cover(stream: VideoStream) -> bool:

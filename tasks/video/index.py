@@ -40,6 +40,8 @@ class VideoFacts:
     interlaced: str = ""
     """Of its first frames: ``progressive``; ``tff``, top field first; ``bff``, bottom field first;
     ``mixed``, not all alike. Empty where nobody looked."""
+    stream_index: int = -1
+    """Of the file's streams, that which holds these frames; -1 where nobody recorded it."""
     missing: int = 0
     """Frames that the container promises and the file does not hold."""
     note: str = ""

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from coreframe.tasks.errors import BrokenVideoError, DamagedVideoError
 from coreframe.tasks.video.census import decode_tolerantly, take_census
 from coreframe.tasks.video.colours import PRIMARIES, TRANSFERS, convertible
-from coreframe.tasks.video.container import open_video
+from coreframe.tasks.video.container import open_video, stream_note
 from coreframe.tasks.video.decode import SEEK_GAP_FRAMES, decode_frames
 from coreframe.tasks.video.deinterlace import field_note, field_order
 from coreframe.tasks.video.demux import NO_KEY_FIRST, demux, keyframes_told
@@ -165,7 +165,8 @@ def _probe(path: str | Path, viewing: Viewing) -> tuple[VideoFacts, int | None]:
             color_transfer=TRANSFERS.get(int(frame.color_trc), ""),
             color_primaries=PRIMARIES.get(int(frame.color_primaries), ""),
             interlaced=_fields(frame, frames, stream),
-            note=ASKEW if turned.askew else "",
+            stream_index=stream.index,
+            note=_joined([ASKEW if turned.askew else "", stream_note(container, stream)]),
         ), frame.pts
 
 
