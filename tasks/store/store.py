@@ -2,10 +2,8 @@
 
 import atexit
 import json
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,13 +14,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import zarr
 from numpy.typing import NDArray
-from zarr.codecs import ZstdCodec
 from zarr.core.sync import cleanup_resources
 
 from coreframe.tasks.errors import CoreframeError, UsageError
 from coreframe.tasks.scale import SCALE
 from coreframe.tasks.storage.folders import GUARD, LocalFolder, explain_full_disk, open_folder
 from coreframe.tasks.store import frames as frames_schema
+from coreframe.tasks.store.array import metadata, quiet_codec
 from coreframe.tasks.store.catalogue import Catalogue
 from coreframe.tasks.store.indexes import index_from_table, index_name, index_to_table
 from coreframe.tasks.store.reading import understandably
@@ -119,7 +117,7 @@ class Store:
                     raise UsageError(
                         f"{path} is not a store and not empty: name a new or empty folder."
                     )
-                folder.swap(MADE, None, _metadata(settings)[0])  # of several, the first makes it
+                folder.swap(MADE, None, metadata(settings)[0])  # of several, the first makes it
             store = cls.open(path)
             store._refuse_other(replace(settings, block_rows=block_rows or store.block_rows))
             if not folder.exists(f"{ARRAY}/zarr.json"):
@@ -128,7 +126,7 @@ class Store:
                         f"the store {path} was never finished by the earlier version that began "
                         "it, and holds nothing: delete it, or name another folder."
                     )
-                folder.swap(f"{ARRAY}/zarr.json", None, _metadata(store.settings)[1])
+                folder.swap(f"{ARRAY}/zarr.json", None, metadata(store.settings)[1])
         except OSError as error:
             why = error.strerror or error
             raise UsageError(f"cannot write the store {path}: {why}.") from error
@@ -337,7 +335,7 @@ class Store:
         return [int(name[6:-8]) for name in names if name.startswith("block-")]
 
     def _array(self, mode: Literal["r", "r+"]) -> zarr.Array:
-        with _quiet_codec():
+        with quiet_codec():
             return zarr.open_array(self.folder.zarr_store(), path=ARRAY, mode=mode)
 
     def _parquet(self, name: str) -> Any:
@@ -376,38 +374,5 @@ def _completed(table: pa.Table, columns: Sequence[str]) -> pa.Table:
     return table
 
 
-ARRAY_ATTRIBUTES: dict[str, Any] = {
-    "scale_factor": 1 / SCALE,
-    "long_name": f"unit vectors times {SCALE}, rounded; rows without a frame are 0",
-}
-"""As the CF conventions name it: xarray, for one, applies it."""
-
-
 def _frames_name(block: int) -> str:
     return f"{FRAMES}/block-{block:08d}.parquet"
-
-
-def _metadata(settings: StoreSettings) -> tuple[bytes, bytes]:
-    """What Zarr writes of a group with an array without rows: of the group, and of the array."""
-    memory: dict[str, Any] = {}
-    group = zarr.open_group(zarr.storage.MemoryStore(memory), path=EMBEDDINGS, mode="w")
-    group.create_array(
-        "embedding",
-        shape=(0, settings.dim),
-        chunks=(settings.block_rows, settings.dim),
-        dtype="int16",
-        fill_value=0,
-        filters=None,
-        compressors=[ZstdCodec(level=3)],
-        attributes=ARRAY_ATTRIBUTES,
-    )
-    group.attrs["coreframe"] = asdict(settings)
-    return memory[MADE].to_bytes(), memory[f"{ARRAY}/zarr.json"].to_bytes()
-
-
-@contextmanager
-def _quiet_codec() -> Iterator[None]:
-    """Silence the warning that this codec is not in the v3 specification; zarr reads it."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Numcodecs codecs are not in the Zarr version 3")
-        yield
