@@ -1,6 +1,6 @@
 """Coreframe in a notebook: ``import coreframe``.
 
-Everything runs in this process, without Prefect and without other processes::
+Everything runs in this process, without Prefect; only single images are decoded in another::
 
     corpus = coreframe.open("STORE")
     corpus.frames                       # pandas: one row a frame
@@ -8,6 +8,7 @@ Everything runs in this process, without Prefect and without other processes::
     picks = corpus.select(n_samples=30, max_per_video=5)
     picks.frames                        # pandas: in pick order
     picks.contact_sheet()               # a picture, shown by the notebook
+    corpus.image(row)                   # NumPy: one frame in full
 
 Prefect and Dask are never loaded, and torch only to choose.
 

@@ -11,6 +11,7 @@ import pandas as pd
 from PIL import Image
 from pydantic import ValidationError
 
+from coreframe.decoder import Decoder
 from coreframe.flows.parameters import Compute, Selecting
 from coreframe.tasks.errors import CoreframeError, UsageError
 from coreframe.tasks.output.contact_sheet import contact_sheet
@@ -42,6 +43,17 @@ class Corpus:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._decoder = Decoder()
+
+    def __enter__(self) -> "Corpus":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the process that :meth:`image` has started; it ends with this one, too."""
+        self._decoder.close()
 
     def __repr__(self) -> str:
         settings = self._store.settings
@@ -116,6 +128,32 @@ class Corpus:
             The picture of each row whose video can still be read.
         """
         return pictures_of_frames(self._store, np.asarray(rows, np.int64), side_px)
+
+    def image(self, row: int) -> np.ndarray:
+        """The picture of a row's frame in full, as ``curate`` would export it in 8 bits.
+
+        It is the very frame that was embedded: its pixels are checked. Readers that are asked for
+        ``frame_index`` may give another one (``benchmarks/README.md`` says which, of which files).
+        It is decoded in a process of its own, one for all, that may crash without harm.
+
+        Args:
+            row: of the store, such as one of :attr:`frames`.
+
+        Returns:
+            (height, width, 3) uint8 RGB.
+
+        Raises:
+            CoreframeError: there is no such row, or its frame cannot be had any more.
+        """
+        frame = self._store.frames_at(np.array([row], np.int64)).iloc[0]
+        video = self._store.read_catalogue().videos[int(frame["video"])]
+        return self._decoder.picture(
+            self._store.path,
+            video.source,
+            video.fingerprint,
+            int(frame["frame_index"]),
+            int(frame["digest"]),
+        )
 
     def _named(self, frames: pd.DataFrame) -> pd.DataFrame:
         """The frames with their videos' names as of now: the store may have grown meanwhile."""

@@ -55,6 +55,28 @@ def test_frames_and_embeddings_are_those_of_the_store(
     assert "2 files, descriptor" in repr(corpus)
 
 
+@pytest.mark.integration
+def test_images_are_those_that_were_embedded(folder: Path, made_videos: dict[str, Path]) -> None:
+    truth = sequential_rgb(made_videos["closed_gop.mp4"])
+    with coreframe.open(folder / "store") as corpus:
+        own = corpus.frames[corpus.frames["video"] == "closed_gop.mp4"]
+        for row, frame_index in zip(own["row"][::13], own["frame_index"][::13], strict=True):
+            assert np.array_equal(corpus.image(row), truth[frame_index])
+        process = corpus._decoder._process
+        assert process is not None
+        process.kill()
+        process.wait()
+        with pytest.raises(coreframe.CoreframeError, match="ended the process"):
+            corpus.image(0)
+        assert np.array_equal(corpus.image(int(own["row"].iloc[0])), truth[0])
+        with pytest.raises(coreframe.CoreframeError, match="no row 10000000"):
+            corpus.image(10_000_000)
+        corpus._decoder.timeout_s = 0
+        with pytest.raises(coreframe.CoreframeError, match="did not come for 0 s"):
+            corpus.image(1)
+        assert corpus._decoder._process is None
+
+
 def test_it_selects_what_the_command_selects(
     corpus: coreframe.Corpus, folder: Path, cluster: str
 ) -> None:
