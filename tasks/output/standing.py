@@ -34,10 +34,18 @@ def standing_result(store: Store, out: Path, parameters: Mapping[str, Any]) -> R
         return None
     run, then = folder.run, folder.run.parameters
     same = run.corpus == store.read_catalogue().state() and (
-        (then.store, then.selecting, then.picture)
-        == (parameters["store"], parameters["selecting"], parameters["picture"])
+        then.store == parameters["store"]
+        and _same(then.selecting, parameters["selecting"])
+        and _same(then.picture, parameters["picture"])
     )
     there = all((out / file).is_file() for file in [*folder.selection["file"].dropna(), PAGE])
     if not same or run.failures or not there:
         return None
     return Result(run, folder.metrics, nothing_new=True)
+
+
+def _same(then: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether the same was asked for; what an earlier version did not know was off."""
+    return then.keys() <= now.keys() and all(
+        then[name] == value if name in then else not value for name, value in now.items()
+    )

@@ -274,7 +274,8 @@ class Store:
         Raises:
             CoreframeError: one of them is not in the store.
         """
-        names = [_frames_name(block) for block in np.unique(rows // self.block_rows).tolist()]
+        blocks = np.unique(rows // self.block_rows).tolist()
+        names = [name for name in map(_frames_name, blocks) if self.folder.exists(name)]
         asked = pa.array(rows)
         columns = list(columns or frames_schema.SCHEMA.names)
         needed = [*dict.fromkeys(["row", *columns])]

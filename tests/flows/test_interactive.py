@@ -69,6 +69,9 @@ def test_images_are_those_that_were_embedded(folder: Path, made_videos: dict[str
         with pytest.raises(coreframe.CoreframeError, match="ended the process"):
             corpus.image(0)
         assert np.array_equal(corpus.image(int(own["row"].iloc[0])), truth[0])
+        beyond = int(corpus.frames["row"].max()) + 1
+        with pytest.raises(coreframe.CoreframeError, match=f"no row {beyond}"):
+            corpus.image(beyond)
         with pytest.raises(coreframe.CoreframeError, match="no row 10000000"):
             corpus.image(10_000_000)
         corpus._decoder.timeout_s = 0
