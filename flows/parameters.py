@@ -64,6 +64,12 @@ def _readable(read: Callable[[Any], object]) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _stream(text: str) -> object:
+    from coreframe.tasks.video.container import parse_stream_choice  # it loads PyAV
+
+    return parse_stream_choice(text)
+
+
 def _measures(given: list[str]) -> dict[str, float]:
     """Read ``MEASURE=VALUE`` texts."""
     limits: dict[str, float] = {}
@@ -151,7 +157,7 @@ class Ingestion(Parameters):
         description="off or on: make whole pictures of interlaced ones, in what is embedded and "
         "exported [default: the store's, or off].",
     )
-    stream: str | None = Field(
+    stream: Annotated[str, _readable(_stream)] | None = Field(
         default=None,
         description="best, largest or N: which film of a file that holds several, N counted from "
         "0 [default: the store's, or best].",

@@ -129,7 +129,7 @@ def parse_stream_choice(text: str) -> str | int:
     if text.isascii() and text.isdecimal():
         return int(text)
     raise UsageError(
-        f"--stream {text}: must be best, largest or the number of a film in the file, from 0."
+        f"stream {text!r} is not best, largest or the number of a film in the file, from 0."
     )
 
 

@@ -244,5 +244,5 @@ def test_film_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "worst", "-1", "1.5", "\u0664"])
 def test_wrong_choice_of_film_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="must be best, largest"):
+    with pytest.raises(UsageError, match="is not best, largest"):
         parse_stream_choice(text)
