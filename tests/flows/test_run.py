@@ -78,6 +78,8 @@ def test_images_equal_a_sequential_decode(finished: Path, corpus: Path) -> None:
     truth = {video: sequential_rgb(corpus / video) for video in selection["video"].unique()}
     assert len(selection) == 30
     for pick in selection.itertuples():
+        if pick.video == "ten_bit.mp4":
+            continue  # in 16 bits: tests/embed/test_pictures.py
         image = np.asarray(Image.open(finished / "out" / str(pick.file)))
         assert np.array_equal(image, truth[str(pick.video)][int(str(pick.frame_index))])
 
@@ -108,7 +110,9 @@ def test_run_record_counts_add_up(finished: Path) -> None:
     assert counts["decodable_frames"] == (frames["state"] == "ok").sum()
     assert counts["undecodable_frames"] == (frames["state"] != "ok").sum() > 0
     assert counts["exact_duplicates"] >= 40  # closed_gop.mp4 is there twice
-    assert counts["eligible_frames"] + counts["exact_duplicates"] == counts["decodable_frames"]
+    assert counts["suspect_frames"] == frames["suspect"].sum() > 0  # of damaged.mp4
+    left_out = counts["exact_duplicates"] + counts["suspect_frames"]
+    assert counts["eligible_frames"] + left_out == counts["decodable_frames"]
     assert counts["files"] == {"ok": 7, "damaged": 1, "broken": 1, "skipped": 1}
     assert set(record["timings_s"]) == {"index", "embed", "select", "export", "metrics"}
 
@@ -184,7 +188,7 @@ def test_more_than_there_is_takes_all_and_min_distance_holds(
     results = []
     for name, selecting in (
         ("all", Selecting(n_samples=10_000)),
-        ("kept", Selecting(n_samples=10_000, keep_exact_duplicates=True)),
+        ("kept", Selecting(n_samples=10_000, keep_exact_duplicates=True, keep_suspect=True)),
         ("apart", Selecting(min_distance=0.3)),
         ("rate", Selecting(method="fixed-rate", n_samples=50, min_distance=0.3)),
     ):
@@ -267,6 +271,7 @@ def test_real_videos(real_videos: Path, tmp_path: Path) -> None:
         store=str(tmp_path / "store"),
         out=str(tmp_path / "out"),
         corpus=Sources(videos=[str(real_videos)]),
+        ingestion=Ingestion(pixels="stored"),
         selecting=Selecting(n_samples=99),
         compute=Compute(device="cpu"),
     )
@@ -278,7 +283,7 @@ def test_real_videos(real_videos: Path, tmp_path: Path) -> None:
     assert videos["flipping_a_pancake.mkv"].duration_s == pytest.approx(10.33, abs=0.01)
     frames = Store.open(tmp_path / "store").frames()
     late = frames[frames["video"] == videos["delayed_start.mp4"].video]
-    assert late["time_s"].iloc[0] == pytest.approx(1.075)
+    assert (late["pts"].iloc[0], late["time_s"].iloc[0]) == (13760, 0)  # as players count
     variable = frames[frames["video"] == videos["goldeneye-vfr-drop3.mp4"].video]
     assert sorted(variable["pts"].diff().dropna().unique()) == [1001, 2002]
     check_metrics(tmp_path / "store", tmp_path / "out")
@@ -286,6 +291,8 @@ def test_real_videos(real_videos: Path, tmp_path: Path) -> None:
     selection = pd.read_parquet(tmp_path / "out" / "selection.parquet")
     for video, picks in selection.groupby("video"):
         truth = sequential_rgb(real_videos / str(video))
+        if video == "h264_10bits.mp4":
+            continue  # in 16 bits: tests/embed/test_pictures.py
         for pick in picks.itertuples():
             image = np.asarray(Image.open(tmp_path / "out" / str(pick.file)))
             assert np.array_equal(image, truth[int(str(pick.frame_index))]), pick.file
