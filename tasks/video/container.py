@@ -38,6 +38,8 @@ JPEG_FORMATS = {"jpeg_pipe", "image2"}
 COUNTED_FORMATS = {"gif", "apng"}
 """Formats of which a file may hold one picture or a film."""
 
+END_OF_JPEG = b"\xff\xd9"
+
 GENERATE_PTS = 1
 """FFmpeg's AVFMT_FLAG_GENPTS."""
 
@@ -98,17 +100,27 @@ def packets(
 
     Packets without content, by which some formats say that nothing has changed, are passed over: a
     decoder would take them for the end. PyAV 18.1 raises IndexError at the end of a file in which
-    a stream appeared that it did not begin with.
+    a stream appeared that it did not begin with. Of JPEG pictures one after the other that end in
+    the middle of one, that one is left out: its lower part would be what its memory held before.
 
     Raises:
         BrokenVideoError: it is encrypted.
     """
+    jpegs = container.format.name == "mjpeg"
+    before: Packet[VideoStream] | None = None
     with suppress(IndexError):
         for packet in container.demux(stream):
             if packet.has_sidedata("encryption_info"):
                 raise BrokenVideoError(ENCRYPTED)
-            if packet.size:
+            if not packet.size:
+                continue
+            if not jpegs:
                 yield packet
+            elif before is not None:
+                yield before
+            before = packet
+    if jpegs and before is not None and bytes(before).rstrip(b"\0").endswith(END_OF_JPEG):
+        yield before
     yield None
 
 

@@ -61,7 +61,10 @@ def test_mjpeg_that_ends_in_the_middle_of_a_frame_is_a_video(tmp_path: Path) -> 
     ffmpeg("-y", "-f", "lavfi", "-i", "testsrc2=s=160x120:r=10:d=1", str(path))  # of many bytes
     data = path.read_bytes()
     path.write_bytes(data[: data.rindex(b"\xff\xd8") + 1200])
-    assert len(index_video(path)[1]) == 10
+    _, index = index_video(path)
+    assert len(index) == 9  # of the last there is a part, which no two decodes show alike
+    held = list(decode_frames(path, index, np.arange(9)))
+    assert len(held) == 9
 
 
 @pytest.mark.integration
