@@ -4,7 +4,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from coreframe.tasks.storage.files import exists
-from coreframe.tasks.store.catalogue import Catalogue, Video, VideoState, unique_name
+from coreframe.tasks.store.catalogue import (
+    GONE,
+    UNREADABLE,
+    Catalogue,
+    Video,
+    VideoState,
+    unique_name,
+)
 
 
 def merge(catalogue: Catalogue, looked_at: Iterable[Video]) -> list[int]:
@@ -22,7 +29,7 @@ def merge(catalogue: Catalogue, looked_at: Iterable[Video]) -> list[int]:
     for number in sorted(set(range(len(catalogue))) - set(numbers)):
         video = catalogue.videos[number]
         if video.active and not exists(video.source):
-            catalogue.update(number, state=VideoState.MISSING, reason="its file is gone")
+            catalogue.update(number, state=VideoState.MISSING, reason=GONE)
     return numbers
 
 
@@ -79,6 +86,10 @@ class _Merging:
         number = known.video
         if found.version != known.version:
             self._catalogue.update(number, version=found.version)
+        if not found.fingerprint and known.rows and known.state != VideoState.QUARANTINED:
+            reason = f"{UNREADABLE} ({found.reason})"  # it counts again when it can be
+            self._catalogue.update(number, state=VideoState.MISSING, reason=reason)
+            return
         if known.rows or not found.fingerprint or known.state == VideoState.QUARANTINED:
             self._catalogue.revived(number)
             return
