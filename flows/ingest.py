@@ -14,8 +14,9 @@ from coreframe.flows.preflight import check_corpus, open_store
 from coreframe.flows.record import ended, recorded, summarized, timed
 from coreframe.flows.values import StorePath, Wait
 from coreframe.tasks.embed.task import EmbedCounts, embed_stage
+from coreframe.tasks.forget.task import complete
 from coreframe.tasks.index.task import index_stage
-from coreframe.tasks.store.catalogue import Video, changes
+from coreframe.tasks.store.catalogue import Video, VideoState, changes
 from coreframe.tasks.store.store import Store
 from coreframe.tasks.video.discover import SourceFile
 
@@ -30,6 +31,8 @@ class Ingested:
     """All entries when the run began."""
     corrupt_threshold: float = 1.0
     """Share of broken videos above which the run ends in an error."""
+    forgotten: int = 0
+    """Files of this run whose contents were forgotten: passed over."""
     embedded: EmbedCounts = field(default_factory=EmbedCounts)
     changes: dict[str, Any] = field(default_factory=dict)
     """Since the last run, by kind; see :func:`coreframe.flows.record.summarized`."""
@@ -42,8 +45,9 @@ class Ingested:
         return warnings(self.before, videos)
 
     def counts(self) -> dict[str, Any]:
+        passed_over = {str(VideoState.FORGOTTEN): self.forgotten} if self.forgotten else {}
         return {
-            "files": dict(Counter(str(video.state) for video in self.videos)),
+            "files": dict(Counter(str(video.state) for video in self.videos)) | passed_over,
             "embedded_frames": self.embedded.frames,
             "embedded_blocks": self.embedded.blocks,
             "censuses": self.embedded.censuses,
@@ -93,6 +97,7 @@ def ingest_stages(
     timings: dict[str, float],
 ) -> Ingested:
     """Index, then embed."""
+    forgotten = complete(store)
     before = store.read_catalogue().videos
     spec = compute.embedder(ingestion)
     sampling = ingestion.sampling()
@@ -105,12 +110,14 @@ def ingest_stages(
             cluster,
             stall_limit_s=limit_s,
             retry_quarantined=corpus.retry_quarantined,
+            forgotten=forgotten,
         )
     with timed(timings, "embed"):
         embedded = embed_stage(store, sampling, spec, cluster, stall_limit_s=limit_s)
     videos = store.read_catalogue().videos
     show_quarantined(videos)
     own = [videos[number] for number in numbers]
-    ingested = Ingested(own, before, corpus.corrupt_threshold, embedded)
+    passed_over = len(files) - len(own)
+    ingested = Ingested(own, before, corpus.corrupt_threshold, passed_over, embedded)
     ingested.look_again(store)
     return ingested

@@ -32,6 +32,8 @@ class IndexJob:
     viewing: Viewing
     quarantined: frozenset[str]
     """Fingerprints of contents that are not to be opened."""
+    forgotten: frozenset[str]
+    """Fingerprints of contents of which nothing is to be kept."""
     stall_limit_s: float
 
 
@@ -66,6 +68,8 @@ def _look_at(file: SourceFile, job: IndexJob, store: Store, hanging: Mapping[str
         video = replace(video, fingerprint=fingerprint(file.path), size_bytes=size_bytes(file.path))
     except OSError as error:
         return replace(video, reason=f"cannot be read: {error.strerror or error}")
+    if video.fingerprint in job.forgotten:
+        return replace(video, state=VideoState.FORGOTTEN)
     if video.fingerprint in job.quarantined:
         return replace(video, state=VideoState.QUARANTINED)
     if video.fingerprint in hanging:

@@ -22,10 +22,11 @@ def merge(catalogue: Catalogue, looked_at: Iterable[Video]) -> list[int]:
         looked_at: what is known of each file, not yet numbered.
 
     Returns:
-        The number of each file's video.
+        The number of each file's video, but of those that are forgotten.
     """
     merging = _Merging(catalogue)
-    numbers = [merging.enter(found) for found in looked_at]
+    entered = [merging.enter(found) for found in looked_at]
+    numbers = [number for number in entered if number is not None]
     for number in sorted(set(range(len(catalogue))) - set(numbers)):
         video = catalogue.videos[number]
         if video.active and not exists(video.source):
@@ -43,7 +44,8 @@ class _Merging:
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
-        current = [video for video in catalogue.videos if video.state != VideoState.RETIRED]
+        ended = (VideoState.RETIRED, VideoState.FORGOTTEN)
+        current = [video for video in catalogue.videos if video.state not in ended]
         self._by_source = {video.source: video.video for video in current}
         self._names = {video.path for video in current}
         self._by_content: dict[str, list[int]] = {}
@@ -51,14 +53,17 @@ class _Merging:
         self._quarantined: dict[str, Video] = {}
         """The first of each content."""
         for video in catalogue.videos:
-            if video.rows:
+            if video.rows and video.state != VideoState.FORGOTTEN:
                 self._by_content.setdefault(video.fingerprint, []).append(video.video)
             if video.state == VideoState.QUARANTINED:
                 self._quarantined.setdefault(video.fingerprint, video)
         self._next_row = catalogue.rows
 
-    def enter(self, found: Video) -> int:
-        """Enter what was found in one file, and give the number of its video."""
+    def enter(self, found: Video) -> int | None:
+        """Enter what was found in one file, and give the number of its video.
+
+        Nothing is entered of a forgotten content, and None given.
+        """
         catalogue = self._catalogue
         quarantined = self._quarantined.get(found.fingerprint)
         if quarantined is not None:  # its content was not opened
@@ -73,6 +78,8 @@ class _Merging:
             reason = "its file now holds another content"
             catalogue.update(own, state=VideoState.RETIRED, reason=reason)
             self._names.discard(known.path)
+        if found.state == VideoState.FORGOTTEN:
+            return None
         fallback = [] if quarantined is None else [quarantined.video]
         same = self._by_content.get(found.fingerprint, fallback)
         free = [number for number in same if without_file(catalogue.videos[number])]

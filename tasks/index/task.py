@@ -33,6 +33,7 @@ def index_files(
     *,
     stall_limit_s: float = 0.0,
     retry_quarantined: bool = False,
+    forgotten: frozenset[str] = frozenset(),
 ) -> list[int]:
     """Index new and changed files, plan their rows, and write the catalogue.
 
@@ -48,9 +49,10 @@ def index_files(
         cluster: the scheduler's address.
         stall_limit_s: longest time without a packet or frame; 0 for any.
         retry_quarantined: try those again that were taken out.
+        forgotten: fingerprints of contents of which nothing is to be kept.
 
     Returns:
-        The catalogue numbers of the given files, in their order.
+        The catalogue numbers of the given files, in their order, but of forgotten ones.
     """
     catalogue = store.read_catalogue()
     refuse_lost_blocks(store, catalogue)
@@ -70,6 +72,7 @@ def index_files(
         quarantined=frozenset(
             video.fingerprint for video in catalogue.videos if video.state == VideoState.QUARANTINED
         ),
+        forgotten=forgotten,
         stall_limit_s=stall_limit_s,
     )
     fresh = iter(_look_at(every, cluster))
