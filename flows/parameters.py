@@ -20,7 +20,7 @@ from coreframe.tasks.select.choice import MEASURES, Budget, Choice, Method
 from coreframe.tasks.store.settings import StoreSettings
 from coreframe.tasks.train.settings import TrainingSettings
 from coreframe.tasks.video.sampling import Sampling
-from coreframe.tasks.video.viewing import Crop
+from coreframe.tasks.video.viewing import Crop, parse_stream_choice
 
 if TYPE_CHECKING:  # it loads torch, which a notebook needs for choosing only
     from coreframe.tasks.embedders.embedder import EmbedderSpec
@@ -62,12 +62,6 @@ def _readable(read: Callable[[Any], object]) -> AfterValidator:
         return value
 
     return AfterValidator(check)
-
-
-def _stream(text: str) -> object:
-    from coreframe.tasks.video.container import parse_stream_choice  # it loads PyAV
-
-    return parse_stream_choice(text)
 
 
 def _measures(given: list[str]) -> dict[str, float]:
@@ -157,7 +151,7 @@ class Ingestion(Parameters):
         description="off or on: make whole pictures of interlaced ones, in what is embedded and "
         "exported [default: the store's, or off].",
     )
-    stream: Annotated[str, _readable(_stream)] | None = Field(
+    stream: Annotated[str, _readable(parse_stream_choice)] | None = Field(
         default=None,
         description="best, largest or N: which film of a file that holds several, N counted from "
         "0 [default: the store's, or best].",

@@ -8,9 +8,8 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from coreframe.tasks.video.clock import PacketClock, clock, durations, jumps_allowed
-from coreframe.tasks.video.container import packets
+from coreframe.tasks.video.container import lists_keyframes, packets
 from coreframe.tasks.video.index import VideoIndex
-from coreframe.tasks.video.mp4 import MP4_FORMATS
 from coreframe.tasks.video.viewing import Viewing
 from coreframe.tasks.video.watchdog import beat
 
@@ -88,7 +87,7 @@ def _index_of(
     pts = np.array([one.pts for one in found], np.int64)
     dts = np.array([one.dts for one in found], np.int64)
     key = np.array([one.key for one in found], bool)
-    if container.file is not None and container.format.name in MP4_FORMATS:
+    if lists_keyframes(container):
         # FFmpeg marks keyframes by what packets hold, which may not have been read
         listed = [entry.timestamp for entry in stream.index_entries if entry.is_keyframe]
         key = np.isin(dts, listed)
