@@ -93,6 +93,7 @@ def ingest_stages(
             cluster,
             stall_limit_s=limit_s,
             retry_quarantined=corpus.retry_quarantined,
+            most_frames=corpus.max_frames_per_file,
         )
     indexed = store.read_catalogue().videos
     check_named(files, [indexed[number] for number in numbers], corpus)

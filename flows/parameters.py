@@ -19,6 +19,7 @@ from coreframe.tasks.output.images import ImageFormat, PictureSettings, Resize
 from coreframe.tasks.select.choice import MEASURES, Budget, Choice, Method
 from coreframe.tasks.store.settings import StoreSettings
 from coreframe.tasks.train.settings import TrainingSettings
+from coreframe.tasks.video.claims import MOST_FRAMES
 from coreframe.tasks.video.sampling import Sampling
 from coreframe.tasks.video.viewing import Crop, parse_stream_choice
 
@@ -110,6 +111,11 @@ class Sources(Parameters):
         ge=0,
         description="Seconds without a frame after which a decoder counts as hung: its worker is "
         "ended and, the second time, the video quarantined; 0 to wait for ever.",
+    )
+    max_frames_per_file: int = Field(
+        default=MOST_FRAMES,
+        ge=1,
+        description="A file that has or claims more frames is broken.",
     )
     retry_quarantined: bool = Field(
         default=False, description="Try videos again that crashed or hung workers."

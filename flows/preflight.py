@@ -79,7 +79,7 @@ def check_corpus(corpus: Sources, store: str, out: str | None = None) -> list[So
         exclude=corpus.exclude,
         ignore=[Path(store).absolute(), *(Path(out).absolute() / own for own in OWN if out)],
     )
-    refusals = _refuse_what_is_no_video(files)
+    refusals = _refuse_what_is_no_video(files, corpus.max_frames_per_file)
     if refusals is not None:
         raise none_found(corpus, len(files), refusals)
     return files
@@ -92,7 +92,7 @@ def none_found(corpus: Sources, count: int, refusals: Sequence[str]) -> UsageErr
     return UsageError("; ".join([f"no videos found in {given} ({looked_at})", *refusals[:2]]) + ".")
 
 
-def _refuse_what_is_no_video(files: Sequence[SourceFile]) -> list[str] | None:
+def _refuse_what_is_no_video(files: Sequence[SourceFile], most_frames: int) -> list[str] | None:
     """Open all files named explicitly, and of the others until one is a video, for a short time.
 
     Returns:
@@ -112,7 +112,7 @@ def _refuse_what_is_no_video(files: Sequence[SourceFile]) -> list[str] | None:
             if found and not file.explicit:
                 continue  # one is enough to begin with; the index stage looks at every file
             try:
-                looker.look(file.path, left_s)
+                looker.look(file.path, most_frames, left_s)
                 found = True
             except NotAVideoError as error:
                 if file.explicit:

@@ -1,5 +1,6 @@
 """Opening video files with PyAV, the same way for indexing, decoding and export."""
 
+import errno
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import islice
@@ -13,6 +14,7 @@ from av.video.stream import VideoStream
 
 from coreframe.tasks.errors import BrokenVideoError, NotAVideoError
 from coreframe.tasks.storage.files import open_file
+from coreframe.tasks.video.claims import MOST_PIXELS, MOST_STREAMS, refuse_claims
 from coreframe.tasks.video.contents import (
     ENCRYPTED,
     NO_STREAM,
@@ -43,13 +45,21 @@ GENERATE_PTS = 1
 STILL_BRANDS = {"avif", "avis", "mif1", "msf1", "heic", "heix", "heim", "heis", "hevc", "hevx"}
 """MP4 files of pictures (AVIF, HEIC): only streams of several pictures are films."""
 
+SMALL_PICTURES = {"max_pixels": str(MOST_PIXELS)}
+"""libavcodec gives no picture of more: what a bitstream says of its size need not be what its
+container said."""
+
 DEFAULT_BONUS_PX = 5_000_000
 """By which the ``ffmpeg`` command prefers a stream that is marked as the default."""
 
 
 @contextmanager
 def open_video(
-    path: str | Path, viewing: Viewing = AS_SHOWN, *, packets_only: bool = False
+    path: str | Path,
+    viewing: Viewing = AS_SHOWN,
+    *,
+    packets_only: bool = False,
+    most_frames: int | None = None,
 ) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a file and one of its films: that which FFmpeg thinks best, or as the viewing says.
 
@@ -63,6 +73,7 @@ def open_video(
         viewing: which stream (see `parse_stream_choice`), and whether the bitstream's cropping is
             applied in full.
         packets_only: nothing will be decoded; what packets hold need not be read.
+        most_frames: that the file may claim; None where that was looked at before.
 
     Raises:
         NotAVideoError: no moving picture in it.
@@ -72,6 +83,8 @@ def open_video(
     """
     with ExitStack() as stack:
         file = stack.enter_context(open_file(str(path)))
+        if most_frames is not None:
+            refuse_claims(file, most_frames)
         hollow = media_data(file) if packets_only else []
         source = Source(PacketsOnly(file, hollow) if hollow else file, str(path))
         container = stack.enter_context(_opened(source, path))
@@ -142,13 +155,23 @@ def _opened(source: Source, path: str | Path, form: str | None = None) -> InputC
     source.seek(0)
     try:
         container = av.open(
-            source, "r", format=form, metadata_errors="ignore", container_options=SEALED
+            source,
+            "r",
+            format=form,
+            metadata_errors="ignore",
+            options=SMALL_PICTURES,
+            container_options=SEALED,
         )
         if container.streams:
             return container
         container.close()
         told = NO_STREAM
     except av.FFmpegError as error:
+        if error.errno == errno.ENOMEM:  # so FFmpeg says that there are too many
+            raise BrokenVideoError(
+                f"it has more than {MOST_STREAMS:,} streams, or asks for more memory than there "
+                "is: take its film out (ffmpeg -max_streams 9999 -i FILE -map 0:v -c copy NEW)"
+            ) from error
         told = str(error.strerror or error)
     with open_file(str(path)) as file:
         raise unopened(file, str(path), told)
@@ -228,6 +251,7 @@ def _video_stream(container: InputContainer, viewing: Viewing) -> VideoStream:
         raise BrokenVideoError(ENCRYPTED)
     if stream.codec_context is None:
         raise BrokenVideoError(f"no decoder for its codec (stream {stream.index})")
+    stream.codec_context.options = SMALL_PICTURES
     stream.codec_context.thread_count = 1
     if viewing.as_players:  # or libavcodec leaves the left part of what is to be cropped
         stream.codec_context.flags |= Flags.unaligned.value

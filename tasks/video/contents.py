@@ -63,6 +63,8 @@ BROADCAST = (
     "a description of a broadcast (SDP), which holds no pictures itself: give a recording of it"
 )
 
+REFERENCES = "a reference movie, whose pictures lie in other files: give those"
+
 SUBTITLES = "an index of subtitles (VobSub), which holds no pictures of a film"
 
 PLAYLISTS = ("#extm3u", "ffconcat", "[playlist]", "<asx", "<smil", "[reference]", "rtsptext")

@@ -26,7 +26,7 @@ class Looker:
     def __exit__(self, *_: object) -> None:
         self._apart.close()
 
-    def look(self, path: str, timeout_s: float) -> None:
+    def look(self, path: str, most_frames: int, timeout_s: float) -> None:
         """Open a file once, elsewhere.
 
         Raises:
@@ -37,7 +37,7 @@ class Looker:
         version = _version(path)
         if version in _opened:
             return
-        for kind, reason in self._apart.ask(path, timeout_s):
+        for kind, reason in self._apart.ask((path, most_frames), timeout_s):
             if kind == "no video":
                 raise NotAVideoError(reason)
             raise BrokenVideoError(reason)
@@ -54,11 +54,12 @@ def _version(path: str) -> tuple[str, int, int] | None:
     return path, known.st_size, known.st_mtime_ns
 
 
-def _look(path: str) -> Iterator[tuple[str, str]]:
+def _look(asked: tuple[str, int]) -> Iterator[tuple[str, str]]:
     from coreframe.tasks.video.container import open_video  # loads PyAV, here alone
 
     try:
-        with open_video(path):
+        path, most_frames = asked
+        with open_video(path, most_frames=most_frames):
             pass
     except NotAVideoError as error:
         yield "no video", str(error)

@@ -13,6 +13,8 @@ from typing import BinaryIO
 
 import av
 
+from coreframe.tasks.video.claims import MOST_STREAMS
+
 INDIRECT = frozenset(
     """
     hls applehttp dash imf concat webm_dash_manifest
@@ -35,6 +37,7 @@ SEALED = {
     "protocol_whitelist": NO_PROTOCOL,
     "format_whitelist": ",".join(sorted(av.formats_available - INDIRECT)),
     "enable_drefs": "0",
+    "max_streams": str(MOST_STREAMS),
 }
 """Options with which every container is opened."""
 

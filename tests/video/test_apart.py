@@ -43,11 +43,11 @@ def test_files_are_looked_at_elsewhere(made_videos: dict[str, Path], tmp_path: P
     text = tmp_path / "notes.txt"
     text.write_text("no video")
     with Looker() as looker:
-        looker.look(str(made_videos["closed_gop.mp4"]), 60)
+        looker.look(str(made_videos["closed_gop.mp4"]), 100, 60)
         with pytest.raises(NotAVideoError, match="a text"):
-            looker.look(str(text), 60)
+            looker.look(str(text), 100, 60)
         with pytest.raises(BrokenVideoError, match="No such file"):
-            looker.look(str(tmp_path / "nothing.mp4"), 60)
+            looker.look(str(tmp_path / "nothing.mp4"), 100, 60)
     with Looker() as again:
-        again.look(str(made_videos["closed_gop.mp4"]), 0)  # it is known by now
+        again.look(str(made_videos["closed_gop.mp4"]), 100, 0)  # it is known by now
         assert again._apart._process is None
