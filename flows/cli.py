@@ -74,8 +74,8 @@ def curate(
 
     preflight.check_compute(compute)
     preflight.follow_store(store, ingestion, compute)
-    preflight.check_corpus(corpus, store, out)
     preflight.check_selecting(store, selecting)
+    preflight.check_corpus(corpus, store, out)
     preflight.output_folder(out)
     preflight.open_store(store, ingestion, compute)
     from coreframe.flows.curate import curate as flow

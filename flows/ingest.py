@@ -8,7 +8,7 @@ from prefect import flow
 
 from coreframe.flows.artifacts import show_quarantined
 from coreframe.flows.cluster import open_cluster
-from coreframe.flows.outcome import check_broken
+from coreframe.flows.outcome import check_broken, check_named
 from coreframe.flows.parameters import Compute, Ingestion, Sources
 from coreframe.flows.preflight import check_corpus, open_store
 from coreframe.flows.record import recorded, summarized, timed
@@ -93,7 +93,10 @@ def ingest_stages(
             cluster,
             stall_limit_s=limit_s,
             retry_quarantined=corpus.retry_quarantined,
+            most_frames=corpus.max_frames_per_file,
         )
+    indexed = store.read_catalogue().videos
+    check_named(files, [indexed[number] for number in numbers], corpus)
     with timed(timings, "embed"):
         embedded = embed_stage(store, sampling, spec, cluster, stall_limit_s=limit_s)
     videos = store.read_catalogue().videos

@@ -5,13 +5,40 @@ Nothing here imports Prefect or Dask.
 
 from collections.abc import Sequence
 
+from coreframe.flows.parameters import Sources
+from coreframe.flows.preflight import none_found, not_a_video
 from coreframe.tasks.errors import CoreframeError
 from coreframe.tasks.select.choice import exact
 from coreframe.tasks.store.catalogue import Video, VideoState
 from coreframe.tasks.store.store import Store
+from coreframe.tasks.video.discover import SourceFile
 
 LOST = (VideoState.BROKEN, VideoState.PENDING, VideoState.QUARANTINED)
 """States of videos of which no frame, or not every planned one, is to be had."""
+
+
+def check_named(files: Sequence[SourceFile], videos: Sequence[Video], corpus: Sources) -> None:
+    """Refuse after indexing what `check_corpus` had no time to look at.
+
+    Args:
+        files: that were looked at.
+        videos: what the catalogue says of each.
+        corpus: as it was asked for.
+
+    Raises:
+        UsageError: a file named explicitly is no video, or none is.
+    """
+    skipped = [
+        (file, video)
+        for file, video in zip(files, videos, strict=True)
+        if video.state == VideoState.SKIPPED
+    ]
+    for file, video in skipped:
+        if file.explicit:
+            raise not_a_video(file, video.reason)
+    if len(skipped) == len(files):
+        told = [f"{file.name}: {video.reason}" for file, video in skipped]
+        raise none_found(corpus, len(files), told)
 
 
 def check_broken(videos: Sequence[Video], threshold: float) -> None:
