@@ -21,6 +21,7 @@ from coreframe.flows.values import (
     Wait,
 )
 from coreframe.tasks.errors import CoreframeError, UsageError
+from coreframe.tasks.names import shown
 
 PREFECT_AND_DASK = {
     # A run's log goes to Prefect's server; the terminal gets bars, a table, or one sentence.
@@ -235,6 +236,6 @@ def main() -> None:
 
 def _fail(sentence: str, status: int) -> None:
     sys.stdout.flush()
-    line = " ".join(sentence.splitlines())  # a file's name may hold line ends
+    line = shown(" ".join(sentence.splitlines()))
     print(f"coreframe: {line.rstrip('.')}.", file=sys.stderr)
     sys.exit(status)

@@ -16,6 +16,8 @@ from dask.distributed import Client
 from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
 
+from coreframe.tasks.names import shown, shown_all
+
 LOGGER = "coreframe"
 
 ALWAYS_THERE = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -30,7 +32,7 @@ class JsonLines(logging.Formatter):
         extra = {name: value for name, value in vars(record).items() if name not in ALWAYS_THERE}
         when = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         line = {"time": when, "level": record.levelname.lower(), "message": record.getMessage()}
-        return json.dumps(line | extra, default=str)
+        return json.dumps(shown_all(line | extra), default=str)
 
 
 class _ToRun(logging.Handler):
@@ -41,7 +43,7 @@ class _ToRun(logging.Handler):
         self._run = get_run_logger()
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._run.log(record.levelno, record.getMessage())
+        self._run.log(record.levelno, shown(record.getMessage()))
 
 
 def log_json() -> None:
