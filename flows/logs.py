@@ -8,7 +8,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
@@ -17,6 +17,7 @@ from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
 
 from coreframe.tasks.names import shown, shown_all
+from coreframe.tasks.video.listing import Unread
 
 LOGGER = "coreframe"
 
@@ -54,6 +55,12 @@ def log_json() -> None:
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     logger.propagate = False
+
+
+def log_unread(unread: Sequence[Unread]) -> None:
+    """Log of each folder and link that could not be looked at that it is left out."""
+    for one in unread:
+        logging.getLogger(LOGGER).warning("%s is left out: %s", one.path, one.why)
 
 
 @contextmanager
