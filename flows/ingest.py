@@ -1,13 +1,15 @@
 """The ``ingest`` flow: bring a store up to date with a corpus of videos."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from prefect import flow
 
 from coreframe.flows.artifacts import show_quarantined
 from coreframe.flows.cluster import open_cluster
+from coreframe.flows.logs import log_unread
 from coreframe.flows.outcome import check_broken, check_named
 from coreframe.flows.parameters import Compute, Ingestion, Sources
 from coreframe.flows.preflight import check_corpus, open_store
@@ -18,6 +20,7 @@ from coreframe.tasks.index.task import index_stage
 from coreframe.tasks.store.catalogue import Video, changes
 from coreframe.tasks.store.store import Store
 from coreframe.tasks.video.discover import SourceFile
+from coreframe.tasks.video.listing import Unread
 
 
 @dataclass
@@ -29,6 +32,8 @@ class Ingested:
     embedded: EmbedCounts = field(default_factory=EmbedCounts)
     changes: dict[str, Any] = field(default_factory=dict)
     """Since the last run, by kind; see :func:`coreframe.flows.record.summarized`."""
+    unread: Sequence[Unread] = ()
+    """Folders and links that could not be looked at."""
 
     def counts(self) -> dict[str, Any]:
         return {
@@ -49,7 +54,8 @@ def ingest(
     wait: Wait = 0.0,
 ) -> dict[str, Any]:
     """Index the videos and embed every frame that the store does not hold yet."""
-    files = check_corpus(corpus, store)
+    unread: list[Unread] = []
+    files = check_corpus(corpus, store, tell=unread.append)
     opened, ingestion = open_store(store, ingestion, compute)
     timings: dict[str, float] = {}
     parameters = {
@@ -59,9 +65,12 @@ def ingest(
         "compute": compute.model_dump(),
     }
     with recorded(opened, "ingest", parameters, wait) as record:
+        log_unread(unread)
         with open_cluster(compute) as cluster:
             ingested = ingest_stages(opened, files, corpus, ingestion, compute, cluster, timings)
+            ingested.unread = unread
         result = {
+            "unread": [asdict(one) for one in unread],
             "counts": ingested.counts(),
             "changes": ingested.changes,
             "timings_s": timings,

@@ -6,6 +6,8 @@ from dataclasses import replace
 from coreframe.tasks.storage.files import exists
 from coreframe.tasks.store.catalogue import Catalogue, Video, VideoState, unique_name
 
+GONE = "its file is gone"
+
 
 def merge(catalogue: Catalogue, looked_at: Iterable[Video]) -> list[int]:
     """Enter what was found into the catalogue, in the order of the files.
@@ -21,14 +23,23 @@ def merge(catalogue: Catalogue, looked_at: Iterable[Video]) -> list[int]:
     numbers = [merging.enter(found) for found in looked_at]
     for number in sorted(set(range(len(catalogue))) - set(numbers)):
         video = catalogue.videos[number]
-        if video.active and not exists(video.source):
-            catalogue.update(number, state=VideoState.MISSING, reason="its file is gone")
+        why = _not_there(video) if video.active else ""
+        if why:
+            catalogue.update(number, state=VideoState.MISSING, reason=why)
     return numbers
 
 
 def without_file(video: Video) -> bool:
     """Whether no file has this content any more."""
-    return video.state == VideoState.RETIRED or not exists(video.source)
+    return video.state == VideoState.RETIRED or _not_there(video) == GONE
+
+
+def _not_there(video: Video) -> str:
+    """Why a video's file cannot be had, or "" when it is there; it may be there another time."""
+    try:
+        return "" if exists(video.source) else GONE
+    except OSError as error:
+        return f"its folder cannot be read now ({error.strerror})"
 
 
 class _Merging:

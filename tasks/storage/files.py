@@ -23,7 +23,11 @@ class StoredObject(NamedTuple):
 
 
 def exists(place: str) -> bool:
-    """Whether there is a file at a path or URL."""
+    """Whether there is a file at a path or URL.
+
+    Raises:
+        OSError: nobody can tell: a folder on the way to it cannot be read.
+    """
     if not is_url(place):
         return Path(place).exists()
     bucket, name = in_bucket(place)
