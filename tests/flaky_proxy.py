@@ -24,29 +24,38 @@ class Faults:
 
     seed: int
     lost: float = 0.0
-    """The server does the work, and its answer never arrives."""
+    """The server does the work, and its answer never arrives; of every other one 500 does."""
     cut: float = 0.0
     """Half of the answer's body arrives."""
     refused: float = 0.0
     """The server hears nothing of it: every other one is told so (503), the connections of the
     others are closed."""
-    seen: Counter = field(default_factory=Counter)
-    """How often each request was made; and, by its word, each fate."""
+    asked: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """How often each request was made, by method and path."""
+    happened: Counter[str] = field(default_factory=Counter)
+    """How often what happened to them."""
     _one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
 
     def fate(self, method: str, path: str) -> str:
         """What happens to the next request of this kind: "", or what goes wrong."""
         with self._one_at_a_time:
-            self.seen[method, path] += 1
-            draw = Random(f"{self.seed} {method} {path} {self.seen[method, path]}").random()
-            shares = {"lost": self.lost, "cut": self.cut, "503": self.refused / 2}
+            self.asked[method, path] += 1
+            draw = Random(f"{self.seed} {method} {path} {self.asked[method, path]}").random()
             fate = ""
-            for word, share in {**shares, "closed": self.refused / 2}.items():
+            for word, share in self.shares().items():
                 if 0 <= draw < share:
                     fate = word
                 draw -= share
-            self.seen[fate] += 1
+            self.happened[fate] += 1
             return fate
+
+    def worked(self, fate: str) -> None:
+        """The server has done what it was asked for, and its answer has not left."""
+
+    def shares(self) -> dict[str, float]:
+        """Of each thing that goes wrong."""
+        lost, refused = self.lost / 2, self.refused / 2
+        return {"lost": lost, "500": lost, "cut": self.cut, "closed": refused, "503": refused}
 
 
 @contextmanager
@@ -68,28 +77,26 @@ def _handler(server: str, faults: Faults) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
-        wbufsize = -1
+        wbufsize = -1  # head and body of an answer go out together
 
         def pass_on(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             fate = faults.fate(self.command, self.path)
-            if fate == "503":
-                self.answer(503, "Slow Down", [], b"")
-                return
-            if fate != "closed":
+            if fate not in ("503", "closed"):
                 upstream = http.client.HTTPConnection(server, timeout=60)
                 upstream.request(self.command, self.path, body, dict(self.headers))
                 answer = upstream.getresponse()
                 content = answer.read()
                 upstream.close()
+                faults.worked(fate)
                 headers = [(k, v) for k, v in answer.getheaders() if k.lower() not in KEPT]
-                if fate != "lost":
-                    length = int(answer.headers.get("Content-Length", len(content)))
+                length = int(answer.headers.get("Content-Length", len(content)))
+                if fate in ("", "cut"):
                     sent = content[: len(content) // 2] if fate == "cut" else content
                     self.answer(answer.status, answer.reason, headers, sent, length)
-                    if fate == "":
-                        return
-            self.close_connection = True
+            if fate in ("500", "503"):
+                self.answer(int(fate), "Slow Down", [], b"")
+            self.close_connection = fate in ("lost", "cut", "closed")
 
         def answer(
             self,

@@ -77,8 +77,8 @@ class RangeFile(io.RawIOBase):
     ) -> None:
         """Close it, and raise again what kept it from being read.
 
-        FFmpeg takes what cannot be read for the end of the file: without this, a video whose bucket
-        was out of reach for a while would pass for one that is short or broken.
+        Whatever went on reading was told that the file ends there: a video whose bucket was out of
+        reach for a while must not pass for one that is short or broken.
         """
         self.close()
         if self._failure is not None and (kind is None or issubclass(kind, Exception)):
@@ -100,7 +100,7 @@ class RangeFile(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         wanted = min(len(buffer), self._size - self._place)
-        if wanted <= 0:
+        if wanted <= 0 or self._failure is not None:  # PyAV would print the first at a second one
             return 0
         inside = self._place - self._start
         if not 0 <= inside < len(self._held):
