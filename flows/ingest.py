@@ -1,14 +1,16 @@
 """The ``ingest`` flow: bring a store up to date with a corpus of videos."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from prefect import flow
 
 from coreframe.flows.artifacts import show_quarantined
 from coreframe.flows.cluster import open_cluster
-from coreframe.flows.outcome import check_broken, warnings
+from coreframe.flows.logs import log_unread
+from coreframe.flows.outcome import check_broken, check_named, warnings
 from coreframe.flows.parameters import Compute, Ingestion, Sources
 from coreframe.flows.preflight import check_corpus, open_store
 from coreframe.flows.record import ended, recorded, summarized, timed
@@ -19,6 +21,7 @@ from coreframe.tasks.index.task import index_stage
 from coreframe.tasks.store.catalogue import Video, VideoState, changes
 from coreframe.tasks.store.store import Store
 from coreframe.tasks.video.discover import SourceFile
+from coreframe.tasks.video.listing import Unread
 
 
 @dataclass
@@ -36,13 +39,15 @@ class Ingested:
     embedded: EmbedCounts = field(default_factory=EmbedCounts)
     changes: dict[str, Any] = field(default_factory=dict)
     """Since the last run, by kind; see :func:`coreframe.flows.record.summarized`."""
+    unread: Sequence[Unread] = ()
+    """Folders and links that could not be looked at."""
 
     def look_again(self, store: Store) -> list[str]:
         """Bring the entries up to date with what later stages found, and give the warnings."""
         videos = store.read_catalogue().videos
         self.videos = [videos[video.video] for video in self.videos]
         self.changes = summarized(changes(self.before, videos))
-        return warnings(self.before, videos)
+        return warnings(self.before, videos, self.unread)
 
     def counts(self) -> dict[str, Any]:
         passed_over = {str(VideoState.FORGOTTEN): self.forgotten} if self.forgotten else {}
@@ -64,7 +69,8 @@ def ingest(
     wait: Wait = 0.0,
 ) -> dict[str, Any]:
     """Index the videos and embed every frame that the store does not hold yet."""
-    files = check_corpus(corpus, store)
+    unread: list[Unread] = []
+    files = check_corpus(corpus, store, tell=unread.append)
     opened, ingestion = open_store(store, ingestion, compute)
     timings: dict[str, float] = {}
     parameters = {
@@ -74,9 +80,12 @@ def ingest(
         "compute": compute.model_dump(),
     }
     with recorded(opened, "ingest", parameters, wait) as record:
+        log_unread(unread)
         with open_cluster(compute) as cluster:
             ingested = ingest_stages(opened, files, corpus, ingestion, compute, cluster, timings)
+            ingested.unread = unread
         result = {
+            "unread": [asdict(one) for one in unread],
             "counts": ingested.counts(),
             "changes": ingested.changes,
             "timings_s": timings,
@@ -103,7 +112,7 @@ def ingest_stages(
     sampling = ingestion.sampling()
     limit_s = corpus.video_timeout
     with timed(timings, "index"):
-        numbers = index_stage(
+        entered = index_stage(
             store,
             files,
             sampling,
@@ -111,7 +120,12 @@ def ingest_stages(
             stall_limit_s=limit_s,
             retry_quarantined=corpus.retry_quarantined,
             forgotten=forgotten,
+            most_frames=corpus.max_frames_per_file,
         )
+    numbers = [number for number in entered if number is not None]
+    indexed = store.read_catalogue().videos
+    looked_at = [file for file, number in zip(files, entered, strict=True) if number is not None]
+    check_named(looked_at, [indexed[number] for number in numbers], corpus)
     with timed(timings, "embed"):
         embedded = embed_stage(store, sampling, spec, cluster, stall_limit_s=limit_s)
     videos = store.read_catalogue().videos

@@ -19,6 +19,7 @@ from coreframe.flows.artifacts import show_run
 from coreframe.flows.logs import LOGGER, logs_of_run
 from coreframe.flows.outcome import Outcome
 from coreframe.tasks.errors import CoreframeError
+from coreframe.tasks.names import shown, shown_all
 from coreframe.tasks.report.facts import LISTED
 from coreframe.tasks.store.catalogue import Change
 from coreframe.tasks.store.lock import writing
@@ -110,7 +111,7 @@ def _emit(store: Store, record: Mapping[str, Any]) -> None:
             event=f"coreframe.run.{record['outcome'].name.lower()}",
             resource={
                 "prefect.resource.id": f"coreframe.store.{store.path}",
-                "prefect.resource.name": store.path,
+                "prefect.resource.name": shown(store.path),
             },
             related=[
                 {
@@ -118,7 +119,7 @@ def _emit(store: Store, record: Mapping[str, Any]) -> None:
                     "prefect.resource.role": "flow-run",
                 }
             ],
-            payload={key: record[key] for key in EVENT_KEYS if key in record},
+            payload={key: shown_all(record[key]) for key in EVENT_KEYS if key in record},
         )
 
 

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from coreframe.tasks.datasets.formats import Dataset
 from coreframe.tasks.kcenter.goal import StoppedBy
+from coreframe.tasks.names import shown
 from coreframe.tasks.output.files import PAGE
 from coreframe.tasks.output.metrics import Metrics
 from coreframe.tasks.output.result import Result
@@ -177,7 +178,7 @@ def show_store(store: Store) -> None:
     for video in catalogue.videos:
         if video in forgotten:
             continue
-        name = Text(video.path)  # plain text: a file's name may look like markup
+        name = Text(shown(video.path))  # plain text: a file's name may look like markup
         if video.reason or video.note:
             name.append(f"\n  {video.reason or video.note}", style="dim")
         table.add_row(
@@ -210,4 +211,4 @@ def _counted(number: int, noun: str) -> str:
 
 
 def _say(text: str) -> None:
-    Console().print(text, highlight=False, markup=False, soft_wrap=True)
+    Console().print(shown(text), highlight=False, markup=False, soft_wrap=True)

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from coreframe.tasks.names import shown
 from coreframe.tasks.output.files import SELECTION
 from coreframe.tasks.storage.folders import Folder
 from coreframe.tasks.store.catalogue import Video
@@ -38,7 +39,8 @@ def names_to_redact(gone: Collection[Video], staying: Collection[Video]) -> list
 
 
 def _names(video: Video) -> set[str]:
-    return {video.path, video.source, video.source.rpartition("/")[2]} - {""}
+    names = {video.path, video.source, video.source.rpartition("/")[2]} - {""}
+    return names | set(map(shown, names))
 
 
 def redact(folder: Folder, names: Sequence[str]) -> None:

@@ -14,7 +14,7 @@ from coreframe.tasks.store.catalogue import (
 )
 
 
-def merge(catalogue: Catalogue, looked_at: Iterable[Video]) -> list[int]:
+def merge(catalogue: Catalogue, looked_at: Iterable[Video]) -> list[int | None]:
     """Enter what was found into the catalogue, in the order of the files.
 
     Args:
@@ -22,21 +22,29 @@ def merge(catalogue: Catalogue, looked_at: Iterable[Video]) -> list[int]:
         looked_at: what is known of each file, not yet numbered.
 
     Returns:
-        The number of each file's video, but of those that are forgotten.
+        The number of each file's video; None for one whose content is forgotten.
     """
     merging = _Merging(catalogue)
-    entered = [merging.enter(found) for found in looked_at]
-    numbers = [number for number in entered if number is not None]
-    for number in sorted(set(range(len(catalogue))) - set(numbers)):
+    numbers = [merging.enter(found) for found in looked_at]
+    for number in sorted(set(range(len(catalogue))).difference(numbers)):
         video = catalogue.videos[number]
-        if video.active and not exists(video.source):
-            catalogue.update(number, state=VideoState.MISSING, reason=GONE)
+        why = _not_there(video) if video.active else ""
+        if why:
+            catalogue.update(number, state=VideoState.MISSING, reason=why)
     return numbers
 
 
 def without_file(video: Video) -> bool:
     """Whether no file has this content any more."""
-    return video.state == VideoState.RETIRED or not exists(video.source)
+    return video.state == VideoState.RETIRED or _not_there(video) == GONE
+
+
+def _not_there(video: Video) -> str:
+    """Why a video's file cannot be had, or "" when it is there; it may be there another time."""
+    try:
+        return "" if exists(video.source) else GONE
+    except OSError as error:
+        return f"its folder cannot be read now ({error.strerror})"
 
 
 class _Merging:

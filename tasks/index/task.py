@@ -16,6 +16,7 @@ from coreframe.tasks.store.catalogue import Catalogue, Video, VideoState
 from coreframe.tasks.store.corpus import refuse_lost_blocks
 from coreframe.tasks.store.stalls import forget_stalls
 from coreframe.tasks.store.store import Store
+from coreframe.tasks.video.claims import MOST_FRAMES
 from coreframe.tasks.video.discover import SourceFile
 from coreframe.tasks.video.sampling import Sampling
 
@@ -34,7 +35,8 @@ def index_files(
     stall_limit_s: float = 0.0,
     retry_quarantined: bool = False,
     forgotten: frozenset[str] = frozenset(),
-) -> list[int]:
+    most_frames: int = MOST_FRAMES,
+) -> list[int | None]:
     """Index new and changed files, plan their rows, and write the catalogue.
 
     A file whose content is known keeps its entry, also under another name. New content under a
@@ -50,9 +52,10 @@ def index_files(
         stall_limit_s: longest time without a packet or frame; 0 for any.
         retry_quarantined: try those again that were taken out.
         forgotten: fingerprints of contents of which nothing is to be kept.
+        most_frames: that a file may have.
 
     Returns:
-        The catalogue numbers of the given files, in their order, but of forgotten ones.
+        The catalogue numbers of the given files, in their order; None for forgotten ones.
     """
     catalogue = store.read_catalogue()
     refuse_lost_blocks(store, catalogue)
@@ -74,6 +77,7 @@ def index_files(
         ),
         forgotten=forgotten,
         stall_limit_s=stall_limit_s,
+        most_frames=most_frames,
     )
     fresh = iter(_look_at(every, cluster))
     numbers = merge(

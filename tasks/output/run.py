@@ -45,12 +45,12 @@ class ChangedVideos(Part):
 
 
 class Trouble(Part):
-    """A file that is not ok, or odd."""
+    """A file that is not ok, or odd, or a folder or link that could not be looked at."""
 
     file: str
-    """Its name."""
+    """Its name; of a folder or link, the whole path."""
     state: str
-    """Its video's state."""
+    """Its video's state; ``not read`` of a folder or link."""
     why: str
     """The reason, in words."""
 

@@ -9,6 +9,8 @@ from itertools import zip_longest
 import pyarrow as pa
 import xxhash
 
+from coreframe.tasks.names import shown
+
 
 class VideoState(StrEnum):
     """What can be said of a file.
@@ -123,6 +125,10 @@ class Video:
     """Workers that it killed or hung."""
     version: str = ""
     """By which an object store tells its content from another; empty for files."""
+
+    def __post_init__(self) -> None:
+        for name in ("reason", "note"):  # libraries' messages, which may name files
+            object.__setattr__(self, name, shown(getattr(self, name)))
 
     @property
     def complete(self) -> bool:
