@@ -13,7 +13,7 @@ from coreframe.flows.logs import log_unread
 from coreframe.flows.outcome import check_broken, check_named, warnings
 from coreframe.flows.parameters import Compute, Ingestion, Sources
 from coreframe.flows.preflight import check_corpus, open_store
-from coreframe.flows.record import ended, recorded, summarized, timed
+from coreframe.flows.record import ended, recorded, summarized, timed, unread_before
 from coreframe.flows.values import StorePath, Wait
 from coreframe.tasks.embed.task import EmbedCounts, embed_stage
 from coreframe.tasks.forget.task import complete
@@ -41,13 +41,16 @@ class Ingested:
     """Since the last run, by kind; see :func:`coreframe.flows.record.summarized`."""
     unread: Sequence[Unread] = ()
     """Folders and links that could not be looked at."""
+    unread_before: frozenset[str] = frozenset()
+    """Of these, paths that the last run said already."""
 
     def look_again(self, store: Store) -> list[str]:
         """Bring the entries up to date with what later stages found, and give the warnings."""
         videos = store.read_catalogue().videos
         self.videos = [videos[video.video] for video in self.videos]
         self.changes = summarized(changes(self.before, videos))
-        return warnings(self.before, videos, self.unread)
+        unread = [one for one in self.unread if one.path not in self.unread_before]
+        return warnings(self.before, videos, unread)
 
     def counts(self) -> dict[str, Any]:
         passed_over = {str(VideoState.FORGOTTEN): self.forgotten} if self.forgotten else {}
@@ -83,7 +86,7 @@ def ingest(
         log_unread(unread)
         with open_cluster(compute) as cluster:
             ingested = ingest_stages(opened, files, corpus, ingestion, compute, cluster, timings)
-            ingested.unread = unread
+            ingested.unread, ingested.unread_before = unread, unread_before(opened)
         result = {
             "unread": [asdict(one) for one in unread],
             "counts": ingested.counts(),

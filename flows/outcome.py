@@ -41,8 +41,7 @@ def warnings(
     Args:
         before: the catalogue's entries when the run began.
         after: the same at its end.
-        unread: folders and links that could not be looked at; they are said every time, since
-            nobody knows what is behind them.
+        unread: folders and links that could not be looked at, and could before.
     """
     new = [
         video

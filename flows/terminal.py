@@ -131,17 +131,17 @@ def show_checked(result: Mapping[str, Any], store: str) -> None:
 def show_forgotten(found: Mapping[str, Any], store: str) -> None:
     """Print what was forgotten, or would be, and which folders nobody has touched."""
     did = "would be forgotten in" if found["dry_run"] else "forgotten in"
-    contents, videos = _counted(found["contents"], "content"), _counted(found["videos"], "video")
-    frames = _counted(found["frames"], "frame")
-    _say(f"{did} {store}: {contents}, with {videos} and {frames}, copies among them")
+    copies = " (a content goes with all of its copies)" * (found["videos"] > found["contents"])
+    videos, frames = _counted(found["videos"], "video"), _counted(found["frames"], "frame")
+    _say(f"{did} {store}: {videos}, {frames}{copies}")
     for fingerprint in found["fingerprints"]:
         _say(f"later runs pass over what has the fingerprint {fingerprint}")
     for out, frames in found["outside"]:
         holds = "learned from this store" if frames is None else f"has {_counted(frames, 'frame')}"
         _say(f"not touched: {out}, which {holds}: delete it, or make it anew")
     _say(
-        "not known here: selections without --name and models made by earlier versions, exported "
-        "datasets, backups, and the logs of Prefect's server"
+        "not known here: exported datasets, backups, what Prefect's server keeps, and outputs that "
+        "earlier versions made without --name"
     )
 
 

@@ -32,11 +32,11 @@ class IndexJob:
     viewing: Viewing
     quarantined: frozenset[str]
     """Fingerprints of contents that are not to be opened."""
-    forgotten: frozenset[str]
-    """Fingerprints of contents of which nothing is to be kept."""
     stall_limit_s: float
     most_frames: int
     """That a file may have."""
+    forgotten: frozenset[str] = frozenset()
+    """Fingerprints of contents of which nothing is to be kept."""
 
 
 def look_at_files(job: IndexJob) -> list[Video]:

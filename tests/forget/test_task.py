@@ -5,12 +5,16 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from coreframe.flows.forget import forget, unforget
 from coreframe.flows.parameters import Selecting
+from coreframe.flows.record import recorded
 from coreframe.tasks.check.task import check_store
 from coreframe.tasks.errors import CoreframeError, UsageError
+from coreframe.tasks.output.files import SELECTION
 from coreframe.tasks.select.task import choose_frames
 from coreframe.tasks.storage.fingerprint import fingerprint
 from coreframe.tasks.storage.folders import open_folder
@@ -44,8 +48,18 @@ def test_nothing_of_it_is_left_and_all_else_is_as_it_was(
     names = [GONE, "copy.mp4", gone.fingerprint]
     assert traces(store, names, vectors[own])
 
+    table = pa.table({"row": [*before["row"][own][:3], 0]})
+    for out in ("out", "gone", "other"):
+        (place / out).mkdir(exist_ok=True)
+        pq.write_table(table if out != "other" else table.slice(3), place / out / SELECTION)
+        with recorded(store, "select", {"out": str(place / out)}, None):
+            pass
+    shutil.rmtree(place / "gone")
+    with recorded(store, "train", {"out": str(place / "other")}, None):
+        pass
     dry = forget(str(place / "store"), [GONE], dry_run=True)
     assert (dry["contents"], dry["videos"], dry["frames"]) == (1, 2, 8)
+    assert dry["outside"] == [(str(place / "out"), 3), (str(place / "other"), None)]
     assert content(store)[0].equals(before)
     assert forget(str(place / "store"), [GONE]) == dry | {"dry_run": False}
 
