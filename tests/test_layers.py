@@ -28,7 +28,7 @@ BELOW = {
     "index": BASE | {"storage", "store", "video", "engine"},
     "embed": BASE | {"storage", "store", "video", "embedders", "engine"},
     "select": BASE | {"store", "kcenter", "engine"},
-    "export": BASE | {"store", "video", "engine", "output", "select"},
+    "export": BASE | {"storage", "store", "video", "engine", "output", "select"},
     "measure": BASE | {"store", "kcenter", "engine", "output", "select"},
     "report": BASE | {"store", "video", "kcenter", "engine", "output", "select"},
     "train": BASE
