@@ -63,12 +63,12 @@ def recorded(
             "parameters": dict(parameters),
             "changes": {},
         }
-        outcome, reason = "failed", "it was interrupted"
+        outcome, reason = "interrupted", "it was stopped; the next run continues"
         try:
             yield record
             outcome, reason = "completed", ""
         except Exception as error:
-            reason = str(error) or type(error).__name__
+            outcome, reason = "failed", str(error) or type(error).__name__
             raise
         finally:
             seconds = (datetime.now(UTC) - started).total_seconds()
