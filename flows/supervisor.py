@@ -7,7 +7,6 @@ code, so it answers at any moment, whatever the child is doing. Nothing here imp
 the standard library, and psutil in the end.
 """
 
-import _thread
 import math
 import os
 import select
@@ -15,7 +14,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from types import FrameType
 
@@ -54,7 +53,7 @@ def supervise() -> None:
         _hear(STOPPING)
         return
     heard = [one for one in STOPPING if signal.getsignal(one) != signal.SIG_IGN]
-    signal.pthread_sigmask(signal.SIG_BLOCK, heard)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [*heard, signal.SIGTSTP])
     lifeline, held = os.pipe()
     child = os.fork()
     if child:
@@ -69,8 +68,8 @@ def supervise() -> None:
     threading.Thread(
         target=_end_with, args=(lifeline,), name="coreframe-lifeline", daemon=True
     ).start()
-    _hear(heard)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, heard)
+    _hear({*heard, signal.SIGINT})  # that is how the outer process stops it
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [*heard, signal.SIGTSTP])
 
 
 def stopped_by() -> int | None:
@@ -98,7 +97,7 @@ def fail(sentence: str) -> None:
         _status = 1
         _say(sentence)
         quiet()
-        _thread.interrupt_main(signal.SIGINT)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)  # wakes it, too
         time.sleep(GRACE_S)
         os._exit(1)
 
@@ -123,7 +122,7 @@ def quiet() -> None:
         os.close(null)
 
 
-def _hear(heard: Sequence[int]) -> None:
+def _hear(heard: Iterable[int]) -> None:
     """Let the first of some signals raise in the main thread, as Ctrl-C does in any program."""
     raised = False
 
@@ -168,7 +167,7 @@ def _attend(child: int, heard: Sequence[int]) -> int:
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     for one in (*heard, signal.SIGCHLD, signal.SIGTSTP):
         signal.signal(one, lambda *_: None)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, heard)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [*heard, signal.SIGTSTP])
     stop: int | None = None
     first_s, limit_s = 0.0, math.inf
     while True:
