@@ -36,6 +36,7 @@ LEVELS = {
     Outcome.COMPLETED: logging.INFO,
     Outcome.WARNED: logging.WARNING,
     Outcome.FAILED: logging.ERROR,
+    Outcome.INTERRUPTED: logging.WARNING,
 }
 
 EVENT_KEYS = ("flow", "run", "outcome", "reason", "seconds", "changes", "counts", "timings_s")
@@ -71,13 +72,13 @@ def recorded(
             "changes": {},
             "warnings": [],
         }
-        outcome, reason = Outcome.FAILED, "it was interrupted"
+        outcome, reason = Outcome.INTERRUPTED, "it was stopped; the next run continues"
         try:
             yield record
             reason = "; ".join(record["warnings"])
             outcome = Outcome.WARNED if reason else Outcome.COMPLETED
         except Exception as error:
-            reason = str(error) or type(error).__name__
+            outcome, reason = Outcome.FAILED, str(error) or type(error).__name__
             raise
         finally:
             seconds = (datetime.now(UTC) - started).total_seconds()
