@@ -28,10 +28,8 @@ def in_context(path: str) -> bool:
             continue
         pattern = rule.removeprefix("!")
         anywhere = pattern.removeprefix("**/")
-        names = parts if pattern != anywhere else []
-        if any(fnmatch(one, pattern) and one.count("/") == pattern.count("/") for one in parents):
-            inside = rule.startswith("!")
-        elif any(fnmatch(name, anywhere) for name in names):
+        found = parents if pattern == anywhere else parts
+        if any(fnmatch(one, anywhere) and one.count("/") == anywhere.count("/") for one in found):
             inside = rule.startswith("!")
     return inside
 
