@@ -1,6 +1,5 @@
 """What is written about a run: versions, timings, and a record of it in the store."""
 
-import json
 import logging
 import platform
 import time
@@ -21,15 +20,14 @@ from coreframe.tasks.errors import CoreframeError
 from coreframe.tasks.report.facts import LISTED
 from coreframe.tasks.store.catalogue import Change
 from coreframe.tasks.store.lock import writing
+from coreframe.tasks.store.seals import sealed_json
+from coreframe.tasks.store.settings import RUNS
 from coreframe.tasks.store.store import Store
 
 PACKAGES = ("coreframe", "torch", "av", "zarr", "numpy", "pandas", "prefect", "dask")
 OPTIONAL_PACKAGES = ("transformers",)
 
 logger = logging.getLogger(LOGGER)
-
-RUNS = "runs"
-"""Folder of the store with a record of every run that wrote to it, in the order of their names."""
 
 EVENT_KEYS = ("flow", "run", "outcome", "reason", "seconds", "changes", "counts", "timings_s")
 """Of a record, what goes into events and logs."""
@@ -78,7 +76,7 @@ def recorded(
             logger.log(level, "%s %s %s", flow, outcome, reason, extra=facts)
             place = f"{RUNS}/{started:%Y%m%dT%H%M%S}-{flow}-{uuid4().hex[:8]}.json"
             with suppress(OSError, CoreframeError):  # a full disk has been reported already
-                store.folder.write(place, f"{json.dumps(record, indent=2)}\n".encode())
+                store.folder.write(place, sealed_json(place, record))
             _emit(store, record)
 
 
