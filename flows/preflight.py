@@ -69,8 +69,11 @@ def check_corpus(
         tell: is told of folders and links that cannot be looked at.
 
     Raises:
-        UsageError: nothing to work on, or a file named explicitly that is no video.
+        UsageError: nothing to work on, a file named explicitly that is no video, or an output
+            folder of a newer version.
     """
+    if out is not None:
+        refuse_newer(Path(out).absolute())
     if not corpus.videos and corpus.files_from is None:
         raise UsageError("no videos given: name files, folders or globs, or use --files-from FILE.")
     for given in corpus.videos:

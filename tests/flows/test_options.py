@@ -163,5 +163,5 @@ def test_an_interrupted_command_says_so(
     monkeypatch.setattr("sys.argv", ["coreframe", "info", "--store", "store"])
     with pytest.raises(SystemExit) as ended:
         cli.main()
-    sentence = "coreframe: interrupted; run the same command again to continue.\n"
+    sentence = "coreframe: stopped; run it again to continue.\n"
     assert (ended.value.code, capsys.readouterr().err) == (130, sentence)
