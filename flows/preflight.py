@@ -23,7 +23,13 @@ from coreframe.tasks.datasets.formats import DATASET_FORMATS
 from coreframe.tasks.device import resolve_device
 from coreframe.tasks.embedders import simclr
 from coreframe.tasks.embedders.embedder import embedder_facts
-from coreframe.tasks.errors import BrokenVideoError, CoreframeError, NotAVideoError, UsageError
+from coreframe.tasks.errors import (
+    BrokenVideoError,
+    CoreframeError,
+    NotAVideoError,
+    OutOfReachError,
+    UsageError,
+)
 from coreframe.tasks.output.files import PLOTS
 from coreframe.tasks.output.folder import OutputFolder, refuse_newer
 from coreframe.tasks.select.preselected import read_preselected
@@ -86,7 +92,7 @@ def check_corpus(corpus: Sources, store: str, out: str | None = None) -> list[So
             if file.explicit:
                 raise UsageError(f"{file.path} is not a video: {error}. Leave it out.") from error
             refusals.append(f"{file.name}: {error}")
-        except (BrokenVideoError, OSError) as error:
+        except (BrokenVideoError, OutOfReachError, OSError) as error:
             refusals.append(f"{file.name}: {error}")
     if not found:
         given = ", ".join(corpus.videos) or str(corpus.files_from)

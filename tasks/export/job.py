@@ -6,7 +6,12 @@ from pathlib import Path
 
 from PIL import Image
 
-from coreframe.tasks.errors import DamagedVideoError, SourceChangedError, UsageError
+from coreframe.tasks.errors import (
+    DamagedVideoError,
+    OutOfReachError,
+    SourceChangedError,
+    UsageError,
+)
 from coreframe.tasks.output.exported import NOTHING_MORE, Exported, Failure
 from coreframe.tasks.output.images import ImageFormat, PictureSettings, Pixels, to_pillow
 from coreframe.tasks.output.thumbnails import small_picture
@@ -49,7 +54,7 @@ def export_job(job: ExportJob) -> Exported:
             if job.measure[which]:
                 result.sample.append(len(data))
             due.remove(which)
-    except (DamagedVideoError, SourceChangedError, UsageError, OSError) as error:
+    except (DamagedVideoError, SourceChangedError, OutOfReachError, UsageError, OSError) as error:
         trouble = str(error)
     result.failures += [
         Failure(_not_written(job, which, trouble)) for which in sorted(due) if job.targets[which]

@@ -12,7 +12,7 @@ from coreframe.tasks.video.container import packets
 from coreframe.tasks.video.index import VideoIndex
 from coreframe.tasks.video.mp4 import MP4_FORMATS
 from coreframe.tasks.video.viewing import Viewing
-from coreframe.tasks.video.watchdog import beat
+from coreframe.tasks.watchdog import beat
 
 TIMED_CONTAINERS = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "mpegts", "flv", "ogg", "ivf"}
 """Containers that store presentation times. In others the order of decoding tells."""
