@@ -1,6 +1,9 @@
 """Single files, such as videos: whether they are there, and reading anywhere in them."""
 
+import errno
 import io
+import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +18,11 @@ LEAST_RANGE_BYTES, MOST_RANGE_BYTES = 64 * 1024, 4 * 1024 * 1024
 
 
 def exists(place: str) -> bool:
-    """Whether there is a file at a path or URL."""
+    """Whether there is a file at a path or URL.
+
+    Raises:
+        OSError: nobody can tell: a folder on the way to it cannot be read.
+    """
     if not is_url(place):
         return Path(place).exists()
     bucket, name = in_bucket(place)
@@ -38,9 +45,33 @@ def open_file(place: str) -> BinaryIO:
     """Open the file at a path or URL for reading anywhere in it.
 
     Raises:
-        OSError: there is none.
+        OSError: there is none, or it is a pipe, a device, a socket: whoever opened one might wait
+            for ever for what comes of it.
     """
-    return open(place, "rb") if not is_url(place) else cast(BinaryIO, RangeFile(place))
+    if is_url(place):
+        return cast(BinaryIO, RangeFile(place))
+    _refuse_what_is_no_file(Path(place).stat().st_mode)
+    # what has come in its place meanwhile does not keep anyone waiting either
+    opened = os.open(place, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        _refuse_what_is_no_file(os.fstat(opened).st_mode)
+        return open(opened, "rb")
+    except OSError:
+        os.close(opened)
+        raise
+
+
+def _refuse_what_is_no_file(mode: int) -> None:
+    kinds = {
+        stat.S_IFIFO: "a pipe (FIFO)",
+        stat.S_IFCHR: "a device",
+        stat.S_IFBLK: "a device",
+        stat.S_IFSOCK: "a socket",
+        stat.S_IFDIR: "a folder",
+    }
+    if not stat.S_ISREG(mode):
+        kind = kinds.get(stat.S_IFMT(mode), "something else")
+        raise OSError(errno.EINVAL, f"{kind}, not a file: leave it out")
 
 
 def listed(url: str) -> list[StoredObject]:
