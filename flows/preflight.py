@@ -24,7 +24,12 @@ from coreframe.tasks.datasets.formats import DATASET_FORMATS
 from coreframe.tasks.device import resolve_device
 from coreframe.tasks.embedders import simclr
 from coreframe.tasks.embedders.embedder import embedder_facts
-from coreframe.tasks.errors import BrokenVideoError, CoreframeError, NotAVideoError, UsageError
+from coreframe.tasks.errors import (
+    BrokenVideoError,
+    CoreframeError,
+    NotAVideoError,
+    UsageError,
+)
 from coreframe.tasks.output.files import PLOTS
 from coreframe.tasks.output.folder import OutputFolder, refuse_newer
 from coreframe.tasks.select.preselected import read_preselected

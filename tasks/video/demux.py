@@ -13,7 +13,7 @@ from coreframe.tasks.video.clock import PacketClock, clock, durations, jumps_all
 from coreframe.tasks.video.container import lists_keyframes, packets
 from coreframe.tasks.video.index import VideoIndex
 from coreframe.tasks.video.viewing import Viewing
-from coreframe.tasks.video.watchdog import beat
+from coreframe.tasks.watchdog import beat
 
 TIMED_CONTAINERS = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "mpegts", "flv", "ogg", "ivf"}
 """Containers that store presentation times. In others the order of decoding tells."""
