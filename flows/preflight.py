@@ -32,6 +32,7 @@ from coreframe.tasks.store.named_selections import NamedSelection
 from coreframe.tasks.store.settings import StoreSettings
 from coreframe.tasks.store.store import Store
 from coreframe.tasks.video.discover import SourceFile, discover, readable
+from coreframe.tasks.video.listing import Tell, Unread
 from coreframe.tasks.video.look import Looker
 from coreframe.tasks.video.sampling import Sampling
 from coreframe.tasks.video.viewing import Crop
@@ -56,13 +57,16 @@ def check_compute(compute: Compute) -> None:
     resolve_device(compute.device)
 
 
-def check_corpus(corpus: Sources, store: str, out: str | None = None) -> list[SourceFile]:
+def check_corpus(
+    corpus: Sources, store: str, out: str | None = None, tell: Tell = lambda _: None
+) -> list[SourceFile]:
     """Find the files, and refuse what can only be a mistake before anything is started.
 
     Args:
         corpus: which files.
         store: the run's store, never searched for videos.
         out: the run's output folder, of which no folder of ours is searched either.
+        tell: is told of folders and links that cannot be looked at.
 
     Raises:
         UsageError: nothing to work on, or a file named explicitly that is no video.
@@ -72,16 +76,21 @@ def check_corpus(corpus: Sources, store: str, out: str | None = None) -> list[So
     for given in corpus.videos:
         if readable(given) != given:
             raise UsageError(f"the name {readable(given)} is not valid UTF-8: rename it.")
+    unread: list[Unread] = []
     files = discover(
         corpus.videos,
         files_from=corpus.files_from,
         include=corpus.include,
         exclude=corpus.exclude,
         ignore=[Path(store).absolute(), *(Path(out).absolute() / own for own in OWN if out)],
+        tell=unread.append,
     )
+    for one in unread:
+        tell(one)
     refusals = _refuse_what_is_no_video(files, corpus.max_frames_per_file)
     if refusals is not None:
-        raise none_found(corpus, len(files), refusals)
+        closed = [f"{one.path} cannot be read ({one.why})" for one in unread]
+        raise none_found(corpus, len(files), [*closed, *refusals])
     return files
 
 

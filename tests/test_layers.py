@@ -15,7 +15,7 @@ from tests.stores import make_store
 
 ROOT = Path(__file__).parents[1]
 ENGINES = {"prefect", "dask", "distributed", "dask_cuda"}
-BASE = {"errors", "scale", "lattice", "device"}
+BASE = {"errors", "names", "scale", "lattice", "device"}
 BELOW = {
     "storage": BASE,
     "video": BASE | {"storage"},
@@ -28,12 +28,12 @@ BELOW = {
     "index": BASE | {"storage", "store", "video", "engine"},
     "embed": BASE | {"storage", "store", "video", "embedders", "engine"},
     "select": BASE | {"store", "kcenter", "engine"},
-    "export": BASE | {"store", "video", "engine", "output", "select"},
+    "export": BASE | {"storage", "store", "video", "engine", "output", "select"},
     "measure": BASE | {"store", "kcenter", "engine", "output", "select"},
     "report": BASE | {"store", "video", "kcenter", "engine", "output", "select"},
     "train": BASE
     | {"storage", "store", "video", "embedders", "engine", "output", "select", "report"},
-    "check": BASE | {"store", "video", "engine"},
+    "check": BASE | {"storage", "store", "video", "engine"},
 }
 """What each package of `tasks` may import of the others: a stage uses nouns, never a stage's
 `task` or `job`; `select`, read by the stages after it, says what may be chosen and what was."""

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from coreframe.decoder import Decoder
 from coreframe.flows.parameters import Compute, Selecting
 from coreframe.tasks.errors import CoreframeError, UsageError
+from coreframe.tasks.names import shown
 from coreframe.tasks.output.contact_sheet import contact_sheet
 from coreframe.tasks.report.frames import pictures_of_frames
 from coreframe.tasks.scale import SCALE
@@ -57,7 +58,9 @@ class Corpus:
 
     def __repr__(self) -> str:
         settings = self._store.settings
-        return f"<Corpus {self._store.path}: {len(self.videos):,} files, {settings.embedder}>"
+        return shown(
+            f"<Corpus {self._store.path}: {len(self.videos):,} files, {settings.embedder}>"
+        )
 
     @cached_property
     def videos(self) -> pd.DataFrame:
@@ -177,6 +180,9 @@ class Picks:
 
     def __len__(self) -> int:
         return len(self.frames)
+
+    def __repr__(self) -> str:
+        return f"<Picks: {len(self):,} frames of {self.corpus!r}>"
 
     @property
     def embeddings(self) -> np.ndarray:
