@@ -7,6 +7,7 @@ nobody can come between (:meth:`coreframe.tasks.storage.folders.Folder.swap`), o
 stores alike.
 """
 
+import errno
 import json
 import socket
 import threading
@@ -20,7 +21,7 @@ from uuid import uuid4
 
 import psutil
 
-from coreframe.tasks.errors import CoreframeError
+from coreframe.tasks.errors import CoreframeError, ReadOnlyError
 from coreframe.tasks.store.store import Store
 
 LOCK = "lock.json"
@@ -90,8 +91,17 @@ def writing(
 
     Raises:
         CoreframeError: another run writes to it, and does not end in time.
+        ReadOnlyError: nobody here may write to it.
     """
-    held = _take(store, run, wait_s, times)
+    try:
+        held = _take(store, run, wait_s, times)
+    except OSError as error:
+        if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
+            raise
+        raise ReadOnlyError(
+            f"the store {store.path} cannot be written ({error.strerror}): run this as a user who "
+            "may write there, or name another store."
+        ) from error
     ended, lost = threading.Event(), threading.Event()
 
     def renew() -> None:
