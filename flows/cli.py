@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -9,6 +10,7 @@ import typer
 
 from coreframe.flows.options import with_options
 from coreframe.flows.parameters import Compute, Ingestion, Picture, Selecting, Sources, Training
+from coreframe.flows.supervisor import stopped, stopped_by
 from coreframe.flows.values import (
     Destination,
     Format,
@@ -40,7 +42,7 @@ PREFECT_AND_DASK = {
 """Environment of the command, where the user has not set it."""
 
 INTERRUPTED = 130
-"""Exit status after Ctrl-C, as shells have it."""
+"""What Typer gives after Ctrl-C."""
 
 NAMED = 3
 """Folders named in a sentence."""
@@ -81,16 +83,18 @@ def curate(
 
     preflight.check_compute(compute)
     preflight.follow_store(store, ingestion, compute)
+    preflight.check_selecting(store, selecting)
     unread: list[Unread] = []
     preflight.check_corpus(corpus, store, out, unread.append)
     _warn(unread)
-    preflight.check_selecting(store, selecting)
     preflight.output_folder(out)
     preflight.open_store(store, ingestion, compute)
     from coreframe.flows.curate import curate as flow
+    from coreframe.flows.server import on_server
     from coreframe.flows.terminal import show_result
 
-    result = flow(
+    result = on_server(
+        flow,
         store=store,
         out=out,
         corpus=corpus,
@@ -118,9 +122,12 @@ def ingest(
     _warn(unread)
     preflight.open_store(store, ingestion, compute)
     from coreframe.flows.ingest import ingest as flow
+    from coreframe.flows.server import on_server
     from coreframe.flows.terminal import show_ingested
 
-    result = flow(store=store, corpus=corpus, ingestion=ingestion, compute=compute, wait=wait)
+    result = on_server(
+        flow, store=store, corpus=corpus, ingestion=ingestion, compute=compute, wait=wait
+    )
     show_ingested(result, store)
 
 
@@ -143,10 +150,17 @@ def select(
     preflight.check_selecting(store, selecting)
     preflight.output_folder(out)
     from coreframe.flows.selection import select as flow
+    from coreframe.flows.server import on_server
     from coreframe.flows.terminal import show_result
 
-    result = flow(
-        store=store, out=out, selecting=selecting, picture=picture, compute=compute, wait=wait
+    result = on_server(
+        flow,
+        store=store,
+        out=out,
+        selecting=selecting,
+        picture=picture,
+        compute=compute,
+        wait=wait,
     )
     show_result(result, out)
 
@@ -162,10 +176,12 @@ def train(store: StorePath, out: TrainedPath, training: Training, compute: Compu
     Store.open(store)
     preflight.check_training(training)
     preflight.output_folder(out, inner=None)
+    from coreframe.flows.server import on_server
     from coreframe.flows.terminal import show_trained
     from coreframe.flows.train import train as flow
 
-    show_trained(flow(store=store, out=out, training=training, compute=compute), out)
+    result = on_server(flow, store=store, out=out, training=training, compute=compute)
+    show_trained(result, out)
 
 
 @app.command()
@@ -178,9 +194,11 @@ def check(store: StorePath, repair: Repair, compute: Compute, wait: Wait) -> Non
     preflight.check_compute(compute)
     open_to_check(store)
     from coreframe.flows.check import check as flow
+    from coreframe.flows.server import on_server
     from coreframe.flows.terminal import show_checked
 
-    show_checked(flow(store=store, repair=repair, compute=compute, wait=wait), store)
+    result = on_server(flow, store=store, repair=repair, compute=compute, wait=wait)
+    show_checked(result, store)
 
 
 @app.command()
@@ -193,9 +211,10 @@ def report(store: StorePath, out: SelectedPath, others: OtherPaths, compute: Com
     preflight.check_compute(compute)
     preflight.check_output(Store.open(store), out, others)
     from coreframe.flows.report import report as flow
+    from coreframe.flows.server import on_server
     from coreframe.flows.terminal import show_reported
 
-    flow(store=store, out=out, others=others, compute=compute)
+    on_server(flow, store=store, out=out, others=others, compute=compute)
     show_reported(out)
 
 
@@ -232,10 +251,7 @@ def main() -> None:
         if app(standalone_mode=False, prog_name="coreframe") == INTERRUPTED:
             raise KeyboardInterrupt  # Typer has caught it
     except (typer.Abort, KeyboardInterrupt):
-        kept = "run the same command again to continue"
-        if "train" in sys.argv[1:2]:
-            kept = "the checkpoint of the last whole epoch is in the output folder"
-        _fail(f"interrupted; {kept}.", INTERRUPTED)
+        _fail(stopped(sys.argv), 128 + (stopped_by() or signal.SIGINT))
     except typer.TyperException as error:  # wrong use of the command line
         _fail(error.format_message() if hasattr(error, "format_message") else str(error), 2)
     except UsageError as error:

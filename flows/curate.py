@@ -16,7 +16,7 @@ from coreframe.flows.preflight import (
     open_store,
     output_folder,
 )
-from coreframe.flows.record import recorded
+from coreframe.flows.record import ended, recorded
 from coreframe.flows.selection import selection_stages
 from coreframe.flows.values import OutPath, StorePath, Wait
 from coreframe.tasks.output.standing import standing_result
@@ -66,6 +66,7 @@ def curate(
             record |= {"counts": ingested.counts(), "changes": ingested.changes}
             record["unread"] = [asdict(one) for one in unread]
             check_selectable(opened, ingested.videos)
+            record["warnings"] = ingested.look_again(opened)
             result = standing_result(opened, folder, parameters)
             if result is None:
                 result = selection_stages(
@@ -80,6 +81,7 @@ def curate(
                     parameters,
                 )
                 record["counts"] = result.run.counts.model_dump()
+                record |= {"changes": ingested.changes, "warnings": result.run.warnings}
         record["timings_s"] = timings
         check_broken(ingested.videos, corpus.corrupt_threshold)
-    return result.to_json()
+    return ended(result.to_json(), record["warnings"])

@@ -10,10 +10,10 @@ from prefect import flow
 from coreframe.flows.artifacts import show_quarantined
 from coreframe.flows.cluster import open_cluster
 from coreframe.flows.logs import log_unread
-from coreframe.flows.outcome import check_broken
+from coreframe.flows.outcome import check_broken, check_named, warnings
 from coreframe.flows.parameters import Compute, Ingestion, Sources
 from coreframe.flows.preflight import check_corpus, open_store
-from coreframe.flows.record import recorded, summarized, timed
+from coreframe.flows.record import ended, recorded, summarized, timed
 from coreframe.flows.values import StorePath, Wait
 from coreframe.tasks.embed.task import EmbedCounts, embed_stage
 from coreframe.tasks.index.task import index_stage
@@ -29,11 +29,22 @@ class Ingested:
 
     videos: list[Video]
     """The entries of this run's files."""
+    before: list[Video]
+    """All entries when the run began."""
+    corrupt_threshold: float = 1.0
+    """Share of broken videos above which the run ends in an error."""
     embedded: EmbedCounts = field(default_factory=EmbedCounts)
     changes: dict[str, Any] = field(default_factory=dict)
     """Since the last run, by kind; see :func:`coreframe.flows.record.summarized`."""
     unread: Sequence[Unread] = ()
     """Folders and links that could not be looked at."""
+
+    def look_again(self, store: Store) -> list[str]:
+        """Bring the entries up to date with what later stages found, and give the warnings."""
+        videos = store.read_catalogue().videos
+        self.videos = [videos[video.video] for video in self.videos]
+        self.changes = summarized(changes(self.before, videos))
+        return warnings(self.before, videos)
 
     def counts(self) -> dict[str, Any]:
         return {
@@ -76,8 +87,9 @@ def ingest(
             "timings_s": timings,
         }
         record.update(result)
+        record["warnings"] = ingested.look_again(opened)
         check_broken(ingested.videos, corpus.corrupt_threshold)
-    return result
+    return ended(result, record["warnings"])
 
 
 def ingest_stages(
@@ -102,10 +114,15 @@ def ingest_stages(
             cluster,
             stall_limit_s=limit_s,
             retry_quarantined=corpus.retry_quarantined,
+            most_frames=corpus.max_frames_per_file,
         )
+    indexed = store.read_catalogue().videos
+    check_named(files, [indexed[number] for number in numbers], corpus)
     with timed(timings, "embed"):
         embedded = embed_stage(store, sampling, spec, cluster, stall_limit_s=limit_s)
     videos = store.read_catalogue().videos
     show_quarantined(videos)
-    found = summarized(changes(before, videos))
-    return Ingested([videos[number] for number in numbers], embedded, found)
+    own = [videos[number] for number in numbers]
+    ingested = Ingested(own, before, corpus.corrupt_threshold, embedded)
+    ingested.look_again(store)
+    return ingested

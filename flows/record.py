@@ -3,19 +3,21 @@
 import logging
 import platform
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 from av import library_versions
 from prefect.events import emit_event
 from prefect.runtime import flow_run
+from prefect.states import Completed
 
 from coreframe.flows.artifacts import show_run
 from coreframe.flows.logs import LOGGER, logs_of_run
+from coreframe.flows.outcome import Outcome
 from coreframe.tasks.errors import CoreframeError
 from coreframe.tasks.names import shown, shown_all
 from coreframe.tasks.report.facts import LISTED
@@ -29,6 +31,13 @@ PACKAGES = ("coreframe", "torch", "av", "zarr", "numpy", "pandas", "prefect", "d
 OPTIONAL_PACKAGES = ("transformers",)
 
 logger = logging.getLogger(LOGGER)
+
+LEVELS = {
+    Outcome.COMPLETED: logging.INFO,
+    Outcome.WARNED: logging.WARNING,
+    Outcome.FAILED: logging.ERROR,
+    Outcome.INTERRUPTED: logging.WARNING,
+}
 
 EVENT_KEYS = ("flow", "run", "outcome", "reason", "seconds", "changes", "counts", "timings_s")
 """Of a record, what goes into events and logs."""
@@ -47,7 +56,7 @@ def recorded(
         wait_s: how long to wait for another writer.
 
     Yields:
-        The record, for the run to add to: ``changes``, ``counts``, ``timings_s``.
+        The record, for the run to add to: ``changes``, ``counts``, ``timings_s``, ``warnings``.
 
     Raises:
         CoreframeError: another run writes to the store; nothing is recorded then.
@@ -61,18 +70,20 @@ def recorded(
             "started": started.isoformat(timespec="seconds"),
             "parameters": dict(parameters),
             "changes": {},
+            "warnings": [],
         }
-        outcome, reason = "failed", "it was interrupted"
+        outcome, reason = Outcome.INTERRUPTED, "it was stopped; the next run continues"
         try:
             yield record
-            outcome, reason = "completed", ""
+            reason = "; ".join(record["warnings"])
+            outcome = Outcome.WARNED if reason else Outcome.COMPLETED
         except Exception as error:
-            reason = str(error) or type(error).__name__
+            outcome, reason = Outcome.FAILED, str(error) or type(error).__name__
             raise
         finally:
             seconds = (datetime.now(UTC) - started).total_seconds()
             record |= {"outcome": outcome, "reason": reason, "seconds": round(seconds, 3)}
-            level = logging.INFO if outcome == "completed" else logging.ERROR
+            level = LEVELS[outcome]
             facts = {key: record[key] for key in EVENT_KEYS if key in record} | {"event": "run"}
             logger.log(level, "%s %s %s", flow, outcome, reason, extra=facts)
             place = f"{RUNS}/{started:%Y%m%dT%H%M%S}-{flow}-{uuid4().hex[:8]}.json"
@@ -81,12 +92,24 @@ def recorded(
             _emit(store, record)
 
 
+def ended(result: dict[str, Any], warnings: Sequence[str]) -> dict[str, Any]:
+    """What a flow returns at its end: with warnings, a state of their name that holds the result.
+
+    Prefect takes the state for the run's last one, and hands the result to who called the flow.
+    """
+    result = result | {"warnings": list(warnings)}
+    if not warnings or not flow_run.get_id():
+        return result
+    name, message = Outcome.WARNED.name.capitalize(), "; ".join(warnings)
+    return cast(dict[str, Any], Completed(name=name, message=message, data=result))
+
+
 def _emit(store: Store, record: Mapping[str, Any]) -> None:
     """Tell Prefect's server, so that automations can follow."""
     if flow_run.get_id():
         show_run(record)
         emit_event(
-            event=f"coreframe.run.{record['outcome']}",
+            event=f"coreframe.run.{record['outcome'].name.lower()}",
             resource={
                 "prefect.resource.id": f"coreframe.store.{store.path}",
                 "prefect.resource.name": shown(store.path),

@@ -42,6 +42,12 @@ def show_result(result: Mapping[str, Any], out: str) -> None:
         )
     show_reported(out)
     _say(f"the frames are in {Path(out, 'frames')}")
+    _show_warnings(result)
+
+
+def _show_warnings(result: Mapping[str, Any]) -> None:
+    if result["warnings"]:
+        _say(f"completed with warnings: {'; '.join(result['warnings'])}")
 
 
 def _show_comparison(metrics: Metrics) -> None:
@@ -96,6 +102,7 @@ def show_ingested(result: Mapping[str, Any], store: str) -> None:
     counts = result["counts"]
     _say(f"{_files(counts['files'])}; {counts['embedded_frames']:,} frames embedded into {store}")
     _show_changes({kind: ChangedVideos(**found) for kind, found in result["changes"].items()})
+    _show_warnings(result)
 
 
 def show_trained(result: Mapping[str, Any], out: str) -> None:

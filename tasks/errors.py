@@ -14,6 +14,10 @@ class CoreframeError(Told, RuntimeError):
     """A run could not do what was asked; the message is meant for the person who asked."""
 
 
+class OutOfReachError(CoreframeError):
+    """A bucket refused or went on failing to answer, which says nothing of what lies in it."""
+
+
 class UsageError(Told, ValueError):
     """The command or flow was asked for something impossible. The command exits with status 2."""
 

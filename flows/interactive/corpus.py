@@ -53,7 +53,7 @@ class Corpus:
         self.close()
 
     def close(self) -> None:
-        """End the process that :meth:`image` has started; it ends with this one, too."""
+        """End the process that decodes pictures; it ends with this one, too."""
         self._decoder.close()
 
     def __repr__(self) -> str:
@@ -121,7 +121,7 @@ class Corpus:
         return Picks(self, self._named(chosen.frames))
 
     def pictures(self, rows: np.ndarray, side_px: int = 224) -> dict[int, Image.Image]:
-        """Decode some frames, and make them small.
+        """Decode some frames in the process that :meth:`image` uses, and make them small.
 
         Args:
             rows: (k,) rows of the store.
@@ -130,7 +130,8 @@ class Corpus:
         Returns:
             The picture of each row whose video can still be read.
         """
-        return pictures_of_frames(self._store, np.asarray(rows, np.int64), side_px)
+        asked = np.asarray(rows, np.int64)
+        return pictures_of_frames(self._store, asked, side_px, self._decoder.small_pictures)
 
     def image(self, row: int) -> np.ndarray:
         """The picture of a row's frame in full, as ``curate`` would export it in 8 bits.

@@ -36,6 +36,8 @@ class Checked:
     """Why the catalogue could not be read, when its copy took its place."""
     recounted: list[str] = field(default_factory=list)
     """Names of videos of which fewer rows are committed than the catalogue says."""
+    unavailable: list[str] = field(default_factory=list)
+    """Names of those among them whose file is not there to be read again."""
     files: list[str] = field(default_factory=list)
     """What is wrong with other files: settings, the array, selections, records of runs."""
     lost: list[str] = field(default_factory=list)
@@ -59,6 +61,10 @@ class Checked:
         found += _first(blocks, "blocks")
         if self.recounted:
             found.append(f"rows of {len(self.recounted)} videos are not as the catalogue counts")
+        if self.unavailable:
+            many = len(self.unavailable)
+            more = f" and {many - 1} more videos" if many > 1 else ""
+            found.append(f"frames of {self.unavailable[0]}{more} are lost until the file is back")
         return found
 
 
@@ -140,7 +146,7 @@ def _jobs(store: Store, catalogue: Catalogue, blocks: list[int]) -> Iterator[Blo
         start = block * store.block_rows
         own = near(start, start + store.block_rows)
         planned = tuple(PlannedRows(v.first_row, v.first_row + v.rows, v.video) for v in own)
-        yield BlockCheck(store.path, block, planned)
+        yield BlockCheck(store.path, store.settings, catalogue.rows, block, planned)
 
 
 def _recount(store: Store, catalogue: Catalogue, checked: Checked) -> None:
@@ -157,12 +163,15 @@ def _recount(store: Store, catalogue: Catalogue, checked: Checked) -> None:
         decoded = counts[video.video, FrameState.OK]
         undecodable = counts[video.video, FrameState.UNDECODABLE]
         if (decoded, undecodable) != (video.decoded, video.undecodable):
-            if decoded < video.decoded or undecodable < video.undecodable:
+            fewer = decoded < video.decoded or undecodable < video.undecodable
+            if fewer:
                 checked.recounted.append(video.path)
             before = video.state
             catalogue.counted(video.video, decoded, undecodable)
             if before in INACTIVE:
                 catalogue.update(video.video, state=before, reason=video.reason)
+                if fewer:
+                    checked.unavailable.append(video.path)
 
 
 def _describe(job: BlockCheck) -> str:

@@ -4,9 +4,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from coreframe.tasks.storage.files import exists
-from coreframe.tasks.store.catalogue import Catalogue, Video, VideoState, unique_name
-
-GONE = "its file is gone"
+from coreframe.tasks.store.catalogue import (
+    GONE,
+    UNREADABLE,
+    Catalogue,
+    Video,
+    VideoState,
+    unique_name,
+)
 
 
 def merge(catalogue: Catalogue, looked_at: Iterable[Video]) -> list[int]:
@@ -90,6 +95,10 @@ class _Merging:
         number = known.video
         if found.version != known.version:
             self._catalogue.update(number, version=found.version)
+        if not found.fingerprint and known.rows and known.state != VideoState.QUARANTINED:
+            reason = f"{UNREADABLE} ({found.reason})"  # it counts again when it can be
+            self._catalogue.update(number, state=VideoState.MISSING, reason=reason)
+            return
         if known.rows or not found.fingerprint or known.state == VideoState.QUARANTINED:
             self._catalogue.revived(number)
             return

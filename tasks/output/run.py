@@ -2,6 +2,8 @@
 
 from typing import Any, ClassVar
 
+from pydantic import Field
+
 from coreframe.tasks.kcenter.goal import StoppedBy
 from coreframe.tasks.output.documents import Document, Part
 from coreframe.tasks.store.settings import StoreSettings
@@ -129,3 +131,8 @@ class Run(Document):
     """Files, frames and images."""
     failures: list[str]
     """A sentence for each frame that could not be written."""
+    warnings: list[str] = Field(default=[])
+    """Of videos that are not in the selection: newly broken, unreadable, or taken out; sentences
+    that this run was the first to say."""
+    outcome: str = "completed"
+    """How the run ended: ``completed``, ``completed with warnings`` or ``failed``."""

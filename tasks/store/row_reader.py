@@ -57,18 +57,21 @@ class RowReader:
     for what it now holds. Of a block without a commit nothing is known.
     """
 
-    def __init__(self, folder: Folder, settings: StoreSettings) -> None:
+    def __init__(self, folder: Folder, settings: StoreSettings, planned: int | None = None) -> None:
         """Look at how the store's array is laid out.
 
         Args:
             folder: the store's.
             settings: what made it.
+            planned: rows of the array, where what is written of it is not to be looked at.
 
         Raises:
             CoreframeError: it cannot be read, or is not as Coreframe writes it.
         """
         self._folder, self._size, self._dim = folder, settings.block_rows, settings.dim
-        self._planned: int = read_array_document(folder, settings)["shape"][0]
+        if planned is None:
+            planned = int(read_array_document(folder, settings)["shape"][0])
+        self._planned = planned
         self._commits: dict[int, Commit | None] = {}
 
     def block(self, block: int) -> NDArray[np.int16]:

@@ -116,14 +116,14 @@ def _objects(url: str) -> list[SourceFile]:
     if not found:
         raise UsageError(f"there is nothing at or under {url}: check the bucket and the prefix.")
     first = found[0]
-    if first.url == url:
+    if first.name == url:
         name = url.rpartition("/")[2]
         return [SourceFile(name, url, explicit=True, version=first.version)]
     files = []
     for one in found:
-        name = one.url.removeprefix(f"{url}/")
+        name = one.name.removeprefix(f"{url}/")
         if not any(part.startswith(".") for part in name.split("/")):
-            files.append(SourceFile(name, one.url, explicit=False, version=one.version))
+            files.append(SourceFile(name, one.name, explicit=False, version=one.version))
     return files
 
 
