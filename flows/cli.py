@@ -258,6 +258,11 @@ def main() -> None:
         _fail(str(error), 2)
     except CoreframeError as error:
         _fail(str(error), 1)
+    except (
+        OSError
+    ) as error:  # the system's refusal, from wherever it came; Prefect has the traceback
+        where = f"{error.filename}: " if isinstance(error.filename, str) else ""
+        _fail(f"{where}{error.strerror or error}", 1)
 
 
 def _warn(unread: Sequence[Unread]) -> None:
