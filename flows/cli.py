@@ -13,6 +13,8 @@ from coreframe.flows.parameters import Compute, Ingestion, Picture, Selecting, S
 from coreframe.flows.supervisor import stopped, stopped_by
 from coreframe.flows.values import (
     Destination,
+    DryRun,
+    ForgottenVideos,
     Format,
     LogJson,
     OtherPaths,
@@ -22,6 +24,7 @@ from coreframe.flows.values import (
     StoreOfSelection,
     StorePath,
     TrainedPath,
+    Unforget,
     Wait,
 )
 from coreframe.tasks.errors import CoreframeError, UsageError
@@ -199,6 +202,24 @@ def check(store: StorePath, repair: Repair, compute: Compute, wait: Wait) -> Non
 
     result = on_server(flow, store=store, repair=repair, compute=compute, wait=wait)
     show_checked(result, store)
+
+
+@app.command()
+@with_options
+def forget(
+    videos: ForgottenVideos, store: StorePath, unforget: Unforget, dry_run: DryRun, wait: Wait
+) -> None:
+    """Remove videos and their frames from a store for good; later runs pass them over.
+
+    A content is forgotten as a whole, with all copies. Only its fingerprint is remembered.
+    """
+    from coreframe.flows import forget as forgetting
+    from coreframe.flows.terminal import show_forgotten, show_unforgotten
+
+    if unforget:
+        show_unforgotten(forgetting.unforget(store, videos, wait), store)
+    else:
+        show_forgotten(forgetting.forget(store, videos, wait, dry_run=dry_run), store)
 
 
 @app.command()

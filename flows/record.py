@@ -4,7 +4,7 @@ import logging
 import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, cast
@@ -23,7 +23,7 @@ from coreframe.tasks.names import shown, shown_all
 from coreframe.tasks.report.facts import LISTED
 from coreframe.tasks.store.catalogue import Change
 from coreframe.tasks.store.lock import writing
-from coreframe.tasks.store.seals import sealed_json
+from coreframe.tasks.store.seals import parse_json, sealed_json
 from coreframe.tasks.store.settings import RUNS
 from coreframe.tasks.store.store import Store
 
@@ -45,7 +45,7 @@ EVENT_KEYS = ("flow", "run", "outcome", "reason", "seconds", "changes", "counts"
 
 @contextmanager
 def recorded(
-    store: Store, flow: str, parameters: Mapping[str, Any], wait_s: float
+    store: Store, flow: str, parameters: Mapping[str, Any], wait_s: float | None
 ) -> Iterator[dict[str, Any]]:
     """Be the store's only writer for one run, and leave a record of it, however it ends.
 
@@ -53,7 +53,7 @@ def recorded(
         store: the store.
         flow: the flow's name.
         parameters: what it was asked for.
-        wait_s: how long to wait for another writer.
+        wait_s: how long to wait for another writer; None for a run that writes nothing else.
 
     Yields:
         The record, for the run to add to: ``changes``, ``counts``, ``timings_s``, ``warnings``.
@@ -62,7 +62,8 @@ def recorded(
         CoreframeError: another run writes to the store; nothing is recorded then.
     """
     name = flow_run.get_name() or "of its own"
-    with writing(store, f"the {flow} run {name}", wait_s), logs_of_run():
+    run = f"the {flow} run {name}"
+    with nullcontext() if wait_s is None else writing(store, run, wait_s), logs_of_run():
         started = datetime.now(UTC)
         record: dict[str, Any] = {
             "flow": flow,
@@ -90,6 +91,15 @@ def recorded(
             with suppress(OSError, CoreframeError):  # a full disk has been reported already
                 store.folder.write(place, sealed_json(place, record))
             _emit(store, record)
+
+
+def unread_before(store: Store) -> frozenset[str]:
+    """Paths that the last run over a corpus could not look at."""
+    for name in reversed(store.folder.names(RUNS)):
+        with suppress(ValueError, KeyError, TypeError, FileNotFoundError):
+            record = parse_json(f"{RUNS}/{name}", store.folder.read(f"{RUNS}/{name}"))
+            return frozenset(one["path"] for one in record["unread"])
+    return frozenset()
 
 
 def ended(result: dict[str, Any], warnings: Sequence[str]) -> dict[str, Any]:

@@ -5,7 +5,6 @@ deployment, and a module of that name would hide the standard library's.
 """
 
 import logging
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,11 +69,8 @@ def select(
         "compute": compute.model_dump(),
     }
     timings: dict[str, float] = {}
-    with ExitStack() as stack:
-        record: dict[str, Any] = {}
-        if selecting.name is not None:  # what the store keeps of it has one writer
-            record = stack.enter_context(recorded(opened, "select", parameters, wait))
-        cluster = stack.enter_context(open_cluster(compute))
+    alone = wait if selecting.name is not None else None  # what the store keeps has one writer
+    with recorded(opened, "select", parameters, alone) as record, open_cluster(compute) as cluster:
         videos = opened.read_catalogue().videos
         ingested = Ingested(videos, videos)
         result = selection_stages(

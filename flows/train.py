@@ -9,7 +9,7 @@ from prefect import flow
 from coreframe.flows.cluster import open_cluster
 from coreframe.flows.parameters import Compute, Training
 from coreframe.flows.preflight import check_training, output_folder
-from coreframe.flows.record import timed, versions
+from coreframe.flows.record import recorded, timed, versions
 from coreframe.flows.values import StorePath, TrainedPath
 from coreframe.tasks.store.store import Store
 from coreframe.tasks.train.task import frames_stage, summary_stage, train_stage
@@ -29,7 +29,14 @@ def train(
     (folder / "train.json").unlink(missing_ok=True)  # it says that the rest is whole
     checkpoint = training.checkpoint and str(Path(training.checkpoint).expanduser().absolute())
     timings: dict[str, float] = {}
+    parameters = {
+        "store": store,
+        "out": out,
+        "training": training.model_dump(),
+        "compute": compute.model_dump(),
+    }
     with (
+        recorded(opened, "train", parameters, None) as record,
         open_cluster(compute) as cluster,
         tempfile.TemporaryDirectory(prefix=".frames-", dir=folder) as scratch,
     ):
@@ -45,13 +52,9 @@ def train(
                 cluster,
                 folder,
             )
+        record["timings_s"] = timings
     run = {
-        "parameters": {
-            "store": store,
-            "out": out,
-            "training": training.model_dump(),
-            "compute": compute.model_dump(),
-        },
+        "parameters": parameters,
         "versions": versions(),
         "timings_s": timings,
         "counts": {

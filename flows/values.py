@@ -45,6 +45,18 @@ Wait = Annotated[
     Field(default=0.0, ge=0),
     Described("Seconds to wait for another run that writes to the store."),
 ]
+ForgottenVideos = Annotated[
+    list[str],
+    Positional("VIDEO..."),
+    Field(min_length=1),
+    Described("As `coreframe info` names it, or its file, URL or fingerprint."),
+]
+Unforget = Annotated[
+    bool,
+    Field(default=False),
+    Described("Let forgotten contents in again: their files, or fingerprints."),
+]
+DryRun = Annotated[bool, Field(default=False), Described("Say what would go, and change nothing.")]
 Format = Annotated[str, Described("imagefolder, webdataset, coco, fiftyone or csv.")]
 Destination = Annotated[
     str | None,

@@ -33,6 +33,7 @@ BELOW = {
     "report": BASE | {"store", "video", "kcenter", "engine", "output", "select"},
     "train": BASE
     | {"storage", "store", "video", "embedders", "engine", "output", "select", "report"},
+    "forget": BASE | {"storage", "store", "select", "engine", "output"},
     "check": BASE | {"storage", "store", "video", "engine"},
 }
 """What each package of `tasks` may import of the others: a stage uses nouns, never a stage's
