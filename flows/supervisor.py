@@ -46,12 +46,8 @@ _supervised = False
 def supervise() -> None:
     """Go on in a child process; the calling process attends to it and never returns.
 
-    Where the command was started with a signal ignored (``nohup``), it stays so. Where processes
-    cannot be forked, all goes on in this one.
+    Where the command was started with a signal ignored (``nohup``), it stays so.
     """
-    if not hasattr(os, "fork"):
-        _hear(STOPPING)
-        return
     heard = [one for one in STOPPING if signal.getsignal(one) != signal.SIG_IGN]
     signal.pthread_sigmask(signal.SIG_BLOCK, [*heard, signal.SIGTSTP])
     lifeline, held = os.pipe()
