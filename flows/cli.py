@@ -22,6 +22,7 @@ from coreframe.flows.values import (
     TrainedPath,
     Wait,
 )
+from coreframe.tasks import status
 from coreframe.tasks.errors import CoreframeError, UsageError
 
 PREFECT_AND_DASK = {
@@ -229,6 +230,7 @@ def export(out: SelectedPath, to: Format, dest: Destination, store: StoreOfSelec
     from coreframe.flows.terminal import show_exported
     from coreframe.tasks.datasets.formats import export_dataset
 
+    status.show("writing the dataset")
     show_exported(export_dataset(out, to, dest, store), to)
 
 
@@ -249,8 +251,9 @@ def main() -> None:
         _fail(str(error), 1)
 
 
-def _fail(sentence: str, status: int) -> None:
+def _fail(sentence: str, code: int) -> None:
+    status.hide()
     sys.stdout.flush()
     line = " ".join(sentence.splitlines())  # a file's name may hold line ends
     print(f"coreframe: {line.rstrip('.')}.", file=sys.stderr)
-    sys.exit(status)
+    sys.exit(code)

@@ -18,6 +18,7 @@ from dask.distributed import Client, LocalCluster
 
 from coreframe.flows.logs import LOGGER, logs_of_workers
 from coreframe.flows.parameters import Compute
+from coreframe.tasks import status
 from coreframe.tasks.errors import CoreframeError, UsageError
 
 logger = logging.getLogger(LOGGER)
@@ -74,6 +75,7 @@ def open_cluster(compute: Compute) -> Iterator[str]:
         UsageError: the cluster file cannot be used.
         CoreframeError: the scheduler does not answer.
     """
+    status.show("starting the workers")
     with dask.config.set(DASK_SETTINGS), _without_garbage_search():
         if compute.cluster is not None:
             with _named_cluster(compute.cluster) as address, logs_of_workers(address):
@@ -124,6 +126,7 @@ def _closed_at_end(cluster: LocalCluster, others: list[BaseProcess]) -> Iterator
     try:
         yield cluster
     finally:
+        status.show("ending the workers")
         try:
             cluster.close(timeout=CLOSE_TIMEOUT_S)
         except TimeoutError:

@@ -17,6 +17,7 @@ from prefect.runtime import flow_run
 
 from coreframe.flows.artifacts import show_run
 from coreframe.flows.logs import LOGGER, logs_of_run
+from coreframe.tasks import status
 from coreframe.tasks.errors import CoreframeError
 from coreframe.tasks.report.facts import LISTED
 from coreframe.tasks.store.catalogue import Change
@@ -114,6 +115,7 @@ def summarized(found: Mapping[Change, list[str]]) -> dict[str, Any]:
 def timed(timings: dict[str, float], stage: str) -> Iterator[None]:
     """Add a stage's wall-clock seconds to ``timings``."""
     logger.info("%s begins", stage, extra={"stage": stage, "event": "begin"})
+    status.show(stage)
     start = time.perf_counter()
     try:
         yield

@@ -17,6 +17,7 @@ from coreframe.flows.parameters import Compute, Picture, Selecting
 from coreframe.flows.preflight import check_selecting, output_folder
 from coreframe.flows.record import recorded, timed, versions
 from coreframe.flows.values import OutPath, StorePath, Wait
+from coreframe.tasks import status
 from coreframe.tasks.export.task import export_stage, raise_on_failures
 from coreframe.tasks.measure.pairwise import L2_BIN
 from coreframe.tasks.measure.task import metrics_stage
@@ -115,6 +116,7 @@ def selection_stages(
         failures=[failure.sentence for failure in exported.failures],
     )
     outputs_stage(out, table, metrics, run)
+    status.show("drawing the page")
     page_stage(store, choice, out, [], device, cluster, exported.small)
     raise_on_failures(exported)
     return Result(run, metrics)
