@@ -5,7 +5,9 @@ from typing import Any
 
 from prefect.artifacts import create_table_artifact
 
+from coreframe.tasks.names import shown_all
 from coreframe.tasks.report.facts import LISTED
+from coreframe.tasks.report.markdown import markdown_text
 from coreframe.tasks.store.catalogue import Video, VideoState
 
 
@@ -16,7 +18,14 @@ def show_quarantined(videos: Sequence[Video]) -> None:
         create_table_artifact(
             key="coreframe-quarantined",
             table=[
-                {"video": v.path, "why": v.reason, "workers lost": v.attempts, "source": v.source}
+                shown_all(
+                    {
+                        "video": v.path,
+                        "why": v.reason,
+                        "workers lost": v.attempts,
+                        "source": v.source,
+                    }
+                )
                 for v in out[:LISTED]
             ],
             description=f"{len(out):,} videos are not read any more. Mend or replace them, or run "
@@ -36,5 +45,5 @@ def show_run(record: Mapping[str, Any]) -> None:
     create_table_artifact(
         key="coreframe-run",
         table=[{"what": name, "value": value} for name, value in facts.items()],
-        description=f"{record['flow']} {record['outcome']} {record['reason']}".strip(),
+        description=markdown_text(f"{record['flow']} {record['outcome']} {record['reason']}"),
     )

@@ -1,8 +1,10 @@
 """The ``coreframe`` command. Its options are those of `flows.parameters`."""
 
+import logging
 import os
 import signal
 import sys
+from collections.abc import Sequence
 
 import typer
 
@@ -24,6 +26,8 @@ from coreframe.flows.values import (
 )
 from coreframe.tasks import status
 from coreframe.tasks.errors import CoreframeError, UsageError
+from coreframe.tasks.names import shown
+from coreframe.tasks.video.listing import Unread
 
 PREFECT_AND_DASK = {
     # A run's log goes to Prefect's server; the terminal gets bars, a table, or one sentence.
@@ -40,6 +44,9 @@ PREFECT_AND_DASK = {
 
 INTERRUPTED = 130
 """What Typer gives after Ctrl-C."""
+
+NAMED = 3
+"""Folders named in a sentence."""
 
 app = typer.Typer(
     name="coreframe",
@@ -77,8 +84,10 @@ def curate(
 
     preflight.check_compute(compute)
     preflight.follow_store(store, ingestion, compute)
-    preflight.check_corpus(corpus, store, out)
     preflight.check_selecting(store, selecting)
+    unread: list[Unread] = []
+    preflight.check_corpus(corpus, store, out, unread.append)
+    _warn(unread)
     preflight.output_folder(out)
     preflight.open_store(store, ingestion, compute)
     from coreframe.flows.curate import curate as flow
@@ -109,7 +118,9 @@ def ingest(
 
     preflight.check_compute(compute)
     preflight.follow_store(store, ingestion, compute)
-    preflight.check_corpus(corpus, store)
+    unread: list[Unread] = []
+    preflight.check_corpus(corpus, store, tell=unread.append)
+    _warn(unread)
     preflight.open_store(store, ingestion, compute)
     from coreframe.flows.ingest import ingest as flow
     from coreframe.flows.server import on_server
@@ -177,12 +188,12 @@ def train(store: StorePath, out: TrainedPath, training: Training, compute: Compu
 @app.command()
 @with_options
 def check(store: StorePath, repair: Repair, compute: Compute, wait: Wait) -> None:
-    """Verify every block of a store against its commit."""
+    """Verify all that a store holds against what was written."""
     from coreframe.flows import preflight
-    from coreframe.tasks.store.store import Store
+    from coreframe.tasks.check.files import open_to_check
 
     preflight.check_compute(compute)
-    Store.open(store)
+    open_to_check(store)
     from coreframe.flows.check import check as flow
     from coreframe.flows.server import on_server
     from coreframe.flows.terminal import show_checked
@@ -251,9 +262,17 @@ def main() -> None:
         _fail(str(error), 1)
 
 
+def _warn(unread: Sequence[Unread]) -> None:
+    """Say on one line which folders cannot be read; a log in JSON says it in its own way."""
+    if unread and not logging.getLogger("coreframe").handlers:
+        named = ", ".join(f"{one.path} ({one.why})" for one in unread[:NAMED])
+        more = f" and {len(unread) - NAMED:,} more" if len(unread) > NAMED else ""
+        print(f"coreframe: left out, since it cannot be read: {named}{more}.", file=sys.stderr)
+
+
 def _fail(sentence: str, code: int) -> None:
     status.hide()
     sys.stdout.flush()
-    line = " ".join(sentence.splitlines())  # a file's name may hold line ends
+    line = shown(" ".join(sentence.splitlines()))
     print(f"coreframe: {line.rstrip('.')}.", file=sys.stderr)
     sys.exit(code)

@@ -1,11 +1,13 @@
 """The ``curate`` flow: from videos to their most diverse frames, and the proof."""
 
+from dataclasses import asdict
 from typing import Any
 
 from prefect import flow
 
 from coreframe.flows.cluster import open_cluster
 from coreframe.flows.ingest import ingest_stages
+from coreframe.flows.logs import log_unread
 from coreframe.flows.outcome import check_broken, check_selectable
 from coreframe.flows.parameters import Compute, Ingestion, Picture, Selecting, Sources
 from coreframe.flows.preflight import (
@@ -14,10 +16,11 @@ from coreframe.flows.preflight import (
     open_store,
     output_folder,
 )
-from coreframe.flows.record import recorded
+from coreframe.flows.record import ended, recorded
 from coreframe.flows.selection import selection_stages
 from coreframe.flows.values import OutPath, StorePath, Wait
 from coreframe.tasks.output.standing import standing_result
+from coreframe.tasks.video.listing import Unread
 
 
 @flow(name="curate", flow_run_name="curate-into-{out}")
@@ -40,7 +43,8 @@ def curate(
         What ``run.json`` and ``metrics.json`` hold, under ``run`` and ``metrics``; ``run`` has
         ``nothing_new`` where they are left as they are.
     """
-    files = check_corpus(corpus, store, out)
+    unread: list[Unread] = []
+    files = check_corpus(corpus, store, out, unread.append)
     check_selecting(store, selecting)
     folder = output_folder(out)
     opened, ingestion = open_store(store, ingestion, compute)
@@ -55,10 +59,14 @@ def curate(
     }
     timings: dict[str, float] = {}
     with recorded(opened, "curate", parameters, wait) as record:
+        log_unread(unread)
         with open_cluster(compute) as cluster:
             ingested = ingest_stages(opened, files, corpus, ingestion, compute, cluster, timings)
+            ingested.unread = unread
             record |= {"counts": ingested.counts(), "changes": ingested.changes}
+            record["unread"] = [asdict(one) for one in unread]
             check_selectable(opened, ingested.videos)
+            record["warnings"] = ingested.look_again(opened)
             result = standing_result(opened, folder, parameters)
             if result is None:
                 result = selection_stages(
@@ -73,6 +81,7 @@ def curate(
                     parameters,
                 )
                 record["counts"] = result.run.counts.model_dump()
+                record |= {"changes": ingested.changes, "warnings": result.run.warnings}
         record["timings_s"] = timings
         check_broken(ingested.videos, corpus.corrupt_threshold)
-    return result.to_json()
+    return ended(result.to_json(), record["warnings"])

@@ -1,27 +1,31 @@
 """What is written about a run: versions, timings, and a record of it in the store."""
 
-import json
 import logging
 import platform
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 from av import library_versions
 from prefect.events import emit_event
 from prefect.runtime import flow_run
+from prefect.states import Completed
 
 from coreframe.flows.artifacts import show_run
 from coreframe.flows.logs import LOGGER, logs_of_run
+from coreframe.flows.outcome import Outcome
 from coreframe.tasks import status
 from coreframe.tasks.errors import CoreframeError
+from coreframe.tasks.names import shown, shown_all
 from coreframe.tasks.report.facts import LISTED
 from coreframe.tasks.store.catalogue import Change
 from coreframe.tasks.store.lock import writing
+from coreframe.tasks.store.seals import sealed_json
+from coreframe.tasks.store.settings import RUNS
 from coreframe.tasks.store.store import Store
 
 PACKAGES = ("coreframe", "torch", "av", "zarr", "numpy", "pandas", "prefect", "dask")
@@ -29,8 +33,12 @@ OPTIONAL_PACKAGES = ("transformers",)
 
 logger = logging.getLogger(LOGGER)
 
-RUNS = "runs"
-"""Folder of the store with a record of every run that wrote to it, in the order of their names."""
+LEVELS = {
+    Outcome.COMPLETED: logging.INFO,
+    Outcome.WARNED: logging.WARNING,
+    Outcome.FAILED: logging.ERROR,
+    Outcome.INTERRUPTED: logging.WARNING,
+}
 
 EVENT_KEYS = ("flow", "run", "outcome", "reason", "seconds", "changes", "counts", "timings_s")
 """Of a record, what goes into events and logs."""
@@ -49,7 +57,7 @@ def recorded(
         wait_s: how long to wait for another writer.
 
     Yields:
-        The record, for the run to add to: ``changes``, ``counts``, ``timings_s``.
+        The record, for the run to add to: ``changes``, ``counts``, ``timings_s``, ``warnings``.
 
     Raises:
         CoreframeError: another run writes to the store; nothing is recorded then.
@@ -63,24 +71,38 @@ def recorded(
             "started": started.isoformat(timespec="seconds"),
             "parameters": dict(parameters),
             "changes": {},
+            "warnings": [],
         }
-        outcome, reason = "interrupted", "it was stopped; the next run continues"
+        outcome, reason = Outcome.INTERRUPTED, "it was stopped; the next run continues"
         try:
             yield record
-            outcome, reason = "completed", ""
+            reason = "; ".join(record["warnings"])
+            outcome = Outcome.WARNED if reason else Outcome.COMPLETED
         except Exception as error:
-            outcome, reason = "failed", str(error) or type(error).__name__
+            outcome, reason = Outcome.FAILED, str(error) or type(error).__name__
             raise
         finally:
             seconds = (datetime.now(UTC) - started).total_seconds()
             record |= {"outcome": outcome, "reason": reason, "seconds": round(seconds, 3)}
-            level = logging.INFO if outcome == "completed" else logging.ERROR
+            level = LEVELS[outcome]
             facts = {key: record[key] for key in EVENT_KEYS if key in record} | {"event": "run"}
             logger.log(level, "%s %s %s", flow, outcome, reason, extra=facts)
             place = f"{RUNS}/{started:%Y%m%dT%H%M%S}-{flow}-{uuid4().hex[:8]}.json"
             with suppress(OSError, CoreframeError):  # a full disk has been reported already
-                store.folder.write(place, f"{json.dumps(record, indent=2)}\n".encode())
+                store.folder.write(place, sealed_json(place, record))
             _emit(store, record)
+
+
+def ended(result: dict[str, Any], warnings: Sequence[str]) -> dict[str, Any]:
+    """What a flow returns at its end: with warnings, a state of their name that holds the result.
+
+    Prefect takes the state for the run's last one, and hands the result to who called the flow.
+    """
+    result = result | {"warnings": list(warnings)}
+    if not warnings or not flow_run.get_id():
+        return result
+    name, message = Outcome.WARNED.name.capitalize(), "; ".join(warnings)
+    return cast(dict[str, Any], Completed(name=name, message=message, data=result))
 
 
 def _emit(store: Store, record: Mapping[str, Any]) -> None:
@@ -88,10 +110,10 @@ def _emit(store: Store, record: Mapping[str, Any]) -> None:
     if flow_run.get_id():
         show_run(record)
         emit_event(
-            event=f"coreframe.run.{record['outcome']}",
+            event=f"coreframe.run.{record['outcome'].name.lower()}",
             resource={
                 "prefect.resource.id": f"coreframe.store.{store.path}",
-                "prefect.resource.name": store.path,
+                "prefect.resource.name": shown(store.path),
             },
             related=[
                 {
@@ -99,7 +121,7 @@ def _emit(store: Store, record: Mapping[str, Any]) -> None:
                     "prefect.resource.role": "flow-run",
                 }
             ],
-            payload={key: record[key] for key in EVENT_KEYS if key in record},
+            payload={key: shown_all(record[key]) for key in EVENT_KEYS if key in record},
         )
 
 
