@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,15 @@ from uuid import uuid4
 
 import psutil
 
+from coreframe.flows import (  # noqa: F401 - all that the forks need
+    check,
+    cli,
+    curate,
+    ingest,
+    report,
+    selection,
+    train,
+)
 from tests.commands import coreframe, environment
 from tests.videos import Recipe, make
 
@@ -207,53 +217,77 @@ def _left(mark: str) -> list[str]:
 
 
 class Trials:
-    """What the trials of one session share: inputs, and what undisturbed commands give."""
+    """What the trials of one session share: inputs, and what undisturbed commands give.
 
-    def __init__(self, place: Path, server: str) -> None:
-        self.place = place
-        self.server = server
-        """For what is not interrupted; it saves the start of one."""
+    All run in one folder, one after the other: stores and outputs name absolute paths.
+    """
+
+    def __init__(self, place: Path) -> None:
+        self._place = place
+        self.work = place / "work"
         self._expected: dict[str, tuple[dict[str, bytes], float]] = {}
-        (place / "videos").mkdir()
         make_videos(place / "videos")
 
-    def prepared(self, command: str, name: str) -> Path:
-        """A folder with what a command needs."""
-        if command in FROM_VIDEOS:
-            return shutil.copytree(self.place / "videos", self.place / name)
-        made = self.place / "made"
-        if not made.exists():
-            shutil.copytree(self.place / "videos", made)
-            self.run("curate", made)
-        return shutil.copytree(made, self.place / name)
+    def prepare(self, command: str) -> None:
+        """Put into the folder what a command needs."""
+        made = self._place / "made"
+        if command not in FROM_VIDEOS and not made.exists():
+            self._fill(self._place / "videos")
+            again("curate", self.work)
+            shutil.copytree(self.work, made)
+        self._fill(self._place / "videos" if command in FROM_VIDEOS else made)
 
-    def run(self, command: str, place: Path) -> None:
-        """Run a command to its end."""
-        ended = coreframe(*COMMANDS[command].split(), cwd=place, server=self.server)
-        assert ended.returncode == 0, ended.stderr
+    def _fill(self, source: Path) -> None:
+        shutil.rmtree(self.work, ignore_errors=True)
+        shutil.copytree(source, self.work)
 
     def expected(self, command: str) -> tuple[dict[str, bytes], float]:
         """What it writes undisturbed, and in how many seconds with a server of its own."""
         if command not in self._expected:
-            place = self.prepared(command, f"undisturbed-{command}")
+            self.prepare(command)
             begin_s = time.monotonic()
-            ended = coreframe(*COMMANDS[command].split(), cwd=place)
+            ended = coreframe(*COMMANDS[command].split(), cwd=self.work)
             assert ended.returncode == 0, ended.stderr
-            self._expected[command] = content(place), time.monotonic() - begin_s
+            self._expected[command] = content(self.work), time.monotonic() - begin_s
         return self._expected[command]
 
     def try_seed(self, seed: int) -> Ended:
         """Interrupt a command, run it again, and compare."""
         interrupt = of_seed(seed)
         expected, seconds = self.expected(interrupt.command)
-        place = self.prepared(interrupt.command, f"seed-{seed}")
-        ended = interrupted(interrupt, place, seconds)
+        self.prepare(interrupt.command)
+        ended = interrupted(interrupt, self.work, seconds)
         check_end(interrupt, ended)
-        self.run(interrupt.command, place)
-        changed = difference(expected, content(place))
+        again(interrupt.command, self.work)
+        changed = difference(expected, content(self.work))
         assert not changed, f"{interrupt}: {changed} are not as without it"
-        shutil.rmtree(place)
         return ended
+
+
+def again(command: str, place: Path) -> None:
+    """Run a command to its end as a fork of this process, which has imported what it needs.
+
+    The server is that of this process, and so are the settings of Dask.
+    """
+    child = os.fork()
+    if child == 0:
+        code: object = 1
+        try:
+            os.chdir(place)
+            said = os.open("again", os.O_CREAT | os.O_TRUNC | os.O_WRONLY)
+            os.dup2(said, 1)
+            os.dup2(said, 2)
+            sys.argv = ["coreframe", *COMMANDS[command].split()]
+            cli.main()
+            code = 0
+        except SystemExit as ended:
+            code = ended.code
+        except BaseException:
+            traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(code if isinstance(code, int) else 1)
+    _, status = os.waitpid(child, 0)
+    assert status == 0, (place / "again").read_text()
 
 
 def check_end(interrupt: Interrupt, ended: Ended) -> None:
