@@ -14,7 +14,6 @@ from coreframe.flows.supervisor import stopped, stopped_by
 from coreframe.flows.values import (
     Destination,
     Format,
-    LogJson,
     OtherPaths,
     OutPath,
     Repair,
@@ -22,6 +21,7 @@ from coreframe.flows.values import (
     StoreOfSelection,
     StorePath,
     TrainedPath,
+    Version,
     Wait,
 )
 from coreframe.tasks import status
@@ -59,12 +59,8 @@ app = typer.Typer(
 
 @app.callback()
 @with_options
-def options(log_json: LogJson) -> None:
+def options(version: Version) -> None:
     """Turn a corpus of videos into its most diverse frames, and prove it."""
-    if log_json:
-        from coreframe.flows.logs import log_json as begin
-
-        begin()
 
 
 @app.command()

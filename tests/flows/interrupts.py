@@ -34,11 +34,11 @@ VIDEOS = 3
 COMMANDS = {
     "curate": "curate in --store store --out out --n-samples 12 --block-rows 64",
     "ingest": "ingest in --store store --block-rows 64",
-    "select": "select --store store --out out --n-samples 9 --name kept",
-    "check": "check --store store",
-    "report": "report --store store --out out",
+    "select": "select --store store --out out --n-samples 9 --name kept --workers 1",
+    "check": "check --store store --workers 1",
+    "report": "report --store store --out out --workers 1",
     "export": "export --out out --to webdataset",
-    "train": "train --store store --out model --input-size 32 --max-epochs 3",
+    "train": "train --store store --out model --input-size 32 --max-epochs 3 --workers 1",
 }
 
 FROM_VIDEOS = ("curate", "ingest")
@@ -267,7 +267,7 @@ class Trials:
 def again(command: str, place: Path) -> None:
     """Run a command to its end as a fork of this process, which has imported what it needs.
 
-    The server is that of this process, and so are the settings of Dask.
+    The server is that of this process.
     """
     child = os.fork()
     if child == 0:
