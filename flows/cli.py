@@ -248,6 +248,7 @@ def main() -> None:
     try:
         if app(standalone_mode=False, prog_name="coreframe") == INTERRUPTED:
             raise KeyboardInterrupt  # Typer has caught it
+        status.show("ending")  # Prefect and its server
     except (typer.Abort, KeyboardInterrupt):
         _fail(stopped(sys.argv), 128 + (stopped_by() or signal.SIGINT))
     except typer.TyperException as error:  # wrong use of the command line

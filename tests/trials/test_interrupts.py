@@ -9,7 +9,7 @@ pytestmark = pytest.mark.timeout(600)
 
 @pytest.fixture(scope="module")
 def trials(tmp_path_factory: pytest.TempPathFactory, server: str) -> Trials:
-    return Trials(tmp_path_factory.mktemp("interrupts"))
+    return Trials(tmp_path_factory.mktemp("interrupts"), server)
 
 
 @pytest.mark.parametrize("seed", range(60))
