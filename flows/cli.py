@@ -16,7 +16,6 @@ from coreframe.flows.values import (
     DryRun,
     ForgottenVideos,
     Format,
-    LogJson,
     OtherPaths,
     OutPath,
     Repair,
@@ -25,8 +24,10 @@ from coreframe.flows.values import (
     StorePath,
     TrainedPath,
     Unforget,
+    Version,
     Wait,
 )
+from coreframe.tasks import status
 from coreframe.tasks.errors import CoreframeError, UsageError
 from coreframe.tasks.names import shown
 from coreframe.tasks.video.listing import Unread
@@ -61,12 +62,8 @@ app = typer.Typer(
 
 @app.callback()
 @with_options
-def options(log_json: LogJson) -> None:
+def options(version: Version) -> None:
     """Turn a corpus of videos into its most diverse frames, and prove it."""
-    if log_json:
-        from coreframe.flows.logs import log_json as begin
-
-        begin()
 
 
 @app.command()
@@ -261,6 +258,7 @@ def export(out: SelectedPath, to: Format, dest: Destination, store: StoreOfSelec
     from coreframe.flows.terminal import show_exported
     from coreframe.tasks.datasets.formats import export_dataset
 
+    status.show("writing the dataset")
     show_exported(export_dataset(out, to, dest, store), to)
 
 
@@ -271,6 +269,7 @@ def main() -> None:
     try:
         if app(standalone_mode=False, prog_name="coreframe") == INTERRUPTED:
             raise KeyboardInterrupt  # Typer has caught it
+        status.show("ending")  # Prefect and its server
     except (typer.Abort, KeyboardInterrupt):
         _fail(stopped(sys.argv), 128 + (stopped_by() or signal.SIGINT))
     except typer.TyperException as error:  # wrong use of the command line
@@ -294,8 +293,9 @@ def _warn(unread: Sequence[Unread]) -> None:
         print(f"coreframe: left out, since it cannot be read: {named}{more}.", file=sys.stderr)
 
 
-def _fail(sentence: str, status: int) -> None:
+def _fail(sentence: str, code: int) -> None:
+    status.hide()
     sys.stdout.flush()
     line = shown(" ".join(sentence.splitlines()))
     print(f"coreframe: {line.rstrip('.')}.", file=sys.stderr)
-    sys.exit(status)
+    sys.exit(code)

@@ -20,6 +20,7 @@ from coreframe.flows.parameters import (
     Sources,
     Training,
 )
+from coreframe.tasks import status
 from coreframe.tasks.datasets.formats import DATASET_FORMATS
 from coreframe.tasks.device import resolve_device
 from coreframe.tasks.embedders import simclr
@@ -84,6 +85,7 @@ def check_corpus(
     for given in corpus.videos:
         if readable(given) != given:
             raise UsageError(f"the name {readable(given)} is not valid UTF-8: rename it.")
+    status.show("looking at the videos")
     unread: list[Unread] = []
     files = discover(
         corpus.videos,

@@ -18,6 +18,7 @@ from prefect.states import Completed
 from coreframe.flows.artifacts import show_run
 from coreframe.flows.logs import LOGGER, logs_of_run
 from coreframe.flows.outcome import Outcome
+from coreframe.tasks import status
 from coreframe.tasks.errors import CoreframeError
 from coreframe.tasks.names import shown, shown_all
 from coreframe.tasks.report.facts import LISTED
@@ -146,6 +147,7 @@ def summarized(found: Mapping[Change, list[str]]) -> dict[str, Any]:
 def timed(timings: dict[str, float], stage: str) -> Iterator[None]:
     """Add a stage's wall-clock seconds to ``timings``."""
     logger.info("%s begins", stage, extra={"stage": stage, "event": "begin"})
+    status.show(stage)
     start = time.perf_counter()
     try:
         yield

@@ -8,6 +8,7 @@ from coreframe.flows.cluster import open_cluster
 from coreframe.flows.parameters import Compute, Selecting
 from coreframe.flows.preflight import check_output
 from coreframe.flows.values import OtherPaths, SelectedPath, StorePath
+from coreframe.tasks import status
 from coreframe.tasks.report.task import page_stage
 from coreframe.tasks.store.store import Store
 
@@ -25,4 +26,5 @@ def report(
     others_out = [Path(other) for other in others]
     choice = Selecting(**folder.run.parameters.selecting).choice()
     with open_cluster(compute) as cluster:
+        status.show("drawing the page")
         page_stage(opened, choice, Path(out).resolve(), others_out, compute.device, cluster)

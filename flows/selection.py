@@ -20,6 +20,7 @@ from coreframe.flows.parameters import Compute, Picture, Selecting
 from coreframe.flows.preflight import check_selecting, output_folder
 from coreframe.flows.record import ended, recorded, timed, versions
 from coreframe.flows.values import OutPath, StorePath, Wait
+from coreframe.tasks import status
 from coreframe.tasks.errors import CoreframeError
 from coreframe.tasks.export.task import export_stage, raise_on_failures, take_out
 from coreframe.tasks.measure.pairwise import L2_BIN
@@ -128,6 +129,7 @@ def selection_stages(
         outcome=outcome(ingested.videos, ingested.corrupt_threshold, exported.failures, warned),
     )
     outputs_stage(out, table, metrics, run)
+    status.show("drawing the page")
     page_stage(store, choice, out, [], device, cluster, exported.small)
     raise_on_failures(exported)
     return Result(run, metrics)

@@ -1,6 +1,8 @@
 """What a person can set that is in no model, and how a command line names it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Annotated, Any
 
 from pydantic import Field, GetJsonSchemaHandler
@@ -25,6 +27,13 @@ class Described:
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
         return handler(schema) | {"description": self.text}
+
+
+@dataclass(frozen=True)
+class Answered(Described):
+    """Marks an option that is answered at once, whatever else is given."""
+
+    answer: Callable[[], str]
 
 
 StorePath = Annotated[str, Described("Folder of the store, or its URL in an object store.")]
@@ -72,4 +81,9 @@ LogJson = Annotated[
     bool,
     Field(default=False),
     Described("Log to the error stream, a line of JSON for each event."),
+]
+Version = Annotated[
+    bool,
+    Field(default=False),
+    Answered("Say which version this is.", lambda: f"coreframe {version('coreframe')}"),
 ]
