@@ -11,8 +11,10 @@ from coreframe.flows.values import (
     Destination,
     Format,
     LogJson,
+    MetricsFile,
     OtherPaths,
     OutPath,
+    PageUrl,
     Repair,
     SelectedPath,
     StoreOfSelection,
@@ -68,6 +70,8 @@ def curate(
     picture: Picture,
     compute: Compute,
     wait: Wait,
+    page_url: PageUrl,
+    metrics_file: MetricsFile,
 ) -> None:
     """Do everything: index, embed what is new, select, export, compare."""
     from coreframe.flows import preflight
@@ -76,6 +80,7 @@ def curate(
     preflight.follow_store(store, ingestion, compute)
     preflight.check_corpus(corpus, store, out)
     preflight.check_selecting(store, selecting)
+    preflight.check_metrics_file(metrics_file)
     preflight.output_folder(out)
     preflight.open_store(store, ingestion, compute)
     from coreframe.flows.curate import curate as flow
@@ -90,6 +95,8 @@ def curate(
         picture=picture,
         compute=compute,
         wait=wait,
+        page_url=page_url,
+        metrics_file=metrics_file,
     )
     show_result(result, out)
 
@@ -97,7 +104,12 @@ def curate(
 @app.command()
 @with_options
 def ingest(
-    store: StorePath, corpus: Sources, ingestion: Ingestion, compute: Compute, wait: Wait
+    store: StorePath,
+    corpus: Sources,
+    ingestion: Ingestion,
+    compute: Compute,
+    wait: Wait,
+    metrics_file: MetricsFile,
 ) -> None:
     """Index the videos and embed the frames that the store lacks."""
     from coreframe.flows import preflight
@@ -105,11 +117,19 @@ def ingest(
     preflight.check_compute(compute)
     preflight.follow_store(store, ingestion, compute)
     preflight.check_corpus(corpus, store)
+    preflight.check_metrics_file(metrics_file)
     preflight.open_store(store, ingestion, compute)
     from coreframe.flows.ingest import ingest as flow
     from coreframe.flows.terminal import show_ingested
 
-    result = flow(store=store, corpus=corpus, ingestion=ingestion, compute=compute, wait=wait)
+    result = flow(
+        store=store,
+        corpus=corpus,
+        ingestion=ingestion,
+        compute=compute,
+        wait=wait,
+        metrics_file=metrics_file,
+    )
     show_ingested(result, store)
 
 
@@ -122,6 +142,7 @@ def select(
     picture: Picture,
     compute: Compute,
     wait: Wait,
+    page_url: PageUrl,
 ) -> None:
     """Select from an existing store, write the frames, compare the methods."""
     from coreframe.flows import preflight
@@ -135,7 +156,13 @@ def select(
     from coreframe.flows.terminal import show_result
 
     result = flow(
-        store=store, out=out, selecting=selecting, picture=picture, compute=compute, wait=wait
+        store=store,
+        out=out,
+        selecting=selecting,
+        picture=picture,
+        compute=compute,
+        wait=wait,
+        page_url=page_url,
     )
     show_result(result, out)
 
@@ -159,22 +186,28 @@ def train(store: StorePath, out: TrainedPath, training: Training, compute: Compu
 
 @app.command()
 @with_options
-def check(store: StorePath, repair: Repair, compute: Compute, wait: Wait) -> None:
+def check(
+    store: StorePath, repair: Repair, compute: Compute, wait: Wait, metrics_file: MetricsFile
+) -> None:
     """Verify every block of a store against its commit."""
     from coreframe.flows import preflight
     from coreframe.tasks.store.store import Store
 
     preflight.check_compute(compute)
     Store.open(store)
+    preflight.check_metrics_file(metrics_file)
     from coreframe.flows.check import check as flow
     from coreframe.flows.terminal import show_checked
 
-    show_checked(flow(store=store, repair=repair, compute=compute, wait=wait), store)
+    result = flow(store=store, repair=repair, compute=compute, wait=wait, metrics_file=metrics_file)
+    show_checked(result, store)
 
 
 @app.command()
 @with_options
-def report(store: StorePath, out: SelectedPath, others: OtherPaths, compute: Compute) -> None:
+def report(
+    store: StorePath, out: SelectedPath, others: OtherPaths, compute: Compute, page_url: PageUrl
+) -> None:
     """Make the page of a selection again, alone or beside others; nothing is selected."""
     from coreframe.flows import preflight
     from coreframe.tasks.store.store import Store
@@ -184,7 +217,7 @@ def report(store: StorePath, out: SelectedPath, others: OtherPaths, compute: Com
     from coreframe.flows.report import report as flow
     from coreframe.flows.terminal import show_reported
 
-    flow(store=store, out=out, others=others, compute=compute)
+    flow(store=store, out=out, others=others, compute=compute, page_url=page_url)
     show_reported(out)
 
 

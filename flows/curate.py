@@ -4,23 +4,26 @@ from typing import Any
 
 from prefect import flow
 
+from coreframe.flows.artifacts import page_address, show_page
 from coreframe.flows.cluster import open_cluster
 from coreframe.flows.ingest import ingest_stages
 from coreframe.flows.outcome import check_broken, check_selectable
 from coreframe.flows.parameters import Compute, Ingestion, Picture, Selecting, Sources
 from coreframe.flows.preflight import (
     check_corpus,
+    check_metrics_file,
     check_selecting,
     open_store,
     output_folder,
 )
 from coreframe.flows.record import recorded
+from coreframe.flows.run_names import begun_name
 from coreframe.flows.selection import selection_stages
-from coreframe.flows.values import OutPath, StorePath, Wait
+from coreframe.flows.values import MetricsFile, OutPath, PageUrl, StorePath, Wait
 from coreframe.tasks.output.standing import standing_result
 
 
-@flow(name="curate", flow_run_name="curate-into-{out}")
+@flow(name="curate", flow_run_name=begun_name)
 def curate(
     store: StorePath,
     out: OutPath,
@@ -30,6 +33,8 @@ def curate(
     picture: Picture = Picture(),  # noqa: B008
     compute: Compute = Compute(),  # noqa: B008
     wait: Wait = 0.0,
+    page_url: PageUrl = None,
+    metrics_file: MetricsFile = None,
 ) -> dict[str, Any]:
     """Index, embed, select, export, metrics, report. Only what the store lacks is embedded.
 
@@ -42,6 +47,7 @@ def curate(
     """
     files = check_corpus(corpus, store, out)
     check_selecting(store, selecting)
+    check_metrics_file(metrics_file)
     folder = output_folder(out)
     opened, ingestion = open_store(store, ingestion, compute)
     parameters = {
@@ -54,7 +60,7 @@ def curate(
         "compute": compute.model_dump(),
     }
     timings: dict[str, float] = {}
-    with recorded(opened, "curate", parameters, wait) as record:
+    with recorded(opened, "curate", parameters, wait, metrics_file) as record:
         with open_cluster(compute) as cluster:
             ingested = ingest_stages(opened, files, corpus, ingestion, compute, cluster, timings)
             record |= {"counts": ingested.counts(), "changes": ingested.changes}
@@ -73,6 +79,8 @@ def curate(
                     parameters,
                 )
                 record["counts"] = result.run.counts.model_dump()
+            show_page(folder, page_url)
+            record["page"] = page_address(folder, page_url)
         record["timings_s"] = timings
         check_broken(ingested.videos, corpus.corrupt_threshold)
     return result.to_json()

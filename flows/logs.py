@@ -16,7 +16,11 @@ from dask.distributed import Client
 from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
 
+from coreframe.flows.failures import tell_once
+
 LOGGER = "coreframe"
+
+tell_once()  # here, since all flows import this module
 
 ALWAYS_THERE = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 """Attributes of any record; what else it has was given as ``extra``."""
@@ -41,7 +45,7 @@ class _ToRun(logging.Handler):
         self._run = get_run_logger()
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._run.log(record.levelno, record.getMessage())
+        self._run.log(record.levelno, record.getMessage(), exc_info=record.exc_info)
 
 
 def log_json() -> None:

@@ -16,7 +16,10 @@ from prefect.events import emit_event
 from prefect.runtime import flow_run
 
 from coreframe.flows.artifacts import show_run
+from coreframe.flows.failures import is_explained, tell
 from coreframe.flows.logs import LOGGER, logs_of_run
+from coreframe.flows.prometheus import write_metrics
+from coreframe.flows.run_names import name_news, news_of
 from coreframe.tasks.errors import CoreframeError
 from coreframe.tasks.report.facts import LISTED
 from coreframe.tasks.store.catalogue import Change
@@ -31,13 +34,22 @@ logger = logging.getLogger(LOGGER)
 RUNS = "runs"
 """Folder of the store with a record of every run that wrote to it, in the order of their names."""
 
-EVENT_KEYS = ("flow", "run", "outcome", "reason", "seconds", "changes", "counts", "timings_s")
+FAILED = "failed"
+"""The outcome of a run that did not do all that it was asked for."""
+
+EVENT_KEYS = (
+    *("flow", "run", "outcome", "reason", "seconds", "changes", "counts", "timings_s", "page"),
+)
 """Of a record, what goes into events and logs."""
 
 
 @contextmanager
 def recorded(
-    store: Store, flow: str, parameters: Mapping[str, Any], wait_s: float
+    store: Store,
+    flow: str,
+    parameters: Mapping[str, Any],
+    wait_s: float,
+    metrics_file: str | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Be the store's only writer for one run, and leave a record of it, however it ends.
 
@@ -46,9 +58,10 @@ def recorded(
         flow: the flow's name.
         parameters: what it was asked for.
         wait_s: how long to wait for another writer.
+        metrics_file: where to leave the run's numbers for Prometheus, if anywhere.
 
     Yields:
-        The record, for the run to add to: ``changes``, ``counts``, ``timings_s``.
+        The record, for the run to add to: ``changes``, ``counts``, ``timings_s``, ``page``.
 
     Raises:
         CoreframeError: another run writes to the store; nothing is recorded then.
@@ -63,29 +76,38 @@ def recorded(
             "parameters": dict(parameters),
             "changes": {},
         }
-        outcome, reason = "failed", "it was interrupted"
+        outcome, reason = FAILED, "it was interrupted"
+        unexplained: Exception | None = None
         try:
             yield record
             outcome, reason = "completed", ""
         except Exception as error:
             reason = str(error) or type(error).__name__
+            if is_explained(error):
+                tell(error)  # below
+            else:
+                unexplained = error
             raise
         finally:
             seconds = (datetime.now(UTC) - started).total_seconds()
             record |= {"outcome": outcome, "reason": reason, "seconds": round(seconds, 3)}
+            record["run"] = name_news(news_of(record))
             level = logging.INFO if outcome == "completed" else logging.ERROR
             facts = {key: record[key] for key in EVENT_KEYS if key in record} | {"event": "run"}
-            logger.log(level, "%s %s %s", flow, outcome, reason, extra=facts)
+            said = f"{flow} {outcome}: {reason}" if reason else f"{flow} {outcome}"
+            logger.log(level, "%s", said, extra=facts, exc_info=unexplained)
             place = f"{RUNS}/{started:%Y%m%dT%H%M%S}-{flow}-{uuid4().hex[:8]}.json"
             with suppress(OSError, CoreframeError):  # a full disk has been reported already
                 store.folder.write(place, f"{json.dumps(record, indent=2)}\n".encode())
+            if metrics_file is not None:
+                write_metrics(metrics_file, store, record, last_good(store, flow))
             _emit(store, record)
 
 
 def _emit(store: Store, record: Mapping[str, Any]) -> None:
     """Tell Prefect's server, so that automations can follow."""
     if flow_run.get_id():
-        show_run(record)
+        show_run(store, record)
         emit_event(
             event=f"coreframe.run.{record['outcome']}",
             resource={
@@ -100,6 +122,17 @@ def _emit(store: Store, record: Mapping[str, Any]) -> None:
             ],
             payload={key: record[key] for key in EVENT_KEYS if key in record},
         )
+
+
+def last_good(store: Store, flow: str) -> datetime | None:
+    """When the last run of a flow began that came to its end, by the records in the store."""
+    names = [name for name in store.folder.names(RUNS) if f"-{flow}-" in name]
+    for name in reversed(names):
+        with suppress(OSError, CoreframeError, ValueError, KeyError):  # one that is torn
+            record = json.loads(store.folder.read(f"{RUNS}/{name}"))
+            if record["outcome"] != FAILED:
+                return datetime.fromisoformat(record["started"])
+    return None
 
 
 def summarized(found: Mapping[Change, list[str]]) -> dict[str, Any]:

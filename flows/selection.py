@@ -10,13 +10,15 @@ from typing import Any
 
 from prefect import flow
 
+from coreframe.flows.artifacts import page_address, show_outputs, show_page
 from coreframe.flows.cluster import open_cluster
 from coreframe.flows.ingest import Ingested
 from coreframe.flows.options import command
 from coreframe.flows.parameters import Compute, Picture, Selecting
 from coreframe.flows.preflight import check_selecting, output_folder
 from coreframe.flows.record import recorded, timed, versions
-from coreframe.flows.values import OutPath, StorePath, Wait
+from coreframe.flows.run_names import begun_name, name_news, news_of
+from coreframe.flows.values import OutPath, PageUrl, StorePath, Wait
 from coreframe.tasks.export.task import export_stage, raise_on_failures
 from coreframe.tasks.measure.pairwise import L2_BIN
 from coreframe.tasks.measure.task import metrics_stage
@@ -32,7 +34,7 @@ from coreframe.tasks.select.task import select_stage
 from coreframe.tasks.store.store import Store
 
 
-@flow(name="select", flow_run_name="select-from-{store}")
+@flow(name="select", flow_run_name=begun_name)
 def select(
     store: StorePath,
     out: OutPath,
@@ -40,6 +42,7 @@ def select(
     picture: Picture = Picture(),  # noqa: B008
     compute: Compute = Compute(),  # noqa: B008
     wait: Wait = 0.0,
+    page_url: PageUrl = None,
 ) -> dict[str, Any]:
     """Select from an existing store; nothing is decoded but the chosen frames.
 
@@ -58,7 +61,7 @@ def select(
     }
     timings: dict[str, float] = {}
     with ExitStack() as stack:
-        record: dict[str, Any] = {}
+        record: dict[str, Any] = {"changes": {}}
         if selecting.name is not None:  # what the store keeps of it has one writer
             record = stack.enter_context(recorded(opened, "select", parameters, wait))
         cluster = stack.enter_context(open_cluster(compute))
@@ -67,6 +70,10 @@ def select(
             opened, folder, ingested, selecting, picture, compute, cluster, timings, parameters
         )
         record |= {"counts": result.run.counts.model_dump(), "timings_s": timings}
+        show_page(folder, page_url)
+        record["page"] = page_address(folder, page_url)
+        if selecting.name is None:  # nobody else tells
+            name_news(news_of(record))
     return result.to_json()
 
 
@@ -115,6 +122,7 @@ def selection_stages(
         failures=[failure.sentence for failure in exported.failures],
     )
     outputs_stage(out, table, metrics, run)
+    show_outputs(out, metrics)
     page_stage(store, choice, out, [], device, cluster, exported.small)
     raise_on_failures(exported)
     return Result(run, metrics)

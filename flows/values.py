@@ -1,9 +1,10 @@
 """What a person can set that is in no model, and how a command line names it."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, GetJsonSchemaHandler
+from pydantic import AfterValidator, Field, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 
 
@@ -27,6 +28,18 @@ class Described:
         return handler(schema) | {"description": self.text}
 
 
+def _url(value: str | None) -> str | None:
+    if value is not None and "://" not in value:
+        raise ValueError("must be a URL, such as https://media.example.org/coreframe")
+    return value
+
+
+def _read_by_node_exporter(value: str | None) -> str | None:
+    if value is not None and Path(value).suffix != ".prom":
+        raise ValueError("must end in .prom: the node exporter reads no other files")
+    return value
+
+
 StorePath = Annotated[str, Described("Folder of the store, or its URL in an object store.")]
 OutPath = Annotated[str, Described("Folder for frames, tables and report.")]
 TrainedPath = Annotated[str, Described("Folder for checkpoint and loss curve.")]
@@ -44,6 +57,18 @@ Wait = Annotated[
     float,
     Field(default=0.0, ge=0),
     Described("Seconds to wait for another run that writes to the store."),
+]
+PageUrl = Annotated[
+    str | None,
+    AfterValidator(_url),
+    Field(default=None),
+    Described("URL that the output folder is served under, for links to its page."),
+]
+MetricsFile = Annotated[
+    str | None,
+    AfterValidator(_read_by_node_exporter),
+    Field(default=None),
+    Described("File to leave the run's numbers in for Prometheus: the node exporter's, .prom."),
 ]
 Format = Annotated[str, Described("imagefolder, webdataset, coco, fiftyone or csv.")]
 Destination = Annotated[

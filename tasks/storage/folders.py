@@ -9,7 +9,7 @@ import io
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 from uuid import uuid4
@@ -71,6 +71,9 @@ class Folder(Protocol):
 
     def zarr_store(self) -> Any:
         """What Zarr opens to find this folder."""
+
+    def size_bytes(self) -> int:
+        """Bytes of all files in it and in the folders inside."""
 
 
 def open_folder(place: str | Path) -> Folder:
@@ -176,6 +179,13 @@ class LocalFolder:
     def zarr_store(self) -> Any:
         return self.name
 
+    def size_bytes(self) -> int:
+        sizes = 0
+        for path in self.path.rglob("*"):
+            with suppress(FileNotFoundError):  # one that another process just replaced
+                sizes += path.stat().st_size if path.is_file() else 0
+        return sizes
+
 
 class BucketFolder:
     """:class:`Folder` under a prefix of a bucket, through obstore (the Rust object_store crate).
@@ -240,3 +250,7 @@ class BucketFolder:
         from zarr.storage import ObjectStore
 
         return ObjectStore(self._bucket)
+
+    def size_bytes(self) -> int:
+        with answering(self.name):
+            return sum(item["size"] for batch in self._bucket.list() for item in batch)
