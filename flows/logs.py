@@ -48,6 +48,11 @@ class _ToRun(logging.Handler):
         self._run.log(record.levelno, record.getMessage(), exc_info=record.exc_info)
 
 
+def level() -> int:
+    """From which level on is logged: INFO, or DEBUG where Prefect's runs are."""
+    return min(logging.INFO, logging.getLogger("prefect.flow_runs").getEffectiveLevel())
+
+
 def log_json() -> None:
     """Write everything that is logged to the error stream, a line of JSON each."""
     handler = logging.StreamHandler(sys.stderr)
@@ -68,14 +73,14 @@ def logs_of_run() -> Iterator[None]:
         yield
         return
     logger.addHandler(handler)
-    level, propagate = logger.level, logger.propagate
-    logger.setLevel(logging.INFO)
+    before, propagate = logger.level, logger.propagate
+    logger.setLevel(level())
     logger.propagate = False  # the run's logger shows it where Prefect shows logs
     try:
         yield
     finally:
         logger.removeHandler(handler)
-        logger.setLevel(level)
+        logger.setLevel(before)
         logger.propagate = propagate
 
 
@@ -88,5 +93,5 @@ def logs_of_workers(cluster: str) -> Iterator[None]:
             # A worker that dies just now takes the call with it, not what it was for: the others
             # were told at the same time, and whoever comes later is told by the scheduler.
             with suppress(OSError):
-                client.forward_logging(LOGGER, level=logging.INFO)
+                client.forward_logging(LOGGER, level=level())
         yield

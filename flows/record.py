@@ -113,6 +113,7 @@ def _emit(store: Store, record: Mapping[str, Any]) -> None:
             resource={
                 "prefect.resource.id": f"coreframe.store.{store.path}",
                 "prefect.resource.name": store.path,
+                "coreframe.flow": str(record["flow"]),
             },
             related=[
                 {

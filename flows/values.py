@@ -29,15 +29,15 @@ class Described:
 
 
 def _url(value: str | None) -> str | None:
-    if value is not None and "://" not in value:
+    if value and "://" not in value:
         raise ValueError("must be a URL, such as https://media.example.org/coreframe")
-    return value
+    return value or None  # a deployment gives an empty text for a variable that is not set
 
 
 def _read_by_node_exporter(value: str | None) -> str | None:
-    if value is not None and Path(value).suffix != ".prom":
+    if value and Path(value).suffix != ".prom":
         raise ValueError("must end in .prom: the node exporter reads no other files")
-    return value
+    return value or None
 
 
 StorePath = Annotated[str, Described("Folder of the store, or its URL in an object store.")]
