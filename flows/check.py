@@ -11,9 +11,9 @@ from coreframe.flows.preflight import check_metrics_file
 from coreframe.flows.record import recorded, timed
 from coreframe.flows.run_names import begun_name
 from coreframe.flows.values import MetricsFile, Repair, StorePath, Wait
+from coreframe.tasks.check.files import open_to_check
 from coreframe.tasks.check.task import check_stage
 from coreframe.tasks.errors import CoreframeError
-from coreframe.tasks.store.store import Store
 
 
 @flow(name="check", flow_run_name=begun_name)
@@ -29,7 +29,7 @@ def check(
     Raises:
         CoreframeError: something is wrong, and nothing was repaired.
     """
-    opened = Store.open(store)
+    opened = open_to_check(store)
     check_metrics_file(metrics_file)
     timings: dict[str, float] = {}
     parameters = {"store": store, "repair": repair, "compute": compute.model_dump()}
@@ -43,4 +43,6 @@ def check(
                 f"the store {store} is damaged: {'; '.join(checked.described())}. Repair it with "
                 f"`coreframe check --store {store} --repair`, then ingest again."
             )
+        if checked.lost:
+            raise CoreframeError(f"all else is mended, but this is not: {' '.join(checked.lost)}")
     return found | {"described": checked.described()}

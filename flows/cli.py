@@ -189,12 +189,12 @@ def train(store: StorePath, out: TrainedPath, training: Training, compute: Compu
 def check(
     store: StorePath, repair: Repair, compute: Compute, wait: Wait, metrics_file: MetricsFile
 ) -> None:
-    """Verify every block of a store against its commit."""
+    """Verify all that a store holds against what was written."""
     from coreframe.flows import preflight
-    from coreframe.tasks.store.store import Store
+    from coreframe.tasks.check.files import open_to_check
 
     preflight.check_compute(compute)
-    Store.open(store)
+    open_to_check(store)
     preflight.check_metrics_file(metrics_file)
     from coreframe.flows.check import check as flow
     from coreframe.flows.terminal import show_checked

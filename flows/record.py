@@ -1,6 +1,5 @@
 """What is written about a run: versions, timings, and a record of it in the store."""
 
-import json
 import logging
 import platform
 import time
@@ -24,15 +23,14 @@ from coreframe.tasks.errors import CoreframeError
 from coreframe.tasks.report.facts import LISTED
 from coreframe.tasks.store.catalogue import Change
 from coreframe.tasks.store.lock import writing
+from coreframe.tasks.store.seals import parse_json, sealed_json
+from coreframe.tasks.store.settings import RUNS
 from coreframe.tasks.store.store import Store
 
 PACKAGES = ("coreframe", "torch", "av", "zarr", "numpy", "pandas", "prefect", "dask")
 OPTIONAL_PACKAGES = ("transformers",)
 
 logger = logging.getLogger(LOGGER)
-
-RUNS = "runs"
-"""Folder of the store with a record of every run that wrote to it, in the order of their names."""
 
 FAILED = "failed"
 """The outcome of a run that did not do all that it was asked for."""
@@ -98,7 +96,7 @@ def recorded(
             logger.log(level, "%s", said, extra=facts, exc_info=unexplained)
             place = f"{RUNS}/{started:%Y%m%dT%H%M%S}-{flow}-{uuid4().hex[:8]}.json"
             with suppress(OSError, CoreframeError):  # a full disk has been reported already
-                store.folder.write(place, f"{json.dumps(record, indent=2)}\n".encode())
+                store.folder.write(place, sealed_json(place, record))
             if metrics_file is not None:
                 write_metrics(metrics_file, store, record, last_good(store, flow))
             _emit(store, record)
@@ -130,7 +128,8 @@ def last_good(store: Store, flow: str) -> datetime | None:
     names = [name for name in store.folder.names(RUNS) if f"-{flow}-" in name]
     for name in reversed(names):
         with suppress(OSError, CoreframeError, ValueError, KeyError):  # one that is torn
-            record = json.loads(store.folder.read(f"{RUNS}/{name}"))
+            place = f"{RUNS}/{name}"
+            record = parse_json(place, store.folder.read(place))
             if record["outcome"] != FAILED:
                 return datetime.fromisoformat(record["started"])
     return None

@@ -33,7 +33,7 @@ BELOW = {
     "report": BASE | {"store", "video", "kcenter", "engine", "output", "select"},
     "train": BASE
     | {"storage", "store", "video", "embedders", "engine", "output", "select", "report"},
-    "check": BASE | {"store", "video", "engine"},
+    "check": BASE | {"storage", "store", "video", "engine"},
 }
 """What each package of `tasks` may import of the others: a stage uses nouns, never a stage's
 `task` or `job`; `select`, read by the stages after it, says what may be chosen and what was."""

@@ -6,15 +6,20 @@ from dataclasses import dataclass, field
 
 from dask.distributed import Client
 
+from coreframe.tasks.check.files import check_kept_files, check_made, clause
 from coreframe.tasks.check.job import BlockCheck, PlannedRows, check_block
 from coreframe.tasks.engine.dispatch import run_jobs
 from coreframe.tasks.engine.progress import stage_bar
 from coreframe.tasks.engine.stage import stage
 from coreframe.tasks.errors import CoreframeError
 from coreframe.tasks.store.catalogue import INACTIVE, Catalogue
+from coreframe.tasks.store.catalogue_file import copy_fault, read_copy
 from coreframe.tasks.store.frames import FrameState
-from coreframe.tasks.store.settings import CATALOGUE
+from coreframe.tasks.store.indexes import index_name
 from coreframe.tasks.store.store import Store
+
+LISTED = 3
+"""Faults of a kind that are told one by one."""
 
 
 @dataclass
@@ -28,53 +33,64 @@ class Checked:
     indexes: list[str] = field(default_factory=list)
     """Names of videos whose index cannot be read; it is deleted."""
     catalogue: str = ""
-    """Why the catalogue could not be read, when that of the run before took its place."""
+    """Why the catalogue could not be read, when its copy took its place."""
     recounted: list[str] = field(default_factory=list)
     """Names of videos of which fewer rows are committed than the catalogue says."""
+    unavailable: list[str] = field(default_factory=list)
+    """Names of those among them whose file is not there to be read again."""
+    files: list[str] = field(default_factory=list)
+    """What is wrong with other files: settings, the array, selections, records of runs."""
+    lost: list[str] = field(default_factory=list)
+    """What of that cannot be mended."""
 
     @property
     def sound(self) -> bool:
         """Nothing is wrong."""
-        return not (self.faults or self.indexes or self.catalogue or self.recounted)
+        return not (self.faults or self.indexes or self.catalogue or self.recounted or self.files)
 
     def described(self) -> list[str]:
         """What is wrong, a clause each, with the first of a kind by name."""
         found = []
         if self.catalogue:
-            found.append(f"{self.catalogue.rstrip('.')}; the one before it can be read")
+            found.append(f"{self.catalogue}; its copy is sound")
+        found += _first(self.files, "files")
         if self.indexes:
             more = f" and {len(self.indexes) - 1} more" if len(self.indexes) > 1 else ""
             found.append(f"the index of {self.indexes[0]}{more} cannot be read")
-        for block, reason in list(self.faults.items())[:3]:
-            found.append(f"block {block}: {reason.rstrip('.')}")
-        if len(self.faults) > 3:
-            found.append(f"{len(self.faults) - 3} more blocks")
+        blocks = [f"block {block}: {reason}" for block, reason in self.faults.items()]
+        found += _first(blocks, "blocks")
         if self.recounted:
             found.append(f"rows of {len(self.recounted)} videos are not as the catalogue counts")
+        if self.unavailable:
+            many = len(self.unavailable)
+            more = f" and {many - 1} more videos" if many > 1 else ""
+            found.append(f"frames of {self.unavailable[0]}{more} are lost until the file is back")
         return found
 
 
+def _first(found: list[str], kind: str) -> list[str]:
+    more = len(found) - LISTED
+    return found[:LISTED] + ([f"{more} more {kind}"] if more > 0 else [])
+
+
 def check_store(store: Store, cluster: str, *, repair: bool) -> Checked:
-    """Compare every block with its commit, and the catalogue with both.
+    """Compare all that a store holds with what was written.
 
     Args:
         store: to look at.
         cluster: the scheduler's address.
-        repair: take back what cannot be trusted, so that the next run embeds it again.
+        repair: mend what can be mended, and take back what cannot be trusted, so that the next run
+            embeds it again.
 
     Raises:
         CoreframeError: the catalogue cannot be read, and there is none to take its place.
     """
     checked = Checked()
     catalogue = _catalogue(store, checked, repair)
-    for video in catalogue.videos:
-        if video.rows:
-            try:
-                store.read_index(video.fingerprint)
-            except CoreframeError:
-                checked.indexes.append(video.path)
-                if repair:
-                    store.delete_index(video.fingerprint)
+    checked.files += check_made(store, catalogue, repair=repair)
+    _check_indexes(store, catalogue, checked, repair)
+    files, checked.lost = check_kept_files(store, repair=repair)
+    checked.files += files
     blocks = store.committed_blocks()
     with Client(cluster) as client, stage_bar("check", len(blocks), "blocks") as advance:
         jobs = _jobs(store, catalogue, blocks)
@@ -97,15 +113,31 @@ check_stage = stage("check")(check_store)
 
 def _catalogue(store: Store, checked: Checked, repair: bool) -> Catalogue:
     try:
-        return store.read_catalogue()
+        catalogue = store.read_catalogue()
     except CoreframeError as error:
-        earlier = store.read_catalogue(earlier=True)
-        if not len(earlier):
+        copy = read_copy(store.folder)
+        if copy is None:
             raise
-        checked.catalogue = str(error)
+        checked.catalogue = clause(error)
         if repair:
-            store.folder.delete(CATALOGUE)
-        return earlier
+            store.write_catalogue(copy)
+        return copy
+    fault = copy_fault(store.folder)
+    if fault:
+        checked.files.append(fault)
+    return catalogue
+
+
+def _check_indexes(store: Store, catalogue: Catalogue, checked: Checked, repair: bool) -> None:
+    names = {video.fingerprint: video.path for video in catalogue.videos if video.rows}
+    held = [name.partition(".")[0] for name in store.folder.names("index")]
+    for fingerprint in dict.fromkeys([*names, *held]):
+        try:
+            store.read_index(fingerprint)
+        except CoreframeError:
+            checked.indexes.append(names.get(fingerprint) or index_name(fingerprint))
+            if repair:
+                store.delete_index(fingerprint)
 
 
 def _jobs(store: Store, catalogue: Catalogue, blocks: list[int]) -> Iterator[BlockCheck]:
@@ -114,11 +146,14 @@ def _jobs(store: Store, catalogue: Catalogue, blocks: list[int]) -> Iterator[Blo
         start = block * store.block_rows
         own = near(start, start + store.block_rows)
         planned = tuple(PlannedRows(v.first_row, v.first_row + v.rows, v.video) for v in own)
-        yield BlockCheck(store.path, block, planned)
+        yield BlockCheck(store.path, store.settings, catalogue.rows, block, planned)
 
 
 def _recount(store: Store, catalogue: Catalogue, checked: Checked) -> None:
-    """Bring the catalogue's counts to what is left; what is missing is pending again."""
+    """Bring the catalogue's counts to what is left; what is missing is pending again.
+
+    More than it counts is no fault: a run that was ended has not counted yet what it committed.
+    """
     counts: Counter[tuple[int, str]] = Counter()
     for block in store.committed_blocks():
         table = None if block in checked.faults else store.committed(block)
@@ -128,11 +163,15 @@ def _recount(store: Store, catalogue: Catalogue, checked: Checked) -> None:
         decoded = counts[video.video, FrameState.OK]
         undecodable = counts[video.video, FrameState.UNDECODABLE]
         if (decoded, undecodable) != (video.decoded, video.undecodable):
-            checked.recounted.append(video.path)
+            fewer = decoded < video.decoded or undecodable < video.undecodable
+            if fewer:
+                checked.recounted.append(video.path)
             before = video.state
             catalogue.counted(video.video, decoded, undecodable)
             if before in INACTIVE:
                 catalogue.update(video.video, state=before, reason=video.reason)
+                if fewer:
+                    checked.unavailable.append(video.path)
 
 
 def _describe(job: BlockCheck) -> str:

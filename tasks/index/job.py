@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from coreframe.tasks.errors import BrokenVideoError, NotAVideoError
+from coreframe.tasks.errors import BrokenVideoError, CoreframeError, NotAVideoError
 from coreframe.tasks.storage.files import size_bytes
 from coreframe.tasks.storage.fingerprint import fingerprint
 from coreframe.tasks.store.catalogue import Video, VideoState
@@ -122,7 +122,10 @@ def _facts_and_index(
 ) -> tuple[VideoFacts, VideoIndex]:
     """What the store knows of the content, or what the file says, which the store keeps."""
     if store.has_index(content):
-        return store.read_facts_and_index(content)
+        try:
+            return store.read_facts_and_index(content)
+        except CoreframeError as error:  # damaged: the file says it again
+            logger.warning("%s is indexed anew: %s", file.path, error)
     facts, index = index_video(file.path, viewing)
     store.write_index(content, facts, index)
     return facts, index

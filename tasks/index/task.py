@@ -13,6 +13,7 @@ from coreframe.tasks.index.merge import merge
 from coreframe.tasks.storage.files import size_bytes
 from coreframe.tasks.storage.fingerprint import fingerprint
 from coreframe.tasks.store.catalogue import Catalogue, Video, VideoState
+from coreframe.tasks.store.corpus import refuse_lost_blocks
 from coreframe.tasks.store.stalls import forget_stalls
 from coreframe.tasks.store.store import Store
 from coreframe.tasks.video.discover import SourceFile
@@ -52,6 +53,7 @@ def index_files(
         The catalogue numbers of the given files, in their order.
     """
     catalogue = store.read_catalogue()
+    refuse_lost_blocks(store, catalogue)
     before = list(catalogue.videos)
     forget_stalls(store)
     if retry_quarantined:

@@ -1,16 +1,19 @@
-"""The Zarr array of embeddings: what Zarr writes of it, by the format of the store."""
+"""What Zarr writes of a store, by its format: the group, which says what made it, and the array."""
 
+import json
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import Any
 
 import zarr
 from zarr.codecs import ZstdCodec
 
 from coreframe.tasks.scale import SCALE
-from coreframe.tasks.store.settings import ARRAY, EMBEDDINGS, MADE, StoreSettings
+from coreframe.tasks.storage.folders import Folder
+from coreframe.tasks.store.reading import understandably
+from coreframe.tasks.store.seals import BLANK, SEAL_KEY, check_seal, parse_json, sealed, sealed_json
+from coreframe.tasks.store.settings import ARRAY, EMBEDDINGS, MADE, SETTINGS_COPY, StoreSettings
 
 ARRAY_ATTRIBUTES: dict[str, Any] = {
     "scale_factor": 1 / SCALE,
@@ -18,23 +21,111 @@ ARRAY_ATTRIBUTES: dict[str, Any] = {
 }
 """As the CF conventions name it: xarray, for one, applies it."""
 
+ARRAY_DOCUMENT = f"{ARRAY}/zarr.json"
 
-def metadata(settings: StoreSettings) -> tuple[bytes, bytes]:
-    """What Zarr writes of a group with an array without rows: of the group, and of the array."""
+CODECS = {1: ("numcodecs.fixedscaleoffset", "bytes", "zstd"), 2: ("bytes", "zstd")}
+"""Of the array, by the store's format: in 1 a filter from float32 to the lattice's int16; then to
+bytes, and the compressor."""
+
+
+def group_document(settings: StoreSettings) -> bytes:
+    """What Zarr writes of the group, with the settings of the store and a seal."""
+    return _documents(settings)[0]
+
+
+def array_document(settings: StoreSettings, rows: int) -> bytes:
+    """What Zarr writes of an array of so many rows, with a seal but in stores of format 1."""
+    document = json.loads(_documents(settings)[1])
+    return _with_rows(document, rows)
+
+
+def _documents(settings: StoreSettings) -> tuple[bytes, bytes]:
     memory: dict[str, Any] = {}
     group = zarr.open_group(zarr.storage.MemoryStore(memory), path=EMBEDDINGS, mode="w")
-    group.create_array(
-        "embedding",
+    common: dict[str, Any] = dict(
         shape=(0, settings.dim),
         chunks=(settings.block_rows, settings.dim),
-        dtype="int16",
-        fill_value=0,
-        filters=None,
         compressors=[ZstdCodec(level=3)],
-        attributes=ARRAY_ATTRIBUTES,
     )
-    group.attrs["coreframe"] = asdict(settings)
-    return memory[MADE].to_bytes(), memory[f"{ARRAY}/zarr.json"].to_bytes()
+    if settings.format_version == 1:
+        from zarr.codecs.numcodecs import FixedScaleOffset
+
+        filters = [FixedScaleOffset(offset=0, scale=SCALE, dtype="f4", astype="i2")]
+        with quiet_codec():
+            group.create_array(
+                "embedding", dtype="float32", fill_value=0.0, filters=filters, **common
+            )
+        attributes: dict[str, Any] = {}
+    else:
+        attributes = {SEAL_KEY: BLANK}
+        own = ARRAY_ATTRIBUTES | attributes
+        group.create_array(
+            "embedding", dtype="int16", fill_value=0, filters=None, attributes=own, **common
+        )
+    group.attrs.update({"coreframe": settings.written()} | attributes)
+    made, array = memory[MADE].to_bytes(), memory[ARRAY_DOCUMENT].to_bytes()
+    return (sealed(MADE, made) if attributes else made), array
+
+
+def _with_rows(document: dict[str, Any], rows: int) -> bytes:
+    document["shape"] = [rows, document["shape"][1]]
+    if SEAL_KEY not in document["attributes"]:  # of a store that was made before there were seals
+        return json.dumps(document, indent=2).encode()
+    document["attributes"][SEAL_KEY] = BLANK
+    return sealed(ARRAY_DOCUMENT, json.dumps(document, indent=2).encode())
+
+
+def read_array_document(folder: Folder, settings: StoreSettings) -> dict[str, Any]:
+    """What is written of the array, looked at.
+
+    Raises:
+        CoreframeError: it is missing or damaged, or is not as Coreframe writes it.
+    """
+    with understandably(folder.name, ARRAY_DOCUMENT):
+        data = folder.read(ARRAY_DOCUMENT)
+        check_seal(ARRAY_DOCUMENT, data)
+        document: dict[str, Any] = json.loads(data)
+        chunk = document["chunk_grid"]["configuration"]["chunk_shape"]
+        codecs = tuple(codec["name"] for codec in document["codecs"])
+        ours = [settings.block_rows, settings.dim], CODECS[settings.format_version]
+        if (chunk, codecs) != ours:
+            raise ValueError(f"chunks of {chunk} by {codecs}, where ingest makes {ours}")
+        rows, dim = document["shape"]
+        if not isinstance(rows, int) or rows < 0 or dim != settings.dim:
+            raise ValueError(f"an array of {rows} x {dim}")
+    return document
+
+
+def write_rows(folder: Folder, settings: StoreSettings, rows: int) -> None:
+    """Let the array have so many rows."""
+    folder.write(ARRAY_DOCUMENT, _with_rows(read_array_document(folder, settings), rows))
+
+
+def read_settings(folder: Folder) -> dict[str, Any]:
+    """What made a store, as it is written in the group's attributes.
+
+    Raises:
+        FileNotFoundError: nothing is written there.
+        ValueError: it is not what was written.
+    """
+    data = folder.read(MADE)
+    sealed_here = check_seal(MADE, data)
+    written: dict[str, Any] = json.loads(data)["attributes"]["coreframe"]
+    if not sealed_here and folder.exists(SETTINGS_COPY):  # it was made before there were seals
+        copy = read_settings_copy(folder)
+        if copy != written:
+            raise ValueError(f"it says {written}, and {SETTINGS_COPY} says {copy}")
+    return written
+
+
+def read_settings_copy(folder: Folder) -> dict[str, Any]:
+    """The same as it is written a second time."""
+    return parse_json(SETTINGS_COPY, folder.read(SETTINGS_COPY))
+
+
+def write_settings_copy(folder: Folder, settings: StoreSettings) -> None:
+    """Write it a second time."""
+    folder.write(SETTINGS_COPY, sealed_json(SETTINGS_COPY, settings.written()))
 
 
 @contextmanager

@@ -1,18 +1,38 @@
 """A video's index as a Parquet table."""
 
 import json
+import re
 from dataclasses import asdict
 from fractions import Fraction
 
 import pyarrow as pa
 
+from coreframe.tasks.errors import CoreframeError
 from coreframe.tasks.store.settings import FORMAT_VERSION
 from coreframe.tasks.video.index import VideoFacts, VideoIndex
 
 
 def index_name(fingerprint: str) -> str:
-    """The table in the store that holds the index of a content."""
-    return f"index/{fingerprint}.parquet"
+    """The table in the store that holds the index of a content.
+
+    Raises:
+        CoreframeError: the fingerprint is none, but a way to another file.
+    """
+    return f"index/{checked_fingerprint(fingerprint)}.parquet"
+
+
+def checked_fingerprint(fingerprint: str) -> str:
+    """A fingerprint that may be part of a file's name, whoever wrote the catalogue.
+
+    Raises:
+        CoreframeError: it may not.
+    """
+    if not re.fullmatch(r"[0-9A-Za-z]{1,64}", fingerprint):
+        raise CoreframeError(
+            f"the catalogue has {fingerprint!r} for a fingerprint, which is none: it is not "
+            "Coreframe's. Do not use this store."
+        )
+    return fingerprint
 
 
 FACTS_OF_FORMAT_1 = frozenset(

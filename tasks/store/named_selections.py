@@ -4,28 +4,42 @@ A folder of its own under ``STORE/selections`` for each name. What one run leave
 the centers in pick order with their vectors, and for every frame that could be chosen its distance
 to its nearest center and that center. A generation is written beside the last one, then
 ``selection.json`` is replaced to point to it, so a reader finds one or the other whole.
+
+In its own folder a generation has a second ``selection.json``, with a hash of each of its files:
+what is read is compared with it, so files of another generation do not pass for its own.
 """
 
 import io
 import json
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import xxhash
 from numpy.typing import NDArray
 
 from coreframe.tasks.errors import CoreframeError, UsageError
 from coreframe.tasks.storage.folders import Folder, open_folder, save_array
+from coreframe.tasks.store.seals import parse_json, sealed_json
 
 if TYPE_CHECKING:  # workers never need pandas, which takes 35 MB of each
     import pandas as pd
 
 
 SELECTION_FORMAT_VERSION = 2
+
+POINTER = "selection.json"
+"""Beside the generations; and in each, what it consists of."""
+
+CENTERS, CENTER_VECTORS, CENTER_ROWS = "centers.parquet", "centers.npy", "center-rows.npy"
+
+BEGUN = ".begun"
+"""There while a name has no generation yet: without it, a pointer that is missing was lost."""
 
 CENTERS_SCHEMA = pa.schema(
     {
@@ -44,11 +58,20 @@ NEAREST_DTYPE = np.dtype([("row", "<i8"), ("center", "<i8"), ("distance", "<i4")
 
 @dataclass(frozen=True)
 class Pointer:
-    """The content of ``selection.json``."""
+    """The content of ``selection.json`` beside the generations."""
 
     generation: int
     sequence_length: int
     format_version: int = SELECTION_FORMAT_VERSION
+
+
+@dataclass(frozen=True)
+class Generation:
+    """The content of a generation's own."""
+
+    sequence_length: int
+    hashes: dict[str, str]
+    """XXH3 of each of its files, by name."""
 
 
 @dataclass(frozen=True)
@@ -98,17 +121,18 @@ class NamedSelection:
                 f"the selection {self.name} has sequence-length {pointer.sequence_length}, not "
                 f"{sequence_length}: ask for that, or use another name."
             )
-        folder = open_folder(f"{self._folder.name}/{pointer.generation:06d}")
-        try:
-            table = pa.BufferReader(folder.read("centers.parquet"))
+        generation = _Files(f"{self._folder.name}/{pointer.generation:06d}")
+        generation.check_length(pointer.sequence_length)
+        with generation.understandably(CENTERS):
+            table = pa.BufferReader(generation.read(CENTERS))
             centers = pq.read_table(table, schema=CENTERS_SCHEMA).to_pandas()
-        except (OSError, ValueError, pa.ArrowException) as error:
-            raise self._unreadable(error) from error
-        return SavedSelection(folder.name, centers, _load(folder, "centers.npy"))
+        return SavedSelection(generation.folder.name, centers, generation.load(CENTER_VECTORS))
 
     def begin(self) -> str:
         """Name the place of the next generation, for workers to write to."""
         pointer = self._pointer()
+        if pointer is None:
+            self._folder.write(BEGUN, b"")
         generation = f"{pointer.generation + 1 if pointer else 1:06d}"
         self._folder.delete(generation)  # of a run that did not end
         return f"{self._folder.name}/{generation}"
@@ -125,23 +149,32 @@ class NamedSelection:
         sink = io.BytesIO()
         table = pa.Table.from_pandas(centers, schema=CENTERS_SCHEMA, preserve_index=False)
         pq.write_table(table, sink)
-        place.write("centers.parquet", sink.getvalue())
-        save_array(place, "centers.npy", vectors)
-        save_array(place, "center-rows.npy", centers["row"].to_numpy(np.int64))
+        place.write(CENTERS, sink.getvalue())
+        save_array(place, CENTER_VECTORS, vectors)
+        save_array(place, CENTER_ROWS, centers["row"].to_numpy(np.int64))
+        hashes = {name: _hash(place.read(name)) for name in place.names() if name != POINTER}
+        _describe(place, Generation(sequence_length, hashes))
         own = folder.rpartition("/")[2]
-        pointer = Pointer(int(own), sequence_length)
-        self._folder.write("selection.json", f"{json.dumps(asdict(pointer))}\n".encode())
+        self._point_to(Pointer(int(own), sequence_length))
         for other in self._folder.names():
-            if other.isdigit() and other != own:
+            if (other.isdigit() and other != own) or other == BEGUN:
                 self._folder.delete(other)
+
+    def _point_to(self, pointer: Pointer) -> None:
+        self._folder.write(POINTER, f"{json.dumps(asdict(pointer))}\n".encode())
 
     def _pointer(self) -> Pointer | None:
         try:
-            pointer = Pointer(**json.loads(self._folder.read("selection.json")))
+            pointer = Pointer(**json.loads(self._folder.read(POINTER)))
+            if not isinstance(pointer.generation, int):
+                raise ValueError(f"its generation is {pointer.generation!r}")
         except FileNotFoundError:
+            names = self._folder.names()
+            if BEGUN not in names and any(name.isdigit() for name in names):
+                raise unreadable(self._folder.name, f"its {POINTER} is missing") from None
             return None
         except (OSError, ValueError, TypeError) as error:
-            raise self._unreadable(error) from error
+            raise unreadable(self._folder.name, error) from error
         if pointer.format_version != SELECTION_FORMAT_VERSION:
             raise UsageError(
                 f"the selection {self.name} has format {pointer.format_version}, this version "
@@ -149,11 +182,150 @@ class NamedSelection:
             )
         return pointer
 
-    def _unreadable(self, error: Exception) -> CoreframeError:
-        return CoreframeError(
-            f"{self._folder.name} cannot be read ({error}). Delete it to select afresh, or use "
-            "another name."
-        )
+    def fault(self) -> str:
+        """What is wrong with it, in a sentence; empty for nothing."""
+        try:
+            pointer = self._pointer()
+            if pointer is None:
+                return ""
+            generation = _Files(f"{self._folder.name}/{pointer.generation:06d}")
+            generation.check_length(pointer.sequence_length)
+            for name in generation.names():
+                with generation.understandably(name):
+                    generation.read(name)
+        except (CoreframeError, UsageError) as error:
+            return str(error)
+        return ""
+
+    def mend(self) -> bool:
+        """Bring back what can be had without choosing anew, and say whether that is all.
+
+        The pointer follows from the generation that there is. Distances that are lost are computed
+        again when they are missed. Centers cannot be had again.
+        """
+        for name in sorted(filter(str.isdigit, self._folder.names()), reverse=True):
+            with suppress(CoreframeError):
+                generation = _Files(f"{self._folder.name}/{name}")
+                if generation.complete():
+                    generation.drop_lost_distances()
+                    self._point_to(Pointer(int(name), generation.sequence_length))
+                    break
+        return not self.fault()
+
+
+def names_of(store: Folder) -> list[str]:
+    """The names under which a store keeps selections."""
+    return store.names("selections")
+
+
+class _Files:
+    """The files of a generation, each compared with its hash when it is read."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = open_folder(folder)
+        self._known: Generation | None = None
+        with self.understandably(POINTER):
+            try:
+                data = self.folder.read(POINTER)
+            except FileNotFoundError:
+                if not self.folder.names():
+                    raise
+            else:
+                self._known = Generation(**parse_json(_own_name(self.folder), data))
+
+    @property
+    def sequence_length(self) -> int:
+        assert self._known is not None
+        return self._known.sequence_length
+
+    def check_length(self, length: int) -> None:
+        """Look whether its pointer says the same of it as it does itself.
+
+        Raises:
+            CoreframeError: it does not.
+        """
+        if self._known is not None and self._known.sequence_length != length:
+            why = f"{POINTER} is not of generation {self.folder.name.rpartition('/')[2]}"
+            raise unreadable(self.folder.name.rpartition("/")[0], why)
+
+    def names(self) -> list[str]:
+        """Those that it consists of."""
+        return self.folder.names() if self._known is None else list(self._known.hashes)
+
+    def read(self, name: str) -> bytes:
+        """Read one of them.
+
+        Raises:
+            ValueError: it is another than was written.
+        """
+        data = self.folder.read(name)
+        if self._known is not None and _hash(data) != self._known.hashes.get(name):
+            raise ValueError("it is not what was written there")
+        return data
+
+    def load(self, name: str) -> NDArray[Any]:
+        """Read an array of them.
+
+        Raises:
+            CoreframeError: it cannot be read.
+        """
+        with self.understandably(name):
+            values: NDArray[Any] = np.load(io.BytesIO(self.read(name)))
+            return values
+
+    def distances(self) -> list[str]:
+        """The names of what partitions wrote."""
+        return [name for name in self.names() if name.startswith("rows-")]
+
+    def _sound(self, name: str) -> bool:
+        try:
+            self.read(name)
+        except (OSError, ValueError):
+            return False
+        return True
+
+    def complete(self) -> bool:
+        """Whether it is known what it consists of, and all of it is there but for distances."""
+        needed = (CENTERS, CENTER_VECTORS, CENTER_ROWS)
+        return self._known is not None and all(map(self._sound, needed))
+
+    def drop_lost_distances(self) -> None:
+        """Let it consist of what is still there of it."""
+        assert self._known is not None
+        sound = {name: known for name, known in self._known.hashes.items() if self._sound(name)}
+        if sound != self._known.hashes:
+            _describe(self.folder, Generation(self._known.sequence_length, sound))
+
+    @contextmanager
+    def understandably(self, name: str) -> Iterator[None]:
+        """Name the file, and what to do, in whatever error comes of it."""
+        try:
+            yield
+        except (OSError, ValueError, TypeError, EOFError, pa.ArrowException) as error:
+            raise unreadable(self.folder.name.rpartition("/")[0], f"{name}: {error}") from error
+
+
+def _own_name(folder: Folder) -> str:
+    """By which a generation's own ``selection.json`` is sealed, wherever the store lies."""
+    return "/".join([*folder.name.split("/")[-3:-1], POINTER])
+
+
+def _describe(folder: Folder, generation: Generation) -> None:
+    folder.write(POINTER, sealed_json(_own_name(folder), asdict(generation)))
+
+
+def _hash(data: bytes) -> str:
+    return xxhash.xxh3_128(data).hexdigest()
+
+
+def unreadable(folder: str, why: object) -> CoreframeError:
+    """The answer where what is kept of a named selection is damaged."""
+    store = folder.rpartition("/selections/")[0]
+    return CoreframeError(
+        f"the selection {folder} cannot be read ({why}). Mend it with `coreframe check --store "
+        f"{store} --repair`; if that cannot, delete the folder to select afresh, or use another "
+        "name."
+    )
 
 
 def write_distances(
@@ -173,10 +345,10 @@ def read_centers(
     folder: str, gone: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int16]]:
     """The (c,) int64 rows and (c, dim) int16 lattice of all centers but some rows."""
-    place = open_folder(folder)
-    rows = _load(place, "center-rows.npy")
+    generation = _Files(folder)
+    rows = generation.load(CENTER_ROWS)
     left = ~np.isin(rows, gone)
-    return rows[left], _load(place, "centers.npy")[left]
+    return rows[left], generation.load(CENTER_VECTORS)[left]
 
 
 def settled_rows(folder: str, gone: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -196,17 +368,6 @@ def read_distances(
 
 def _nearest(folder: str) -> Iterator[NDArray[np.void]]:
     """What partitions wrote, one after the other: together they may be more than fits."""
-    place = open_folder(folder)
-    for name in place.names():
-        if name.startswith("rows-"):
-            yield _load(place, name)
-
-
-def _load(folder: Folder, name: str) -> NDArray[Any]:
-    try:
-        return folder.load_array(name)
-    except (OSError, ValueError) as error:
-        raise CoreframeError(
-            f"{folder.name}/{name} cannot be read ({error}). Delete "
-            f"{folder.name.rpartition('/')[0]} to select afresh, or use another name."
-        ) from error
+    generation = _Files(folder)
+    for name in generation.distances():
+        yield generation.load(name)

@@ -16,7 +16,8 @@ The rule for stores of other versions of Coreframe:
 - A store of a newer format than the code knows is refused in a sentence.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from coreframe.tasks.video.viewing import Crop, Viewing
 
@@ -28,10 +29,21 @@ FORMAT_VERSION = 2
 """
 
 EMBEDDINGS, CATALOGUE = "embeddings.zarr", "catalogue.parquet"
+CATALOGUE_COPY, CATALOGUE_SEAL = "catalogue-copy.parquet", "catalogue-seal.json"
 EARLIER_CATALOGUE = "catalogue-earlier.parquet"
+"""Which earlier versions kept beside it."""
 ARRAY = f"{EMBEDDINGS}/embedding"
 MADE = f"{EMBEDDINGS}/zarr.json"
 """The group's metadata, with what made the store: with it there is a store."""
+SETTINGS_COPY = "settings.json"
+"""The same once more, to mend the other from."""
+RUNS = "runs"
+"""Folder with a record of every run that wrote to the store, in the order of their names."""
+
+
+SETTINGS_OF_FORMAT_1 = (
+    "embedder fingerprint dim input_px sampling crop block_rows format_version".split()  # noqa: SIM905
+)
 
 
 @dataclass(frozen=True)
@@ -55,6 +67,13 @@ class StoreSettings:
     deinterlace: str = "off"
     stream: str = "best"
     """Which of a file's films; see `coreframe.tasks.video.container`."""
+
+    def written(self) -> dict[str, Any]:
+        """As it stands in a store: in one of format 1, without what the version of then refuses."""
+        values = asdict(self)
+        if self.format_version == 1:
+            values = {name: values[name] for name in SETTINGS_OF_FORMAT_1}
+        return values
 
     @property
     def viewing(self) -> Viewing:

@@ -4,9 +4,11 @@ A file for each content under ``STORE/stalled``. It is there only until the run 
 out; then the catalogue says so.
 """
 
-import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 
+from coreframe.tasks.store.indexes import checked_fingerprint
+from coreframe.tasks.store.seals import parse_json, sealed_json
 from coreframe.tasks.store.store import Store
 
 MOST_STALLS = 2
@@ -25,7 +27,8 @@ def note_stall(store: Store, fingerprint: str, reason: str) -> None:
     """Count one more."""
     before = stalls(store).get(fingerprint)
     stall = Stall(before.times + 1 if before else 1, reason)
-    store.folder.write(f"stalled/{fingerprint}.json", json.dumps(asdict(stall)).encode())
+    name = f"stalled/{checked_fingerprint(fingerprint)}.json"
+    store.folder.write(name, sealed_json(name, asdict(stall)))
 
 
 def stalls(store: Store) -> dict[str, Stall]:
@@ -33,8 +36,10 @@ def stalls(store: Store) -> dict[str, Stall]:
     found = {}
     for name in store.folder.names("stalled"):
         if name.endswith(".json"):
-            content = json.loads(store.folder.read(f"stalled/{name}"))
-            found[name.removesuffix(".json")] = Stall(**content)
+            place = f"stalled/{name}"
+            with suppress(ValueError, TypeError, FileNotFoundError):  # damaged: it may hang again
+                content = parse_json(place, store.folder.read(place))
+                found[name.removesuffix(".json")] = Stall(**content)
     return found
 
 

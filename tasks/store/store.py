@@ -2,7 +2,8 @@
 
 import atexit
 import json
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -11,27 +12,43 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import zarr
 from numpy.typing import NDArray
 from zarr.core.sync import cleanup_resources
 
 from coreframe.tasks.errors import CoreframeError, UsageError
 from coreframe.tasks.scale import SCALE
-from coreframe.tasks.storage.folders import GUARD, LocalFolder, explain_full_disk, open_folder
+from coreframe.tasks.storage.folders import GUARD, explain_full_disk, open_folder
+from coreframe.tasks.store import catalogue_file
 from coreframe.tasks.store import frames as frames_schema
-from coreframe.tasks.store.array import metadata, quiet_codec
+from coreframe.tasks.store.array import (
+    ARRAY_DOCUMENT,
+    array_document,
+    group_document,
+    quiet_codec,
+    read_array_document,
+    read_settings,
+    write_rows,
+    write_settings_copy,
+)
 from coreframe.tasks.store.catalogue import Catalogue
 from coreframe.tasks.store.indexes import index_from_table, index_name, index_to_table
-from coreframe.tasks.store.reading import understandably
-from coreframe.tasks.store.row_reader import RowReader, vectors_hash
+from coreframe.tasks.store.reading import mend, understandably
+from coreframe.tasks.store.row_reader import (
+    ROWS,
+    VECTORS,
+    RowReader,
+    frames_name,
+    row_ranges,
+    vectors_hash,
+)
+from coreframe.tasks.store.seals import SEAL_KEY, open_table, sealed_table
 from coreframe.tasks.store.settings import (
     ARRAY,
-    CATALOGUE,
-    EARLIER_CATALOGUE,
     EMBEDDINGS,
     FORMAT_VERSION,
     MADE,
+    SETTINGS_COPY,
     StoreSettings,
 )
 from coreframe.tasks.video.index import VideoFacts, VideoIndex
@@ -79,14 +96,15 @@ class Store:
             UsageError: there is none, or it is of a newer format.
         """
         folder = open_folder(path)
-        with understandably(f"{folder.name}/{MADE}"):
+        with understandably(folder.name, MADE):
             try:
-                made = json.loads(folder.read(MADE))
+                written = read_settings(folder)
             except (FileNotFoundError, NotADirectoryError):
+                if folder.exists(SETTINGS_COPY):
+                    raise
                 raise UsageError(
                     f"no store at {path}: make one with `coreframe ingest VIDEOS --store {path}`."
                 ) from None
-            written = made["attributes"]["coreframe"]
             if written["format_version"] > FORMAT_VERSION:
                 raise UsageError(
                     f"the store {path} has format {written['format_version']}, and this version "
@@ -112,25 +130,36 @@ class Store:
         settings = replace(settings, block_rows=block_rows or settings.block_rows)
         try:
             if not folder.exists(MADE):
-                foreign = Path(path).is_file() or set(folder.names()) - {EMBEDDINGS, GUARD}
+                others = set(folder.names()) - {EMBEDDINGS, GUARD}
+                if SETTINGS_COPY in others:
+                    raise CoreframeError(f"{folder.name}/{MADE} is missing: {mend(folder.name)}.")
+                foreign = Path(path).is_file() or others
                 if foreign and not folder.exists(MADE):  # or another run has made it just now
                     raise UsageError(
                         f"{path} is not a store and not empty: name a new or empty folder."
                     )
-                folder.swap(MADE, None, metadata(settings)[0])  # of several, the first makes it
+                folder.swap(MADE, None, group_document(settings))  # of several, the first makes it
             store = cls.open(path)
             store._refuse_other(replace(settings, block_rows=block_rows or store.block_rows))
-            if not folder.exists(f"{ARRAY}/zarr.json"):
-                if store.settings.format_version == 1:
-                    raise UsageError(
-                        f"the store {path} was never finished by the earlier version that began "
-                        "it, and holds nothing: delete it, or name another folder."
-                    )
-                folder.swap(f"{ARRAY}/zarr.json", None, metadata(store.settings)[1])
+            if not folder.exists(SETTINGS_COPY):
+                write_settings_copy(folder, store.settings)
+            if not folder.exists(ARRAY_DOCUMENT):
+                store._begin_array()
         except OSError as error:
             why = error.strerror or error
             raise UsageError(f"cannot write the store {path}: {why}.") from error
         return store
+
+    def _begin_array(self) -> None:
+        """Make the array, of no rows yet."""
+        if self.folder.names(FRAMES):
+            raise CoreframeError(f"{self.path}/{ARRAY_DOCUMENT} is missing: {mend(self.path)}.")
+        if self.settings.format_version == 1:
+            raise UsageError(
+                f"the store {self.path} was never finished by the earlier version that began it, "
+                "and holds nothing: delete it, or name another folder."
+            )
+        self.folder.swap(ARRAY_DOCUMENT, None, array_document(self.settings, 0))
 
     def _refuse_other(self, wanted: StoreSettings) -> None:
         same = self.settings.fingerprint == wanted.fingerprint  # whatever way to it is written
@@ -147,24 +176,20 @@ class Store:
 
     # --- catalogue and indexes -------------------------------------------------------------
 
-    def read_catalogue(self, *, earlier: bool = False) -> Catalogue:
-        """Read the catalogue, or that of the time before it was last written."""
-        name = EARLIER_CATALOGUE if earlier else CATALOGUE
-        table = self._read_parquet(name)
-        with understandably(f"{self.path}/{name}"):
-            return Catalogue() if table is None else Catalogue.from_table(table)
+    def read_catalogue(self) -> Catalogue:
+        """See :func:`coreframe.tasks.store.catalogue_file.read_catalogue`."""
+        return catalogue_file.read_catalogue(self.folder)
 
     def write_catalogue(self, catalogue: Catalogue) -> None:
-        """Replace the catalogue, and keep the one it replaces."""
+        """Replace the catalogue."""
         self.guard()
-        if self.folder.exists(CATALOGUE):
-            self.folder.write(EARLIER_CATALOGUE, self.folder.read(CATALOGUE))
-        self._write_parquet(catalogue.to_table(), CATALOGUE)
+        catalogue_file.write_catalogue(self.folder, catalogue)
 
     def write_index(self, fingerprint: str, facts: VideoFacts, index: VideoIndex) -> None:
         """Keep what is known of a video under its content's fingerprint: copies share it."""
         table = index_to_table(facts, index, self.settings.format_version)
-        self._write_parquet(table, index_name(fingerprint))
+        name = index_name(fingerprint)
+        self.folder.write(name, sealed_table(name, table))
 
     def has_index(self, fingerprint: str) -> bool:
         return self.folder.exists(index_name(fingerprint))
@@ -178,8 +203,8 @@ class Store:
 
     def read_facts_and_index(self, fingerprint: str) -> tuple[VideoFacts, VideoIndex]:
         name = index_name(fingerprint)
-        with understandably(f"{self.path}/{name}"):
-            return index_from_table(_read(self.folder.read(name)))
+        with understandably(self.path, name):
+            return index_from_table(open_table(name, self.folder.read(name)).read())
 
     # --- rows ------------------------------------------------------------------------------
 
@@ -193,14 +218,14 @@ class Store:
 
     def rows_planned(self) -> int:
         """Rows of the embedding array, committed or not."""
-        return int(self._array("r").shape[0])
+        rows: int = read_array_document(self.folder, self.settings)["shape"][0]
+        return rows
 
     def plan_rows(self, rows: int) -> None:
         """Make room for this many rows in all. Called by one process, before any is embedded."""
-        if rows > self.rows_planned():
+        if rows != self.rows_planned():
             self.guard()
-            with explain_full_disk(self.path):
-                self._array("r+").resize((rows, self.settings.dim))
+            write_rows(self.folder, self.settings, rows)
 
     def commit_block(self, block: int, vectors: NDArray[np.int16], table: pa.Table) -> None:
         """Write a block's rows, then the table that makes them count.
@@ -218,17 +243,26 @@ class Store:
                 numbers = vectors.astype(np.float32) / np.float32(SCALE)
             self._array("r+")[start : start + len(vectors)] = numbers
         rows = table["row"].to_numpy() - start
-        table = table.replace_schema_metadata({"vectors": vectors_hash(vectors[rows])})
+        facts = {VECTORS: vectors_hash(vectors[rows]), ROWS: json.dumps(row_ranges(rows))}
+        name = frames_name(block)
         # few values repeat: without dictionaries a table is a third smaller and faster to read
-        self._write_parquet(table, _frames_name(block), use_dictionary=False)
+        data = sealed_table(name, table.replace_schema_metadata(facts), use_dictionary=False)
+        self.folder.write(name, data)
 
     def committed(self, block: int) -> pa.Table | None:
         """A block's committed rows, or None when there are none yet."""
-        return self._read_parquet(_frames_name(block), frames_schema.SCHEMA)
+        name = frames_name(block)
+        with understandably(self.path, name):
+            try:
+                table = open_table(name, self.folder.read(name)).read(use_threads=False)
+            except FileNotFoundError:
+                return None
+            table = _completed(table, frames_schema.SCHEMA.names)
+            return _without_seal(table).select(frames_schema.SCHEMA.names)
 
     def take_back(self, block: int) -> None:
         """Undo a block's commit: its rows are missing again."""
-        self.folder.delete(_frames_name(block))
+        self.folder.delete(frames_name(block))
 
     def row_reader(self) -> RowReader:
         """What reads vectors of the store as it is now."""
@@ -248,19 +282,7 @@ class Store:
         Args:
             columns: of :data:`coreframe.tasks.store.frames.SCHEMA`; all of them by default.
         """
-        return self._scan(columns or frames_schema.SCHEMA.names)
-
-    def corpus(self, videos: Iterable[int], columns: Sequence[str]) -> "pd.DataFrame":
-        """Some columns of the decodable frames of the given videos, in row order."""
-        active = pa.array(sorted(videos), pa.int32())
-
-        def wanted(table: pa.Table) -> pa.ChunkedArray:
-            return pc.and_(
-                pc.equal(table["state"], frames_schema.FrameState.OK),
-                pc.is_in(table["video"], active),
-            )
-
-        return self._scan(columns, wanted, by=("video", "state"))
+        return self.scan(columns or frames_schema.SCHEMA.names)
 
     def frames_at(
         self, rows: NDArray[np.int64], columns: Sequence[str] | None = None
@@ -275,11 +297,11 @@ class Store:
             CoreframeError: one of them is not in the store.
         """
         blocks = np.unique(rows // self.block_rows).tolist()
-        names = [name for name in map(_frames_name, blocks) if self.folder.exists(name)]
+        names = [name for name in map(frames_name, blocks) if self.folder.exists(name)]
         asked = pa.array(rows)
         columns = list(columns or frames_schema.SCHEMA.names)
         needed = [*dict.fromkeys(["row", *columns])]
-        found = self._scan(needed, lambda table: pc.is_in(table["row"], asked), names=names)
+        found = self.scan(needed, lambda table: pc.is_in(table["row"], asked), names=names)
         there = found["row"].to_numpy()
         lacking = rows[~np.isin(rows, there)]
         if len(lacking):
@@ -290,7 +312,7 @@ class Store:
         places = np.searchsorted(there, rows)
         return found[columns].iloc[places].reset_index(drop=True)
 
-    def _scan(
+    def scan(
         self,
         columns: Sequence[str],
         wanted: Callable[[pa.Table], pa.ChunkedArray] | None = None,
@@ -308,8 +330,8 @@ class Store:
         needed = [*dict.fromkeys([*columns, *by])]
 
         def read(name: str) -> pa.Table:
-            with understandably(f"{self.path}/{name}"):
-                file = pq.ParquetFile(self._parquet(name))
+            with understandably(self.path, name):
+                file = open_table(name, self.folder.read(name))
                 there = [column for column in needed if column in file.schema_arrow.names]
                 return _completed(file.read(columns=there, use_threads=False), needed).select(
                     needed
@@ -320,7 +342,7 @@ class Store:
             return (table if wanted is None else table.filter(wanted(table))).select(columns)
 
         if names is None:
-            names = [_frames_name(block) for block in self.committed_blocks()]
+            names = [frames_name(block) for block in self.committed_blocks()]
         schema = pa.schema([frames_schema.SCHEMA.field(name) for name in columns])
         groups = [names[start : start + SCAN_TABLES] for start in range(0, len(names), SCAN_TABLES)]
         with ThreadPoolExecutor(self.folder.at_once) as threads:
@@ -333,38 +355,12 @@ class Store:
     def committed_blocks(self) -> list[int]:
         """The blocks of which rows are committed, in order."""
         names = self.folder.names(FRAMES)
-        return [int(name[6:-8]) for name in names if name.startswith("block-")]
+        found = [re.fullmatch(r"block-(\d{8,})\.parquet", name) for name in names]
+        return [int(one[1]) for one in found if one]
 
     def _array(self, mode: Literal["r", "r+"]) -> zarr.Array:
-        with quiet_codec():
+        with quiet_codec(), understandably(self.path, ARRAY_DOCUMENT):
             return zarr.open_array(self.folder.zarr_store(), path=ARRAY, mode=mode)
-
-    def _parquet(self, name: str) -> Any:
-        """What Arrow reads a table from: of a local file no more than is asked for."""
-        if isinstance(self.folder, LocalFolder):
-            return self.folder.path / name
-        return pa.BufferReader(self.folder.read(name))
-
-    def _read_parquet(self, name: str, schema: pa.Schema | None = None) -> pa.Table | None:
-        """Read a whole table, or None when there is none."""
-        try:
-            content = self.folder.read(name)
-        except FileNotFoundError:
-            return None
-        with understandably(f"{self.path}/{name}"):
-            return _read(content, schema)
-
-    def _write_parquet(self, table: pa.Table, name: str, use_dictionary: bool = True) -> None:
-        """Several may do so at once, on several machines: copies of a video share an index."""
-        sink = pa.BufferOutputStream()
-        pq.write_table(table, sink, compression="zstd", use_dictionary=use_dictionary)
-        self.folder.write(name, sink.getvalue().to_pybytes())
-
-
-def _read(content: bytes, schema: pa.Schema | None = None) -> pa.Table:
-    """Read a table that is in memory; it is too small for threads to be worth their start."""
-    table = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
-    return table if schema is None else _completed(table, schema.names).select(schema.names)
 
 
 def _completed(table: pa.Table, columns: Sequence[str]) -> pa.Table:
@@ -375,5 +371,8 @@ def _completed(table: pa.Table, columns: Sequence[str]) -> pa.Table:
     return table
 
 
-def _frames_name(block: int) -> str:
-    return f"{FRAMES}/block-{block:08d}.parquet"
+def _without_seal(table: pa.Table) -> pa.Table:
+    """As it was written, to be written again."""
+    facts = dict(table.schema.metadata or {})
+    facts.pop(SEAL_KEY.encode(), None)
+    return table.replace_schema_metadata(facts or None)

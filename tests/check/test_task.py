@@ -70,7 +70,7 @@ def test_damage_is_found_and_the_next_run_makes_the_store_whole(
     assert {video.state for video in again.read_catalogue().videos} == {"ok"}
 
 
-def test_a_torn_catalogue_is_replaced_by_the_one_before(
+def test_a_torn_catalogue_is_replaced_by_its_copy(
     folder: Path, tmp_path: Path, cluster: str
 ) -> None:
     store, _ = run(folder, tmp_path / "store", cluster)
@@ -89,11 +89,11 @@ def test_a_torn_catalogue_is_replaced_by_the_one_before(
     assert (mended[1] == vectors).all()
 
 
-def test_without_an_earlier_catalogue_it_says_so(
+def test_without_a_copy_of_the_catalogue_it_says_so(
     folder: Path, tmp_path: Path, cluster: str
 ) -> None:
     store, _ = run(folder, tmp_path / "store", cluster)
-    (tmp_path / "store" / "catalogue-earlier.parquet").unlink()
+    (tmp_path / "store" / "catalogue-copy.parquet").unlink()
     tear(tmp_path / "store" / "catalogue.parquet")
     with pytest.raises(CoreframeError, match=r"catalogue\.parquet cannot be read"):
         check(store, cluster, repair=True)

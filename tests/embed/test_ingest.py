@@ -449,7 +449,9 @@ def test_index_written_before_the_catalogue_is_used_not_made_again(
 ) -> None:
     whole, _ = ingest([made_videos["closed_gop.mp4"]], tmp_path / "s", cluster)
     expected = whole.read_catalogue().videos
-    (tmp_path / "s" / "catalogue.parquet").unlink()
+    for later in (tmp_path / "s").glob("catalogue*"):
+        later.unlink()
+    shutil.rmtree(tmp_path / "s" / "frames")
     monkeypatch.setattr("coreframe.tasks.index.job.index_video", None)
     again, _ = ingest([made_videos["closed_gop.mp4"]], tmp_path / "s", cluster)
     assert again.read_catalogue().videos == expected

@@ -10,8 +10,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from coreframe.flows.preflight import check_metrics_file
 from coreframe.flows.prometheus import write_metrics
-from coreframe.flows.record import RUNS, last_good
+from coreframe.flows.record import last_good
 from coreframe.tasks.errors import UsageError
+from coreframe.tasks.store.seals import sealed_json
+from coreframe.tasks.store.settings import RUNS
 from coreframe.tasks.store.store import Store
 from tests.stores import make_store
 
@@ -104,8 +106,9 @@ def test_a_store_that_cannot_be_read_and_a_folder_that_is_gone_are_warnings(
 
 def test_the_last_good_run_is_the_last_of_its_flow_that_did_not_fail(store: Store) -> None:
     def left(hour: int, flow: str, outcome: str) -> None:
-        text = f'{{"outcome": "{outcome}", "started": "2026-11-27T{hour:02d}:00:00+00:00"}}'
-        store.folder.write(f"{RUNS}/20261127T{hour:02d}0000-{flow}-0.json", text.encode())
+        name = f"{RUNS}/20261127T{hour:02d}0000-{flow}-0.json"
+        known = {"outcome": outcome, "started": f"2026-11-27T{hour:02d}:00:00+00:00"}
+        store.folder.write(name, sealed_json(name, known))
 
     assert last_good(store, "curate") is None
     left(1, "curate", "completed")

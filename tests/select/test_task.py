@@ -408,7 +408,7 @@ def test_a_kept_selection_cannot_be_misused(
         select(store, cluster, 20, name="../x")
     folder = Path(store.path) / "selections" / "nightly"
     (next(folder.glob("*/centers.parquet"))).write_text("damaged")
-    with pytest.raises(CoreframeError, match=r"selections/nightly cannot be read .* Delete it"):
+    with pytest.raises(CoreframeError, match=r"/nightly cannot be read .* delete the folder"):
         select(store, cluster, 20, name="nightly")
 
 

@@ -14,6 +14,7 @@ from numcodecs.zstd import compress
 
 from coreframe.tasks.errors import CoreframeError, UsageError
 from coreframe.tasks.store.catalogue import Catalogue, Video, VideoState
+from coreframe.tasks.store.corpus import read_corpus
 from coreframe.tasks.store.frames import (
     SCHEMA,
     FrameRecord,
@@ -90,7 +91,9 @@ def test_tables_without_a_column_mean_what_they_did_when_there_was_none(tmp_path
     pq.write_table(table.drop_columns(["suspect"]), old)
     expected = [False, False, False, False, False, True, False, False]
     assert store.frames()["suspect"].tolist() == expected
-    assert store.corpus([0], ["row", "suspect"])["suspect"].tolist() == expected
+    video = Video(0, "a.mp4", "/in/a.mp4", "f", 10, VideoState.OK, first_row=0, rows=8, decoded=8)
+    store.write_catalogue(Catalogue([video]))
+    assert read_corpus(store, ["row", "suspect"])["suspect"].tolist() == expected
     assert store.frames_at(np.array([5, 1]), ["suspect"])["suspect"].tolist() == [True, False]
     first = store.committed(0)
     assert first is not None
