@@ -12,9 +12,11 @@ from typing import Any
 
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
+from coreframe.tasks.names import shown, shown_all
 from coreframe.tasks.output.files import MARKDOWN, PAGE
 from coreframe.tasks.output.metrics import Metrics
 from coreframe.tasks.report.facts import LISTED, verdict
+from coreframe.tasks.report.markdown import markdown_text
 from coreframe.tasks.report.tables import comparison
 from coreframe.tasks.store.catalogue import Video, VideoState
 from coreframe.tasks.store.store import Store
@@ -45,7 +47,14 @@ def show_quarantined(store: Store, videos: Sequence[Video]) -> None:
         create_table_artifact(
             key=artifact_key("quarantined", store.path),
             table=[
-                {"video": v.path, "why": v.reason, "workers lost": v.attempts, "source": v.source}
+                shown_all(
+                    {
+                        "video": v.path,
+                        "why": v.reason,
+                        "workers lost": v.attempts,
+                        "source": v.source,
+                    }
+                )
                 for v in out[:LISTED]
             ],
             description=f"{len(out):,} videos are not read any more. Mend or replace them, or run "
@@ -65,7 +74,7 @@ def show_run(store: Store, record: Mapping[str, Any]) -> None:
     create_table_artifact(
         key=artifact_key("run", store.path),
         table=[{"what": name, "value": value} for name, value in facts.items()],
-        description=f"{record['flow']} {record['outcome']} {record['reason']}".strip(),
+        description=markdown_text(f"{record['flow']} {record['outcome']} {record['reason']}"),
     )
 
 
@@ -95,7 +104,7 @@ def page_address(out: Path, page_url: str | None) -> str:
 
 def show_page(out: Path, page_url: str | None) -> None:
     """Link the page of an output folder in Prefect; see :func:`page_address`."""
-    opens = "" if page_url else f" It opens on the machine that has {out.absolute()}."
+    opens = "" if page_url else f" It opens on the machine that has {shown(str(out.absolute()))}."
     create_link_artifact(
         key=artifact_key("page", str(out.absolute())),
         link=page_address(out, page_url),

@@ -1,12 +1,16 @@
 """The ``coreframe`` command. Its options are those of `flows.parameters`."""
 
+import logging
 import os
+import signal
 import sys
+from collections.abc import Sequence
 
 import typer
 
 from coreframe.flows.options import with_options
 from coreframe.flows.parameters import Compute, Ingestion, Picture, Selecting, Sources, Training
+from coreframe.flows.supervisor import stopped, stopped_by
 from coreframe.flows.values import (
     Destination,
     Format,
@@ -23,6 +27,8 @@ from coreframe.flows.values import (
     Wait,
 )
 from coreframe.tasks.errors import CoreframeError, UsageError
+from coreframe.tasks.names import shown
+from coreframe.tasks.video.listing import Unread
 
 PREFECT_AND_DASK = {
     # A run's log goes to Prefect's server; the terminal gets bars, a table, or one sentence.
@@ -38,7 +44,10 @@ PREFECT_AND_DASK = {
 """Environment of the command, where the user has not set it."""
 
 INTERRUPTED = 130
-"""Exit status after Ctrl-C, as shells have it."""
+"""What Typer gives after Ctrl-C."""
+
+NAMED = 3
+"""Folders named in a sentence."""
 
 app = typer.Typer(
     name="coreframe",
@@ -78,15 +87,19 @@ def curate(
 
     preflight.check_compute(compute)
     preflight.follow_store(store, ingestion, compute)
-    preflight.check_corpus(corpus, store, out)
     preflight.check_selecting(store, selecting)
     preflight.check_metrics_file(metrics_file)
+    unread: list[Unread] = []
+    preflight.check_corpus(corpus, store, out, unread.append)
+    _warn(unread)
     preflight.output_folder(out)
     preflight.open_store(store, ingestion, compute)
     from coreframe.flows.curate import curate as flow
+    from coreframe.flows.server import on_server
     from coreframe.flows.terminal import show_result
 
-    result = flow(
+    result = on_server(
+        flow,
         store=store,
         out=out,
         corpus=corpus,
@@ -116,13 +129,17 @@ def ingest(
 
     preflight.check_compute(compute)
     preflight.follow_store(store, ingestion, compute)
-    preflight.check_corpus(corpus, store)
+    unread: list[Unread] = []
+    preflight.check_corpus(corpus, store, tell=unread.append)
+    _warn(unread)
     preflight.check_metrics_file(metrics_file)
     preflight.open_store(store, ingestion, compute)
     from coreframe.flows.ingest import ingest as flow
+    from coreframe.flows.server import on_server
     from coreframe.flows.terminal import show_ingested
 
-    result = flow(
+    result = on_server(
+        flow,
         store=store,
         corpus=corpus,
         ingestion=ingestion,
@@ -153,9 +170,11 @@ def select(
     preflight.check_selecting(store, selecting)
     preflight.output_folder(out)
     from coreframe.flows.selection import select as flow
+    from coreframe.flows.server import on_server
     from coreframe.flows.terminal import show_result
 
-    result = flow(
+    result = on_server(
+        flow,
         store=store,
         out=out,
         selecting=selecting,
@@ -178,10 +197,12 @@ def train(store: StorePath, out: TrainedPath, training: Training, compute: Compu
     Store.open(store)
     preflight.check_training(training)
     preflight.output_folder(out, inner=None)
+    from coreframe.flows.server import on_server
     from coreframe.flows.terminal import show_trained
     from coreframe.flows.train import train as flow
 
-    show_trained(flow(store=store, out=out, training=training, compute=compute), out)
+    result = on_server(flow, store=store, out=out, training=training, compute=compute)
+    show_trained(result, out)
 
 
 @app.command()
@@ -197,9 +218,12 @@ def check(
     open_to_check(store)
     preflight.check_metrics_file(metrics_file)
     from coreframe.flows.check import check as flow
+    from coreframe.flows.server import on_server
     from coreframe.flows.terminal import show_checked
 
-    result = flow(store=store, repair=repair, compute=compute, wait=wait, metrics_file=metrics_file)
+    result = on_server(
+        flow, store=store, repair=repair, compute=compute, wait=wait, metrics_file=metrics_file
+    )
     show_checked(result, store)
 
 
@@ -215,9 +239,10 @@ def report(
     preflight.check_compute(compute)
     preflight.check_output(Store.open(store), out, others)
     from coreframe.flows.report import report as flow
+    from coreframe.flows.server import on_server
     from coreframe.flows.terminal import show_reported
 
-    flow(store=store, out=out, others=others, compute=compute, page_url=page_url)
+    on_server(flow, store=store, out=out, others=others, compute=compute, page_url=page_url)
     show_reported(out)
 
 
@@ -254,10 +279,7 @@ def main() -> None:
         if app(standalone_mode=False, prog_name="coreframe") == INTERRUPTED:
             raise KeyboardInterrupt  # Typer has caught it
     except (typer.Abort, KeyboardInterrupt):
-        kept = "run the same command again to continue"
-        if "train" in sys.argv[1:2]:
-            kept = "the checkpoint of the last whole epoch is in the output folder"
-        _fail(f"interrupted; {kept}.", INTERRUPTED)
+        _fail(stopped(sys.argv), 128 + (stopped_by() or signal.SIGINT))
     except typer.TyperException as error:  # wrong use of the command line
         _fail(error.format_message() if hasattr(error, "format_message") else str(error), 2)
     except UsageError as error:
@@ -266,8 +288,16 @@ def main() -> None:
         _fail(str(error), 1)
 
 
+def _warn(unread: Sequence[Unread]) -> None:
+    """Say on one line which folders cannot be read; a log in JSON says it in its own way."""
+    if unread and not logging.getLogger("coreframe").handlers:
+        named = ", ".join(f"{one.path} ({one.why})" for one in unread[:NAMED])
+        more = f" and {len(unread) - NAMED:,} more" if len(unread) > NAMED else ""
+        print(f"coreframe: left out, since it cannot be read: {named}{more}.", file=sys.stderr)
+
+
 def _fail(sentence: str, status: int) -> None:
     sys.stdout.flush()
-    line = " ".join(sentence.splitlines())  # a file's name may hold line ends
+    line = shown(" ".join(sentence.splitlines()))
     print(f"coreframe: {line.rstrip('.')}.", file=sys.stderr)
     sys.exit(status)

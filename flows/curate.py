@@ -1,5 +1,6 @@
 """The ``curate`` flow: from videos to their most diverse frames, and the proof."""
 
+from dataclasses import asdict
 from typing import Any
 
 from prefect import flow
@@ -7,6 +8,7 @@ from prefect import flow
 from coreframe.flows.artifacts import page_address, show_page
 from coreframe.flows.cluster import open_cluster
 from coreframe.flows.ingest import ingest_stages
+from coreframe.flows.logs import log_unread
 from coreframe.flows.outcome import check_broken, check_selectable
 from coreframe.flows.parameters import Compute, Ingestion, Picture, Selecting, Sources
 from coreframe.flows.preflight import (
@@ -16,11 +18,12 @@ from coreframe.flows.preflight import (
     open_store,
     output_folder,
 )
-from coreframe.flows.record import recorded
+from coreframe.flows.record import ended, recorded
 from coreframe.flows.run_names import begun_name
 from coreframe.flows.selection import selection_stages
 from coreframe.flows.values import MetricsFile, OutPath, PageUrl, StorePath, Wait
 from coreframe.tasks.output.standing import standing_result
+from coreframe.tasks.video.listing import Unread
 
 
 @flow(name="curate", flow_run_name=begun_name)
@@ -45,7 +48,8 @@ def curate(
         What ``run.json`` and ``metrics.json`` hold, under ``run`` and ``metrics``; ``run`` has
         ``nothing_new`` where they are left as they are.
     """
-    files = check_corpus(corpus, store, out)
+    unread: list[Unread] = []
+    files = check_corpus(corpus, store, out, unread.append)
     check_selecting(store, selecting)
     check_metrics_file(metrics_file)
     folder = output_folder(out)
@@ -61,10 +65,14 @@ def curate(
     }
     timings: dict[str, float] = {}
     with recorded(opened, "curate", parameters, wait, metrics_file) as record:
+        log_unread(unread)
         with open_cluster(compute) as cluster:
             ingested = ingest_stages(opened, files, corpus, ingestion, compute, cluster, timings)
+            ingested.unread = unread
             record |= {"counts": ingested.counts(), "changes": ingested.changes}
+            record["unread"] = [asdict(one) for one in unread]
             check_selectable(opened, ingested.videos)
+            record["warnings"] = ingested.look_again(opened)
             result = standing_result(opened, folder, parameters)
             if result is None:
                 result = selection_stages(
@@ -79,8 +87,9 @@ def curate(
                     parameters,
                 )
                 record["counts"] = result.run.counts.model_dump()
+                record |= {"changes": ingested.changes, "warnings": result.run.warnings}
             show_page(folder, page_url)
             record["page"] = page_address(folder, page_url)
         record["timings_s"] = timings
         check_broken(ingested.videos, corpus.corrupt_threshold)
-    return result.to_json()
+    return ended(result.to_json(), record["warnings"])

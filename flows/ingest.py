@@ -1,17 +1,19 @@
 """The ``ingest`` flow: bring a store up to date with a corpus of videos."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from prefect import flow
 
 from coreframe.flows.artifacts import show_quarantined
 from coreframe.flows.cluster import open_cluster
-from coreframe.flows.outcome import check_broken
+from coreframe.flows.logs import log_unread
+from coreframe.flows.outcome import check_broken, check_named, warnings
 from coreframe.flows.parameters import Compute, Ingestion, Sources
 from coreframe.flows.preflight import check_corpus, check_metrics_file, open_store
-from coreframe.flows.record import recorded, summarized, timed
+from coreframe.flows.record import ended, recorded, summarized, timed
 from coreframe.flows.run_names import begun_name
 from coreframe.flows.values import MetricsFile, StorePath, Wait
 from coreframe.tasks.embed.task import EmbedCounts, embed_stage
@@ -19,6 +21,7 @@ from coreframe.tasks.index.task import index_stage
 from coreframe.tasks.store.catalogue import Video, changes
 from coreframe.tasks.store.store import Store
 from coreframe.tasks.video.discover import SourceFile
+from coreframe.tasks.video.listing import Unread
 
 
 @dataclass
@@ -27,9 +30,22 @@ class Ingested:
 
     videos: list[Video]
     """The entries of this run's files."""
+    before: list[Video]
+    """All entries when the run began."""
+    corrupt_threshold: float = 1.0
+    """Share of broken videos above which the run ends in an error."""
     embedded: EmbedCounts = field(default_factory=EmbedCounts)
     changes: dict[str, Any] = field(default_factory=dict)
     """Since the last run, by kind; see :func:`coreframe.flows.record.summarized`."""
+    unread: Sequence[Unread] = ()
+    """Folders and links that could not be looked at."""
+
+    def look_again(self, store: Store) -> list[str]:
+        """Bring the entries up to date with what later stages found, and give the warnings."""
+        videos = store.read_catalogue().videos
+        self.videos = [videos[video.video] for video in self.videos]
+        self.changes = summarized(changes(self.before, videos))
+        return warnings(self.before, videos)
 
     def counts(self) -> dict[str, Any]:
         return {
@@ -51,7 +67,8 @@ def ingest(
     metrics_file: MetricsFile = None,
 ) -> dict[str, Any]:
     """Index the videos and embed every frame that the store does not hold yet."""
-    files = check_corpus(corpus, store)
+    unread: list[Unread] = []
+    files = check_corpus(corpus, store, tell=unread.append)
     check_metrics_file(metrics_file)
     opened, ingestion = open_store(store, ingestion, compute)
     timings: dict[str, float] = {}
@@ -62,16 +79,20 @@ def ingest(
         "compute": compute.model_dump(),
     }
     with recorded(opened, "ingest", parameters, wait, metrics_file) as record:
+        log_unread(unread)
         with open_cluster(compute) as cluster:
             ingested = ingest_stages(opened, files, corpus, ingestion, compute, cluster, timings)
+            ingested.unread = unread
         result = {
+            "unread": [asdict(one) for one in unread],
             "counts": ingested.counts(),
             "changes": ingested.changes,
             "timings_s": timings,
         }
         record.update(result)
+        record["warnings"] = ingested.look_again(opened)
         check_broken(ingested.videos, corpus.corrupt_threshold)
-    return result
+    return ended(result, record["warnings"])
 
 
 def ingest_stages(
@@ -96,10 +117,15 @@ def ingest_stages(
             cluster,
             stall_limit_s=limit_s,
             retry_quarantined=corpus.retry_quarantined,
+            most_frames=corpus.max_frames_per_file,
         )
+    indexed = store.read_catalogue().videos
+    check_named(files, [indexed[number] for number in numbers], corpus)
     with timed(timings, "embed"):
         embedded = embed_stage(store, sampling, spec, cluster, stall_limit_s=limit_s)
     videos = store.read_catalogue().videos
     show_quarantined(store, videos)
-    found = summarized(changes(before, videos))
-    return Ingested([videos[number] for number in numbers], embedded, found)
+    own = [videos[number] for number in numbers]
+    ingested = Ingested(own, before, corpus.corrupt_threshold, embedded)
+    ingested.look_again(store)
+    return ingested

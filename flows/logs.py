@@ -8,7 +8,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
@@ -17,6 +17,8 @@ from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
 
 from coreframe.flows.failures import tell_once
+from coreframe.tasks.names import shown, shown_all
+from coreframe.tasks.video.listing import Unread
 
 LOGGER = "coreframe"
 
@@ -34,7 +36,7 @@ class JsonLines(logging.Formatter):
         extra = {name: value for name, value in vars(record).items() if name not in ALWAYS_THERE}
         when = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         line = {"time": when, "level": record.levelname.lower(), "message": record.getMessage()}
-        return json.dumps(line | extra, default=str)
+        return json.dumps(shown_all(line | extra), default=str)
 
 
 class _ToRun(logging.Handler):
@@ -45,7 +47,7 @@ class _ToRun(logging.Handler):
         self._run = get_run_logger()
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._run.log(record.levelno, record.getMessage(), exc_info=record.exc_info)
+        self._run.log(record.levelno, shown(record.getMessage()), exc_info=record.exc_info)
 
 
 def level() -> int:
@@ -61,6 +63,12 @@ def log_json() -> None:
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     logger.propagate = False
+
+
+def log_unread(unread: Sequence[Unread]) -> None:
+    """Log of each folder and link that could not be looked at that it is left out."""
+    for one in unread:
+        logging.getLogger(LOGGER).warning("%s is left out: %s", one.path, one.why)
 
 
 @contextmanager

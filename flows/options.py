@@ -28,6 +28,7 @@ from coreframe.flows.parameters import (
 )
 from coreframe.flows.values import Described, Positional
 from coreframe.tasks.errors import UsageError
+from coreframe.tasks.names import shown
 
 MODELS: dict[str, type[Parameters]] = {
     "corpus": Sources,
@@ -38,6 +39,9 @@ MODELS: dict[str, type[Parameters]] = {
     "compute": Compute,
 }
 """By the names that flows give them."""
+
+ESCAPED = str.maketrans({"\\": r"\\", "'": r"\'"})
+"""What has a meaning inside ``$'...'`` of a shell."""
 
 
 def with_options(function: Callable[..., None]) -> Callable[..., None]:
@@ -103,7 +107,14 @@ def command(parameters: Mapping[str, Any]) -> str:
                     words += [_spelled(field), str(one)]
     if any(word.startswith("-") for word in positional):
         words.append("--")
-    return shlex.join([*words, *positional])
+    return " ".join(map(_word, [*words, *positional]))
+
+
+def _word(text: str) -> str:
+    """A word of a command line for people and for shells; ``$'...'`` is how these take escapes."""
+    if shown(text) == text:
+        return shlex.quote(text)
+    return f"$'{shown(text.translate(ESCAPED))}'"
 
 
 def _options(name: str, kind: Any) -> list[inspect.Parameter]:

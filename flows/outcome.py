@@ -1,17 +1,98 @@
-"""What ends a run in an error after it did all it could.
+"""How a run ends that did all it could: in an error, with warnings, or well.
 
 Nothing here imports Prefect or Dask.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from itertools import zip_longest
 
+from coreframe.flows.parameters import Sources
+from coreframe.flows.preflight import none_found, not_a_video
 from coreframe.tasks.errors import CoreframeError
 from coreframe.tasks.select.choice import exact
-from coreframe.tasks.store.catalogue import Video, VideoState
+from coreframe.tasks.store.catalogue import REPLACED, Video, VideoState
 from coreframe.tasks.store.store import Store
+from coreframe.tasks.video.discover import SourceFile
 
-LOST = (VideoState.BROKEN, VideoState.PENDING, VideoState.QUARANTINED)
-"""States of videos of which no frame, or not every planned one, is to be had."""
+NAMED = 3
+"""Videos named in a sentence."""
+
+
+class Outcome(StrEnum):
+    """How a run ended, as its record says."""
+
+    COMPLETED = "completed"
+    WARNED = "completed with warnings"
+    """The outputs are whole; of some videos that this run met for the first time, or that have
+    changed, they hold nothing."""
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+    """Somebody stopped it."""
+
+
+def warnings(before: Sequence[Video], after: Sequence[Video]) -> list[str]:
+    """What somebody ought to look at though the outputs are whole, a sentence each.
+
+    It is said once: a video that was in trouble before the run and still is, is in the report.
+
+    Args:
+        before: the catalogue's entries when the run began.
+        after: the same at its end.
+    """
+    new = [
+        video
+        for known, video in zip_longest(before, after)
+        if _in_trouble(video) and (known is None or _trouble(known) != _trouble(video))
+    ]
+    return list(_sentences(new))
+
+
+def _in_trouble(video: Video) -> bool:
+    replaced = video.state == VideoState.MISSING and video.reason == REPLACED
+    return video.lost or replaced or video.state == VideoState.QUARANTINED
+
+
+def _trouble(video: Video) -> tuple[bool, VideoState, str, int]:
+    return _in_trouble(video), video.state, video.reason, video.attempts
+
+
+def _sentences(videos: Sequence[Video]) -> Iterator[str]:
+    kinds = {
+        VideoState.QUARANTINED: "taken out (quarantined)",
+        VideoState.MISSING: "left out for now",
+        VideoState.BROKEN: "broken",
+        VideoState.PENDING: "not embedded yet",
+    }
+    for state, what in kinds.items():
+        own = [video for video in videos if video.state == state]
+        if own:
+            noun = "1 video is" if len(own) == 1 else f"{len(own):,} videos are"
+            yield f"{noun} {what}: {_reasons(own)}"
+
+
+def check_named(files: Sequence[SourceFile], videos: Sequence[Video], corpus: Sources) -> None:
+    """Refuse after indexing what `check_corpus` had no time to look at.
+
+    Args:
+        files: that were looked at.
+        videos: what the catalogue says of each.
+        corpus: as it was asked for.
+
+    Raises:
+        UsageError: a file named explicitly is no video, or none is.
+    """
+    skipped = [
+        (file, video)
+        for file, video in zip(files, videos, strict=True)
+        if video.state == VideoState.SKIPPED
+    ]
+    for file, video in skipped:
+        if file.explicit:
+            raise not_a_video(file, video.reason)
+    if len(skipped) == len(files):
+        told = [f"{file.name}: {video.reason}" for file, video in skipped]
+        raise none_found(corpus, len(files), told)
 
 
 def check_broken(videos: Sequence[Video], threshold: float) -> None:
@@ -21,12 +102,30 @@ def check_broken(videos: Sequence[Video], threshold: float) -> None:
         CoreframeError: naming the share, the limit and the first broken ones.
     """
     lost, counted = _lost(videos)
-    if len(lost) > exact(threshold) * counted:
+    if too_many_broken(videos, threshold):
         raise CoreframeError(
             f"{len(lost)} of {counted} videos are broken, more than the threshold of {threshold:g} "
             f"({_reasons(lost)}). The rest is done and written. Mend or exclude them, or raise "
             "--corrupt-threshold."
         )
+
+
+def too_many_broken(videos: Sequence[Video], threshold: float) -> bool:
+    """Whether the share of videos that could not be read is above a limit.
+
+    Those that were read once and have changed since do not count.
+    """
+    lost, counted = _lost(videos)
+    return len(lost) > exact(threshold) * counted
+
+
+def outcome(
+    videos: Sequence[Video], threshold: float, failures: Sequence[object], warned: Sequence[str]
+) -> Outcome:
+    """How a run ends: see :func:`check_broken` and :func:`warnings`; failures are lost frames."""
+    if failures or too_many_broken(videos, threshold):
+        return Outcome.FAILED
+    return Outcome.WARNED if warned else Outcome.COMPLETED
 
 
 def check_selectable(store: Store, videos: Sequence[Video]) -> None:
@@ -46,8 +145,9 @@ def check_selectable(store: Store, videos: Sequence[Video]) -> None:
 def _lost(videos: Sequence[Video]) -> tuple[list[Video], int]:
     """The videos of which no frame, or not every planned one, was read; and how many there are."""
     counted = [video for video in videos if video.state != VideoState.SKIPPED]
-    return [video for video in counted if video.state in LOST], len(counted)
+    return [video for video in counted if video.lost], len(counted)
 
 
 def _reasons(videos: Sequence[Video]) -> str:
-    return "; ".join(f"{video.path}: {video.reason}" for video in videos[:3])
+    more = f"; and {len(videos) - NAMED:,} more" if len(videos) > NAMED else ""
+    return "; ".join(f"{video.path}: {video.reason}" for video in videos[:NAMED]) + more

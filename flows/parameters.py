@@ -19,8 +19,9 @@ from coreframe.tasks.output.images import ImageFormat, PictureSettings, Resize
 from coreframe.tasks.select.choice import MEASURES, Budget, Choice, Method
 from coreframe.tasks.store.settings import StoreSettings
 from coreframe.tasks.train.settings import TrainingSettings
+from coreframe.tasks.video.claims import MOST_FRAMES
 from coreframe.tasks.video.sampling import Sampling
-from coreframe.tasks.video.viewing import Crop
+from coreframe.tasks.video.viewing import Crop, parse_stream_choice
 
 if TYPE_CHECKING:  # it loads torch, which a notebook needs for choosing only
     from coreframe.tasks.embedders.embedder import EmbedderSpec
@@ -62,12 +63,6 @@ def _readable(read: Callable[[Any], object]) -> AfterValidator:
         return value
 
     return AfterValidator(check)
-
-
-def _stream(text: str) -> object:
-    from coreframe.tasks.video.container import parse_stream_choice  # it loads PyAV
-
-    return parse_stream_choice(text)
 
 
 def _measures(given: list[str]) -> dict[str, float]:
@@ -117,6 +112,11 @@ class Sources(Parameters):
         description="Seconds without a frame after which a decoder counts as hung: its worker is "
         "ended and, the second time, the video quarantined; 0 to wait for ever.",
     )
+    max_frames_per_file: int = Field(
+        default=MOST_FRAMES,
+        ge=1,
+        description="A file that has or claims more frames is broken.",
+    )
     retry_quarantined: bool = Field(
         default=False, description="Try videos again that crashed or hung workers."
     )
@@ -157,7 +157,7 @@ class Ingestion(Parameters):
         description="off or on: make whole pictures of interlaced ones, in what is embedded and "
         "exported [default: the store's, or off].",
     )
-    stream: Annotated[str, _readable(_stream)] | None = Field(
+    stream: Annotated[str, _readable(parse_stream_choice)] | None = Field(
         default=None,
         description="best, largest or N: which film of a file that holds several, N counted from "
         "0 [default: the store's, or best].",
@@ -349,6 +349,16 @@ class Compute(Parameters):
     )
     cluster: str | None = Field(
         default=None, description="tcp://... of a Dask scheduler, or a file that names one."
+    )
+    cluster_timeout: float = Field(
+        default=120.0,
+        gt=0,
+        le=86400,
+        description="Seconds within which the named cluster must answer and have a worker.",
+    )
+    dashboard: bool = Field(
+        default=False,
+        description="Show Dask's dashboard on this machine, at a URL that the run tells.",
     )
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto, cpu or cuda.")
     memory_limit: ByteSize | None = Field(

@@ -4,6 +4,7 @@ Nothing here imports Prefect or Dask, so the command answers wrong use at once.
 """
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -31,13 +32,18 @@ from coreframe.tasks.select.preselected import read_preselected
 from coreframe.tasks.store.named_selections import NamedSelection
 from coreframe.tasks.store.settings import StoreSettings
 from coreframe.tasks.store.store import Store
-from coreframe.tasks.video.container import open_video
 from coreframe.tasks.video.discover import SourceFile, discover, readable
+from coreframe.tasks.video.listing import Tell, Unread
+from coreframe.tasks.video.look import Looker
 from coreframe.tasks.video.sampling import Sampling
 from coreframe.tasks.video.viewing import Crop
 
 OWN = ("frames", PLOTS, *DATASET_FORMATS)
 """Folders inside an output folder that hold images and no videos."""
+
+LOOKING_S = 10.0
+"""For all files together that are opened before anything is started. What did not come by then is
+left to the index stage, which opens many files at once and ends what hangs."""
 
 VIEWED = ("pixels", "tone_map", "deinterlace", "stream")
 """Options that are settings of a store under the same name, with the same values."""
@@ -69,13 +75,16 @@ def check_metrics_file(path: str | None) -> None:
         )
 
 
-def check_corpus(corpus: Sources, store: str, out: str | None = None) -> list[SourceFile]:
+def check_corpus(
+    corpus: Sources, store: str, out: str | None = None, tell: Tell = lambda _: None
+) -> list[SourceFile]:
     """Find the files, and refuse what can only be a mistake before anything is started.
 
     Args:
         corpus: which files.
         store: the run's store, never searched for videos.
         out: the run's output folder, of which no folder of ours is searched either.
+        tell: is told of folders and links that cannot be looked at.
 
     Raises:
         UsageError: nothing to work on, or a file named explicitly that is no video.
@@ -85,34 +94,67 @@ def check_corpus(corpus: Sources, store: str, out: str | None = None) -> list[So
     for given in corpus.videos:
         if readable(given) != given:
             raise UsageError(f"the name {readable(given)} is not valid UTF-8: rename it.")
+    unread: list[Unread] = []
     files = discover(
         corpus.videos,
         files_from=corpus.files_from,
         include=corpus.include,
         exclude=corpus.exclude,
         ignore=[Path(store).absolute(), *(Path(out).absolute() / own for own in OWN if out)],
+        tell=unread.append,
     )
-    refusals = []
-    found = False
-    for file in files:
-        if found and not file.explicit:
-            continue  # one video is enough to begin with; the index stage looks at every file
-        try:
-            with open_video(file.path):
-                found = True
-        except NotAVideoError as error:
-            if file.explicit:
-                raise UsageError(f"{file.path} is not a video: {error}. Leave it out.") from error
-            refusals.append(f"{file.name}: {error}")
-        except (BrokenVideoError, OSError) as error:
-            refusals.append(f"{file.name}: {error}")
-    if not found:
-        given = ", ".join(corpus.videos) or str(corpus.files_from)
-        looked_at = f"{len(files)} file{'s' * (len(files) != 1)} looked at"
-        raise UsageError(
-            "; ".join([f"no videos found in {given} ({looked_at})", *refusals[:2]]) + "."
-        )
+    for one in unread:
+        tell(one)
+    refusals = _refuse_what_is_no_video(files, corpus.max_frames_per_file)
+    if refusals is not None:
+        closed = [f"{one.path} cannot be read ({one.why})" for one in unread]
+        raise none_found(corpus, len(files), [*closed, *refusals])
     return files
+
+
+def none_found(corpus: Sources, count: int, refusals: Sequence[str]) -> UsageError:
+    """What to say of so many files of which none is a video."""
+    given = ", ".join(corpus.videos) or str(corpus.files_from)
+    looked_at = f"{count} file{'s' * (count != 1)} looked at"
+    return UsageError("; ".join([f"no videos found in {given} ({looked_at})", *refusals[:2]]) + ".")
+
+
+def _refuse_what_is_no_video(files: Sequence[SourceFile], most_frames: int) -> list[str] | None:
+    """Open all files named explicitly, and of the others until one is a video, for a short time.
+
+    Returns:
+        None where there is a video, or may be; else what the files are.
+
+    Raises:
+        UsageError: a file named explicitly is no video.
+    """
+    refusals = []
+    found = unsure = False
+    until = time.monotonic() + LOOKING_S
+    with Looker() as looker:
+        for file in files:
+            left_s = until - time.monotonic()
+            if left_s <= 0:
+                return None
+            if found and not file.explicit:
+                continue  # one is enough to begin with; the index stage looks at every file
+            try:
+                looker.look(file.path, most_frames, left_s)
+                found = True
+            except NotAVideoError as error:
+                if file.explicit:
+                    raise not_a_video(file, str(error)) from error
+                refusals.append(f"{file.name}: {error}")
+            except BrokenVideoError as error:
+                refusals.append(f"{file.name}: {error}")
+            except (TimeoutError, EOFError):
+                unsure = True
+    return None if found or unsure else refusals
+
+
+def not_a_video(file: SourceFile, reason: str) -> UsageError:
+    """What to say of a file named explicitly that is no video."""
+    return UsageError(f"{file.path} is not a video: {reason}. Leave it out.")
 
 
 def follow_store(store: str, ingestion: Ingestion, compute: Compute) -> Ingestion:

@@ -13,6 +13,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 
 from coreframe.flows.logs import LOGGER
+from coreframe.flows.outcome import Outcome
 from coreframe.tasks.errors import CoreframeError
 from coreframe.tasks.storage.folders import open_folder
 from coreframe.tasks.store.catalogue import VideoState
@@ -60,9 +61,7 @@ def _of_run(
     began = datetime.fromisoformat(record["started"]).timestamp()
     gauge("start_timestamp_seconds", "When the last run began.", {"": began})
     gauge("duration_seconds", "How long the last run took.", {"": record["seconds"]})
-    outcomes = dict.fromkeys(("completed", "warned", "failed"), 0.0)
-    outcome = str(record["outcome"])
-    outcomes["warned" if "warning" in outcome else outcome] = 1.0
+    outcomes = {one.name.lower(): float(one == record["outcome"]) for one in Outcome}
     gauge("outcome", "1 for how the last run ended, 0 for the others.", outcomes, "outcome")
     if last_good is not None:
         text = "When the last run began that did not fail."

@@ -3,23 +3,26 @@
 import logging
 import platform
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 from av import library_versions
 from prefect.events import emit_event
 from prefect.runtime import flow_run
+from prefect.states import Completed
 
 from coreframe.flows.artifacts import show_run
 from coreframe.flows.failures import is_explained, tell
 from coreframe.flows.logs import LOGGER, logs_of_run
+from coreframe.flows.outcome import Outcome
 from coreframe.flows.prometheus import write_metrics
 from coreframe.flows.run_names import name_news, news_of
 from coreframe.tasks.errors import CoreframeError
+from coreframe.tasks.names import shown, shown_all
 from coreframe.tasks.report.facts import LISTED
 from coreframe.tasks.store.catalogue import Change
 from coreframe.tasks.store.lock import writing
@@ -32,8 +35,12 @@ OPTIONAL_PACKAGES = ("transformers",)
 
 logger = logging.getLogger(LOGGER)
 
-FAILED = "failed"
-"""The outcome of a run that did not do all that it was asked for."""
+LEVELS = {
+    Outcome.COMPLETED: logging.INFO,
+    Outcome.WARNED: logging.WARNING,
+    Outcome.FAILED: logging.ERROR,
+    Outcome.INTERRUPTED: logging.WARNING,
+}
 
 EVENT_KEYS = (
     *("flow", "run", "outcome", "reason", "seconds", "changes", "counts", "timings_s", "page"),
@@ -59,7 +66,8 @@ def recorded(
         metrics_file: where to leave the run's numbers for Prometheus, if anywhere.
 
     Yields:
-        The record, for the run to add to: ``changes``, ``counts``, ``timings_s``, ``page``.
+        The record, for the run to add to: ``changes``, ``counts``, ``timings_s``, ``warnings``,
+        ``page``.
 
     Raises:
         CoreframeError: another run writes to the store; nothing is recorded then.
@@ -73,14 +81,16 @@ def recorded(
             "started": started.isoformat(timespec="seconds"),
             "parameters": dict(parameters),
             "changes": {},
+            "warnings": [],
         }
-        outcome, reason = FAILED, "it was interrupted"
+        outcome, reason = Outcome.INTERRUPTED, "it was stopped; the next run continues"
         unexplained: Exception | None = None
         try:
             yield record
-            outcome, reason = "completed", ""
+            reason = "; ".join(record["warnings"])
+            outcome = Outcome.WARNED if reason else Outcome.COMPLETED
         except Exception as error:
-            reason = str(error) or type(error).__name__
+            outcome, reason = Outcome.FAILED, str(error) or type(error).__name__
             if is_explained(error):
                 tell(error)  # below
             else:
@@ -89,8 +99,9 @@ def recorded(
         finally:
             seconds = (datetime.now(UTC) - started).total_seconds()
             record |= {"outcome": outcome, "reason": reason, "seconds": round(seconds, 3)}
-            record["run"] = name_news(news_of(record))
-            level = logging.INFO if outcome == "completed" else logging.ERROR
+            if outcome != Outcome.INTERRUPTED:  # whoever stops it does not want to wait
+                record["run"] = name_news(news_of(record))
+            level = LEVELS[outcome]
             facts = {key: record[key] for key in EVENT_KEYS if key in record} | {"event": "run"}
             said = f"{flow} {outcome}: {reason}" if reason else f"{flow} {outcome}"
             logger.log(level, "%s", said, extra=facts, exc_info=unexplained)
@@ -102,15 +113,27 @@ def recorded(
             _emit(store, record)
 
 
+def ended(result: dict[str, Any], warnings: Sequence[str]) -> dict[str, Any]:
+    """What a flow returns at its end: with warnings, a state of their name that holds the result.
+
+    Prefect takes the state for the run's last one, and hands the result to who called the flow.
+    """
+    result = result | {"warnings": list(warnings)}
+    if not warnings or not flow_run.get_id():
+        return result
+    name, message = Outcome.WARNED.name.capitalize(), "; ".join(warnings)
+    return cast(dict[str, Any], Completed(name=name, message=message, data=result))
+
+
 def _emit(store: Store, record: Mapping[str, Any]) -> None:
     """Tell Prefect's server, so that automations can follow."""
     if flow_run.get_id():
         show_run(store, record)
         emit_event(
-            event=f"coreframe.run.{record['outcome']}",
+            event=f"coreframe.run.{record['outcome'].name.lower()}",
             resource={
                 "prefect.resource.id": f"coreframe.store.{store.path}",
-                "prefect.resource.name": store.path,
+                "prefect.resource.name": shown(store.path),
                 "coreframe.flow": str(record["flow"]),
             },
             related=[
@@ -119,7 +142,7 @@ def _emit(store: Store, record: Mapping[str, Any]) -> None:
                     "prefect.resource.role": "flow-run",
                 }
             ],
-            payload={key: record[key] for key in EVENT_KEYS if key in record},
+            payload={key: shown_all(record[key]) for key in EVENT_KEYS if key in record},
         )
 
 
@@ -130,7 +153,7 @@ def last_good(store: Store, flow: str) -> datetime | None:
         with suppress(OSError, CoreframeError, ValueError, KeyError):  # one that is torn
             place = f"{RUNS}/{name}"
             record = parse_json(place, store.folder.read(place))
-            if record["outcome"] != FAILED:
+            if record["outcome"] in (Outcome.COMPLETED, Outcome.WARNED):
                 return datetime.fromisoformat(record["started"])
     return None
 

@@ -11,6 +11,7 @@ import httpx
 from prefect.client.orchestration import get_client
 from prefect.runtime import flow_run
 
+from coreframe.tasks.names import shown
 from coreframe.tasks.store.catalogue import Change
 
 
@@ -24,7 +25,7 @@ def begun_name() -> str:
     known = selecting if isinstance(selecting, Mapping) else selecting.model_dump()
     place = PurePath(given.get("out") or given["store"])
     what = known.get("name") or f"{flow_run.get_flow_name()} {place.name}"
-    return f"{datetime.now(UTC):%Y-%m-%d} {what}"
+    return f"{datetime.now(UTC):%Y-%m-%d} {shown(what)}"
 
 
 def name_news(news: str) -> str:

@@ -4,34 +4,46 @@ Not called ``select.py``: Prefect puts this folder first on the import path when
 deployment, and a module of that name would hide the standard library's.
 """
 
+import logging
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prefect import flow
 
-from coreframe.flows.artifacts import page_address, show_outputs, show_page
+from coreframe.flows.artifacts import page_address, show_outputs, show_page, show_quarantined
 from coreframe.flows.cluster import open_cluster
 from coreframe.flows.ingest import Ingested
+from coreframe.flows.logs import LOGGER
 from coreframe.flows.options import command
+from coreframe.flows.outcome import outcome
 from coreframe.flows.parameters import Compute, Picture, Selecting
 from coreframe.flows.preflight import check_selecting, output_folder
-from coreframe.flows.record import recorded, timed, versions
+from coreframe.flows.record import ended, recorded, timed, versions
 from coreframe.flows.run_names import begun_name, name_news, news_of
 from coreframe.flows.values import OutPath, PageUrl, StorePath, Wait
-from coreframe.tasks.export.task import export_stage, raise_on_failures
+from coreframe.tasks.errors import CoreframeError
+from coreframe.tasks.export.task import export_stage, raise_on_failures, take_out
 from coreframe.tasks.measure.pairwise import L2_BIN
 from coreframe.tasks.measure.task import metrics_stage
 from coreframe.tasks.output.exported import Exported
+from coreframe.tasks.output.images import PictureSettings
 from coreframe.tasks.output.metrics import Metrics
 from coreframe.tasks.output.result import Result
 from coreframe.tasks.output.run import Counts, Run, RunParameters
 from coreframe.tasks.report.curve import find_knee, radius_curve
 from coreframe.tasks.report.facts import first_troubles, more_troubles
 from coreframe.tasks.report.task import outputs_stage, page_stage
+from coreframe.tasks.select.choice import Choice
 from coreframe.tasks.select.result import Selection
 from coreframe.tasks.select.task import select_stage
+from coreframe.tasks.store.lock import sole_writer
 from coreframe.tasks.store.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+logger = logging.getLogger(LOGGER)
 
 
 @flow(name="select", flow_run_name=begun_name)
@@ -65,16 +77,18 @@ def select(
         if selecting.name is not None:  # what the store keeps of it has one writer
             record = stack.enter_context(recorded(opened, "select", parameters, wait))
         cluster = stack.enter_context(open_cluster(compute))
-        ingested = Ingested(opened.read_catalogue().videos)
+        videos = opened.read_catalogue().videos
+        ingested = Ingested(videos, videos)
         result = selection_stages(
             opened, folder, ingested, selecting, picture, compute, cluster, timings, parameters
         )
         record |= {"counts": result.run.counts.model_dump(), "timings_s": timings}
+        record |= {"changes": ingested.changes, "warnings": result.run.warnings}
         show_page(folder, page_url)
         record["page"] = page_address(folder, page_url)
         if selecting.name is None:  # nobody else tells
             name_news(news_of(record))
-    return result.to_json()
+    return ended(result.to_json(), result.run.warnings)
 
 
 def selection_stages(
@@ -91,10 +105,10 @@ def selection_stages(
     """Select, export, metrics, report."""
     choice = selecting.choice()
     device = compute.device
-    with timed(timings, "select"):
-        selection = select_stage(store, choice, device, cluster)
-    with timed(timings, "export"):
-        table, exported = export_stage(store, selection, out, picture.settings(), cluster)
+    selection, table, exported = _chosen_and_written(
+        store, out, choice, picture.settings(), device, cluster, timings
+    )
+    warned = ingested.look_again(store)
     with timed(timings, "metrics"):
         measured = metrics_stage(
             store, selection, choice.method, choice.seed, exported, device, cluster
@@ -114,18 +128,53 @@ def selection_stages(
         store=store.settings,
         corpus=store.read_catalogue().state(),
         changes=ingested.changes,
-        troubles=first_troubles(ingested.videos),
-        more_troubles=more_troubles(ingested.videos),
+        troubles=first_troubles(ingested.videos, ingested.unread),
+        more_troubles=more_troubles(ingested.videos, ingested.unread),
         versions=versions(),
         timings_s=timings,
         counts=_counts(store, ingested, selection, exported),
         failures=[failure.sentence for failure in exported.failures],
+        warnings=warned,
+        outcome=outcome(ingested.videos, ingested.corrupt_threshold, exported.failures, warned),
     )
     outputs_stage(out, table, metrics, run)
     show_outputs(out, metrics)
     page_stage(store, choice, out, [], device, cluster, exported.small)
     raise_on_failures(exported)
     return Result(run, metrics)
+
+
+def _chosen_and_written(
+    store: Store,
+    out: Path,
+    choice: Choice,
+    picture: PictureSettings,
+    device: str,
+    cluster: str,
+    timings: dict[str, float],
+) -> "tuple[Selection, pd.DataFrame, Exported]":
+    """Choose frames and write them; where a video does not give them again, without that video.
+
+    Each round takes such videos out of the corpus, so there is a last one. Where another run
+    writes to the store none can be taken out, and the frames stay without a file.
+
+    Returns:
+        The selection, its frames with their files, and what was written.
+    """
+    while True:
+        with timed(timings, "select"):
+            selection = select_stage(store, choice, device, cluster)
+        with timed(timings, "export"):
+            table, exported = export_stage(store, selection, out, picture, cluster)
+        if not exported.faults:
+            return selection, table, exported
+        try:
+            with sole_writer(store, "a selection"):
+                take_out(store, exported.faults)
+            show_quarantined(store, store.read_catalogue().videos)
+        except (CoreframeError, OSError) as error:
+            logger.warning("nothing could be taken out of the corpus: %s", error)
+            return selection, table, exported
 
 
 def _counts(store: Store, ingested: Ingested, selection: Selection, exported: Exported) -> Counts:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from coreframe.tasks.datasets.formats import Dataset
 from coreframe.tasks.kcenter.goal import StoppedBy
+from coreframe.tasks.names import shown
 from coreframe.tasks.output.files import PAGE
 from coreframe.tasks.output.metrics import Metrics
 from coreframe.tasks.output.result import Result
@@ -41,6 +42,12 @@ def show_result(result: Mapping[str, Any], out: str) -> None:
         )
     show_reported(out)
     _say(f"the frames are in {Path(out, 'frames')}")
+    _show_warnings(result)
+
+
+def _show_warnings(result: Mapping[str, Any]) -> None:
+    if result["warnings"]:
+        _say(f"completed with warnings: {'; '.join(result['warnings'])}")
 
 
 def _show_comparison(metrics: Metrics) -> None:
@@ -95,6 +102,7 @@ def show_ingested(result: Mapping[str, Any], store: str) -> None:
     counts = result["counts"]
     _say(f"{_files(counts['files'])}; {counts['embedded_frames']:,} frames embedded into {store}")
     _show_changes({kind: ChangedVideos(**found) for kind, found in result["changes"].items()})
+    _show_warnings(result)
 
 
 def show_trained(result: Mapping[str, Any], out: str) -> None:
@@ -141,7 +149,7 @@ def show_store(store: Store) -> None:
     for title in ("state", "embedded", "seconds", "pixels"):
         table.add_column(title, justify="left" if title == "state" else "right", no_wrap=True)
     for video in catalogue.videos:
-        name = Text(video.path)  # plain text: a file's name may look like markup
+        name = Text(shown(video.path))  # plain text: a file's name may look like markup
         if video.reason or video.note:
             name.append(f"\n  {video.reason or video.note}", style="dim")
         table.add_row(
@@ -171,4 +179,4 @@ def _counted(number: int, noun: str) -> str:
 
 
 def _say(text: str) -> None:
-    Console().print(text, highlight=False, markup=False, soft_wrap=True)
+    Console().print(shown(text), highlight=False, markup=False, soft_wrap=True)

@@ -1,19 +1,32 @@
 """What can go wrong, by who can mend it. A message names the file, the value, the next step."""
 
+from coreframe.tasks.names import shown
 
-class CoreframeError(RuntimeError):
+
+class Told(Exception):
+    """An error whose message is for people: names in it are as they are shown, on one line."""
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(shown(str(message)))
+
+
+class CoreframeError(Told, RuntimeError):
     """A run could not do what was asked; the message is meant for the person who asked."""
 
 
-class UsageError(ValueError):
+class OutOfReachError(CoreframeError):
+    """A bucket refused or went on failing to answer, which says nothing of what lies in it."""
+
+
+class UsageError(Told, ValueError):
     """The command or flow was asked for something impossible. The command exits with status 2."""
 
 
-class NotAVideoError(ValueError):
+class NotAVideoError(Told, ValueError):
     """The file holds no moving picture (audio, a still image, text, ...). It is skipped."""
 
 
-class BrokenVideoError(RuntimeError):
+class BrokenVideoError(Told, RuntimeError):
     """The file should be a video, but no frame of it can be read."""
 
 
@@ -21,12 +34,12 @@ class ColoursError(BrokenVideoError):
     """A frame's colours cannot be turned into RGB, so there is no picture of it."""
 
 
-class DamagedVideoError(RuntimeError):
+class DamagedVideoError(Told, RuntimeError):
     """Decoding did not give what the index promised. The video needs a census.
 
     See :func:`coreframe.tasks.video.census.take_census`.
     """
 
 
-class SourceChangedError(RuntimeError):
+class SourceChangedError(Told, RuntimeError):
     """The file's frames are no longer those that were indexed or embedded."""

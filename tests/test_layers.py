@@ -15,7 +15,7 @@ from tests.stores import make_store
 
 ROOT = Path(__file__).parents[1]
 ENGINES = {"prefect", "dask", "distributed", "dask_cuda"}
-BASE = {"errors", "scale", "lattice", "device"}
+BASE = {"errors", "names", "scale", "lattice", "device"}
 BELOW = {
     "storage": BASE,
     "video": BASE | {"storage"},
@@ -28,7 +28,7 @@ BELOW = {
     "index": BASE | {"storage", "store", "video", "engine"},
     "embed": BASE | {"storage", "store", "video", "embedders", "engine"},
     "select": BASE | {"store", "kcenter", "engine"},
-    "export": BASE | {"store", "video", "engine", "output", "select"},
+    "export": BASE | {"storage", "store", "video", "engine", "output", "select"},
     "measure": BASE | {"store", "kcenter", "engine", "output", "select"},
     "report": BASE | {"store", "video", "kcenter", "engine", "output", "select"},
     "train": BASE
@@ -40,6 +40,24 @@ BELOW = {
 
 WITH_ENGINES = {"report/gather.py", "kcenter/on_dask.py"}
 """Modules of `tasks` that import Prefect or Dask, beside every ``task.py`` and `engine`."""
+
+OPENING = {
+    "coreframe.tasks.store.decoding",
+    *(
+        f"coreframe.tasks.video.{name}"
+        for name in ("census", "container", "decode", "deinterlace", "demux", "indexing")
+    ),
+}
+"""Modules that open videos, which may crash or hang whoever does."""
+
+MAY_OPEN = {
+    "embed/census.py",
+    "store/decoding.py",
+    "video/look.py",
+    *(f"{stage}/job.py" for stage in ("embed", "export", "index", "report", "train")),
+    *(f"video/{name}.py" for name in ("census", "decode", "deinterlace", "demux", "indexing")),
+}
+"""Modules of `tasks` that use these: what workers run, and `look`, a process of its own."""
 
 
 def imports(path: Path) -> set[str]:
@@ -94,6 +112,23 @@ def test_engines_are_imported_at_the_edge_only(path: Path) -> None:
     used = {name.split(".")[0] for name in imports(path)} & ENGINES
     edge = path.name == "task.py" or place(path) == "engine" or inside in WITH_ENGINES
     assert edge or not used, f"{path} imports {used}"
+
+
+@pytest.mark.parametrize("path", modules("flows") + modules("tasks"), ids=name_of)
+def test_videos_are_opened_only_where_a_process_may_be_ended(path: Path) -> None:
+    """A file can make FFmpeg wait for ever: what people wait for is never where that happens."""
+    inside = str(path.relative_to(ROOT / path.relative_to(ROOT).parts[0]))
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "av.open":
+            assert inside == "video/container.py", f"{path} opens files by itself"
+    opening = {name.rpartition(".")[0] for name in imports(path)} & OPENING
+    decoder = path == ROOT / "flows" / "interactive" / "decoder.py"  # a process of its own, too
+    if "flows" in path.relative_to(ROOT).parts:
+        assert decoder or not opening, f"{path} uses {opening}"
+    else:
+        assert inside in MAY_OPEN or not opening, f"{path} uses {opening}"
+    jobs = {name for name in imports(path) if ".report.job." in name and ".shr" in name}
+    assert decoder or inside == "report/gather.py" or not jobs, f"{path} uses {jobs}"
 
 
 def test_every_package_of_tasks_has_its_place() -> None:

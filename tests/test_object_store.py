@@ -243,7 +243,8 @@ def test_a_prefix_without_anything_is_refused(bucket: str) -> None:
     with pytest.raises(UsageError, match=r"^s3://no-such.* does not answer .*not exist"):
         discover(["s3://no-such/videos"])
     with pytest.raises(
-        CoreframeError, match=r"^s3://no-such does not answer as it should \("
+        CoreframeError,
+        match=r"^s3://no-such/x cannot be written: .* not answer as it should \(",
     ) as bad:
         open_folder("s3://no-such").write("x", b"1")
     assert "\n" not in str(bad.value)

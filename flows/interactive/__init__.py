@@ -1,6 +1,6 @@
 """Coreframe in a notebook: ``import coreframe``.
 
-Everything runs in this process, without Prefect; only single images are decoded in another::
+Everything runs in this process, without Prefect; only videos are decoded in another::
 
     corpus = coreframe.open("STORE")
     corpus.frames                       # pandas: one row a frame

@@ -36,9 +36,15 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(2)
-    from coreframe.flows import cli
+    from coreframe.flows.supervisor import end_if_stopped, supervise
 
-    cli.main()
+    supervise()
+    try:
+        from coreframe.flows import cli
+
+        cli.main()
+    finally:
+        end_if_stopped()
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from coreframe.decoder import Decoder
 from coreframe.flows.parameters import Compute, Selecting
 from coreframe.tasks.errors import CoreframeError, UsageError
+from coreframe.tasks.names import shown
 from coreframe.tasks.output.contact_sheet import contact_sheet
 from coreframe.tasks.report.frames import pictures_of_frames
 from coreframe.tasks.scale import SCALE
@@ -52,12 +53,14 @@ class Corpus:
         self.close()
 
     def close(self) -> None:
-        """End the process that :meth:`image` has started; it ends with this one, too."""
+        """End the process that decodes pictures; it ends with this one, too."""
         self._decoder.close()
 
     def __repr__(self) -> str:
         settings = self._store.settings
-        return f"<Corpus {self._store.path}: {len(self.videos):,} files, {settings.embedder}>"
+        return shown(
+            f"<Corpus {self._store.path}: {len(self.videos):,} files, {settings.embedder}>"
+        )
 
     @cached_property
     def videos(self) -> pd.DataFrame:
@@ -118,7 +121,7 @@ class Corpus:
         return Picks(self, self._named(chosen.frames))
 
     def pictures(self, rows: np.ndarray, side_px: int = 224) -> dict[int, Image.Image]:
-        """Decode some frames, and make them small.
+        """Decode some frames in the process that :meth:`image` uses, and make them small.
 
         Args:
             rows: (k,) rows of the store.
@@ -127,7 +130,8 @@ class Corpus:
         Returns:
             The picture of each row whose video can still be read.
         """
-        return pictures_of_frames(self._store, np.asarray(rows, np.int64), side_px)
+        asked = np.asarray(rows, np.int64)
+        return pictures_of_frames(self._store, asked, side_px, self._decoder.small_pictures)
 
     def image(self, row: int) -> np.ndarray:
         """The picture of a row's frame in full, as ``curate`` would export it in 8 bits.
@@ -176,6 +180,9 @@ class Picks:
 
     def __len__(self) -> int:
         return len(self.frames)
+
+    def __repr__(self) -> str:
+        return f"<Picks: {len(self):,} frames of {self.corpus!r}>"
 
     @property
     def embeddings(self) -> np.ndarray:

@@ -1,18 +1,26 @@
 """Decoding in a process of its own, which may crash or hang without harm to the notebook."""
 
-import subprocess
-import sys
-import weakref
-from multiprocessing import Pipe
-from multiprocessing.connection import Connection
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from coreframe.tasks.errors import CoreframeError
+from coreframe.tasks.report.job import FrameJob
+from coreframe.tasks.video.apart import Apart, serve
 
 TIMEOUT_S = 120.0
 """Without an answer for so long, the process counts as hung."""
+
+
+class Whole(NamedTuple):
+    """One frame that is asked for in full."""
+
+    store: str
+    source: str
+    fingerprint: str
+    frame_index: int
+    digest: int
 
 
 class Decoder:
@@ -20,8 +28,7 @@ class Decoder:
 
     def __init__(self, timeout_s: float = TIMEOUT_S) -> None:
         self.timeout_s = timeout_s
-        self._process: subprocess.Popen[bytes] | None = None
-        self._connection: Connection[Any, Any] | None = None
+        self._apart = Apart(__name__)
 
     def picture(
         self, store: str, source: str, fingerprint: str, frame_index: int, digest: int
@@ -31,72 +38,56 @@ class Decoder:
         Raises:
             CoreframeError: it cannot be had, or the process ended or gave no answer.
         """
-        connection = self._connected()
         frame = f"frame {frame_index} of {source}"
+        asked = Whole(store, source, fingerprint, frame_index, digest)
         try:
-            connection.send((store, source, fingerprint, frame_index, digest))
-            if not connection.poll(self.timeout_s):
-                self.close()
-                raise CoreframeError(
-                    f"{frame} did not come for {self.timeout_s:g} s: its decoder was ended."
-                )
-            answer = connection.recv()
-        except (EOFError, OSError) as error:
-            self.close()
+            (answer,) = self._apart.ask(asked, self.timeout_s)
+        except TimeoutError as error:
+            raise CoreframeError(
+                f"{frame} did not come for {self.timeout_s:g} s: its decoder was ended."
+            ) from error
+        except EOFError as error:
             raise CoreframeError(f"decoding {frame} ended the process that did it.") from error
         if isinstance(answer, str):
             raise CoreframeError(f"{frame} cannot be had: {answer}")
         picture: np.ndarray = answer
         return picture
 
+    def small_pictures(self, job: FrameJob) -> dict[int, bytes]:
+        """Small WebP pictures of a job's rows; of those that come before anything goes wrong."""
+        found: dict[int, bytes] = {}
+        try:
+            for row, picture in self._apart.ask(job, self.timeout_s):
+                found[row] = picture
+        except (TimeoutError, EOFError):
+            pass  # as where a video cannot be read any more, the others are shown
+        return found
+
     def close(self) -> None:
         """End the process; the next frame starts another."""
-        if self._process is not None and self._connection is not None:
-            _end(self._process, self._connection)
-        self._process = self._connection = None
-
-    def _connected(self) -> "Connection[Any, Any]":
-        if self._connection is None:
-            ours, theirs = Pipe()
-            # by its module's name: a script that asks need not be importable
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", __name__, str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-            )
-            theirs.close()
-            self._connection = ours
-            weakref.finalize(self, _end, self._process, ours)
-        return self._connection
+        self._apart.close()
 
 
-def _end(process: "subprocess.Popen[bytes]", connection: "Connection[Any, Any]") -> None:
-    connection.close()
-    process.kill()
-    process.wait()
-
-
-def serve(connection: "Connection[Any, Any]") -> None:
-    """Answer with a picture, or with why there is none, until the other side is gone."""
+def _answers(asked: Whole | FrameJob) -> Iterator[Any]:
+    """A picture or why there is none; or rows with their small pictures."""
+    from coreframe.tasks.report.job import shrunk
     from coreframe.tasks.store.decoding import recorded_frames
     from coreframe.tasks.store.store import Store
     from coreframe.tasks.video.pixels import upright_rgb
 
-    while True:
-        try:
-            store, source, fingerprint, frame_index, digest = connection.recv()
-        except EOFError:
-            return
-        try:
-            frames = recorded_frames(store, source, fingerprint, [frame_index], [digest])
-            facts, _ = Store.open(store).read_facts_and_index(fingerprint)
-            viewing = Store.open(store).settings.viewing.of(facts)
-            _, frame = next(iter(frames))
-            answer: Any = np.ascontiguousarray(upright_rgb(frame, viewing))
-        except Exception as error:  # told where the frame was asked for
-            answer = str(error) or type(error).__name__
-        connection.send(answer)
+    if isinstance(asked, FrameJob):
+        yield from shrunk(asked)
+        return
+    try:
+        store, source, fingerprint, frame_index, digest = asked
+        frames = recorded_frames(store, source, fingerprint, [frame_index], [digest])
+        facts, _ = Store.open(store).read_facts_and_index(fingerprint)
+        viewing = Store.open(store).settings.viewing.of(facts)
+        _, frame = next(iter(frames))
+        yield np.ascontiguousarray(upright_rgb(frame, viewing))
+    except Exception as error:  # told where the frame was asked for
+        yield str(error) or type(error).__name__
 
 
 if __name__ == "__main__":
-    serve(Connection(int(sys.argv[1])))
+    serve(_answers)

@@ -1,15 +1,19 @@
 """Decode chosen frames of one video again, check them, and write them as images."""
 
 import io
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
 
 from coreframe.tasks.errors import DamagedVideoError, SourceChangedError, UsageError
-from coreframe.tasks.output.exported import NOTHING_MORE, Exported, Failure
+from coreframe.tasks.output.exported import NOTHING_MORE, Exported, Failure, Fault
 from coreframe.tasks.output.images import ImageFormat, PictureSettings, Pixels, to_pillow
 from coreframe.tasks.output.thumbnails import small_picture
+from coreframe.tasks.storage.files import exists
+from coreframe.tasks.storage.fingerprint import fingerprint
+from coreframe.tasks.store.catalogue import GONE, REPLACED, UNREADABLE, VideoState
 from coreframe.tasks.store.decoding import recorded_frames
 from coreframe.tasks.video.pixels import upright_deep, upright_rgb
 from coreframe.tasks.video.viewing import Viewing
@@ -20,6 +24,7 @@ class ExportJob:
     """Some frames of one video."""
 
     store: str
+    video: int
     source: str
     fingerprint: str
     frame_index: tuple[int, ...]
@@ -37,11 +42,14 @@ class ExportJob:
 
 
 def export_job(job: ExportJob) -> Exported:
-    """Decode one job's frames, check their digests, write and measure them."""
+    """Decode one job's frames, check their digests, write and measure them.
+
+    Frames that do not come are the video's fault, and told as one, unless it is the disk's.
+    """
     frames = recorded_frames(job.store, job.source, job.fingerprint, job.frame_index, job.digest)
     due = set(range(len(job.frame_index)))
     result = Exported()
-    trouble = "it cannot be decoded"
+    trouble: Exception = DamagedVideoError("it cannot be decoded")
     try:
         for which, frame in frames:
             upright = upright_deep if job.picture.format == ImageFormat.PNG else upright_rgb
@@ -49,12 +57,43 @@ def export_job(job: ExportJob) -> Exported:
             if job.measure[which]:
                 result.sample.append(len(data))
             due.remove(which)
-    except (DamagedVideoError, SourceChangedError, UsageError, OSError) as error:
-        trouble = str(error)
-    result.failures += [
-        Failure(_not_written(job, which, trouble)) for which in sorted(due) if job.targets[which]
-    ]
+    except (DamagedVideoError, SourceChangedError, _CannotWriteError, UsageError, OSError) as error:
+        trouble = error
+    lacking = not_written(job, due, str(trouble))
+    result.failures += lacking
+    if lacking and isinstance(trouble, DamagedVideoError | SourceChangedError):
+        result.faults[job.video] = _fault(job, trouble)
     return result
+
+
+class _CannotWriteError(RuntimeError):
+    """An image could not be written, which is not its video's fault."""
+
+
+def not_written(job: ExportJob, due: Iterable[int], why: str) -> list[Failure]:
+    """Say of some of a job's frames, those that have targets, that they were not written."""
+    return [
+        Failure(_sentence(job, which, why), target=job.targets[which])
+        for which in sorted(due)
+        if job.targets[which]
+    ]
+
+
+def _fault(job: ExportJob, trouble: Exception) -> Fault:
+    """What is wrong with a video whose frames did not come: with its file, or what is in it."""
+    if not exists(job.source):
+        return Fault(VideoState.MISSING, GONE)
+    cause = trouble.__cause__
+    try:
+        now = fingerprint(job.source)
+    except OSError as unreadable:
+        cause = unreadable
+    if isinstance(cause, OSError):
+        return Fault(VideoState.MISSING, f"{UNREADABLE}: {cause.strerror or cause}")
+    if now != job.fingerprint:
+        return Fault(VideoState.MISSING, REPLACED)
+    detail = str(trouble).replace(job.source, "it")
+    return Fault(VideoState.QUARANTINED, f"it does not decode to what was embedded: {detail}")
 
 
 def _write(job: ExportJob, which: int, pixels: Pixels, result: Exported) -> bytes:
@@ -72,12 +111,17 @@ def _write(job: ExportJob, which: int, pixels: Pixels, result: Exported) -> byte
     refusal = job.picture.refusal(pixels.shape[1], pixels.shape[0])
     if refusal:
         if target:
-            result.failures.append(Failure(_not_written(job, which, refusal), NOTHING_MORE))
+            failure = Failure(_sentence(job, which, refusal), NOTHING_MORE, target)
+            result.failures.append(failure)
         return b""
     image = job.picture.sized(pixels)
     data = job.picture.encode(image)
     if target:
-        Path(target).write_bytes(data)
+        try:
+            Path(target).write_bytes(data)
+        except OSError as error:
+            Path(target).unlink(missing_ok=True)  # the half of it
+            raise _CannotWriteError(f"{target}: {error.strerror or error}") from error
         result.files += 1
         result.kept_bytes += len(data)
         if job.small_px:
@@ -85,7 +129,7 @@ def _write(job: ExportJob, which: int, pixels: Pixels, result: Exported) -> byte
     return data
 
 
-def _not_written(job: ExportJob, which: int, why: str) -> str:
+def _sentence(job: ExportJob, which: int, why: str) -> str:
     return f"frame {job.frame_index[which]} of {job.source} was not written: {why}"
 
 

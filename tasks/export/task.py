@@ -1,5 +1,6 @@
 """Stage 4, export: decode the chosen frames again, check them, and write them as images."""
 
+import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -8,19 +9,21 @@ import pandas as pd
 from dask.distributed import Client, KilledWorker
 from numpy.typing import NDArray
 
-from coreframe.tasks.engine.dispatch import explained, run_jobs
+from coreframe.tasks.engine.dispatch import deadly, explained, run_jobs
 from coreframe.tasks.engine.progress import stage_bar
 from coreframe.tasks.engine.stage import stage
 from coreframe.tasks.errors import CoreframeError
-from coreframe.tasks.export.job import ExportJob, export_job
-from coreframe.tasks.output.exported import Exported, Failure
+from coreframe.tasks.export.job import ExportJob, export_job, not_written
+from coreframe.tasks.output.exported import Exported, Fault
 from coreframe.tasks.output.images import PictureSettings, file_stems
 from coreframe.tasks.output.selection_table import images_before
 from coreframe.tasks.output.thumbnails import side_px
 from coreframe.tasks.select.result import Selection
-from coreframe.tasks.store.catalogue import Video
+from coreframe.tasks.store.catalogue import Video, VideoState
 from coreframe.tasks.store.corpus import FRAME_COLUMNS, read_corpus
 from coreframe.tasks.store.store import Store
+
+logger = logging.getLogger("coreframe")
 
 FRAMES_PER_JOB = 32
 
@@ -44,7 +47,7 @@ def export_frames(
 
     Every frame is decoded anew from its video and must have the digest that was recorded when it
     was embedded. A frame whose video is gone keeps the image that an earlier run wrote to the same
-    folder, if that is there.
+    folder, if that is there. One that could not be written has no file.
 
     Returns:
         The chosen frames with their files and the names of their videos, and what was written.
@@ -81,13 +84,15 @@ def export_frames(
     names = {str(out / file): file for file in chosen["file"].dropna()}
     jobs = list(_jobs(store, wanted, videos, out, picture, small_px))
     with Client(cluster) as client, stage_bar("export", len(chosen), "frames") as advance:
-        for _, one in run_jobs(client, export_job, jobs, _describe, killed=_not_written):
+        for _, one in run_jobs(client, export_job, jobs, _describe, killed=_killed):
             result.files += one.files
             result.kept_bytes += one.kept_bytes
             result.sample += one.sample
             result.small |= {names[path]: small for path, small in one.small.items()}
             result.failures += one.failures
+            result.faults |= one.faults
             advance(one.files)
+    chosen.loc[chosen["file"].isin([names[one.target] for one in result.failures]), "file"] = None
     return chosen.assign(video=[videos[number].path for number in chosen["video"]]), result
 
 
@@ -117,6 +122,7 @@ def _jobs(
             some = ordered.iloc[start : start + FRAMES_PER_JOB]
             yield ExportJob(
                 store=store.path,
+                video=video.video,
                 source=video.source,
                 fingerprint=video.fingerprint,
                 frame_index=tuple(some["frame_index"].tolist()),
@@ -131,19 +137,29 @@ def _jobs(
             )
 
 
-def _not_written(job: ExportJob, error: KilledWorker) -> Exported:
-    why = explained("it", error)
+def _killed(job: ExportJob, error: KilledWorker) -> Exported:
+    lacking = not_written(job, range(len(job.frame_index)), str(explained("it", error)))
+    reason = deadly(error, "decoded it again")
     return Exported(
-        failures=[
-            Failure(f"frame {frame_index} of {job.source} was not written: {why}")
-            for frame_index, target in zip(job.frame_index, job.targets, strict=True)
-            if target
-        ]
+        failures=lacking,
+        faults={job.video: Fault(VideoState.QUARANTINED, reason)} if lacking else {},
     )
 
 
 def _describe(job: ExportJob) -> str:
     return f"Exporting {len(job.frame_index)} frames of {job.source}"
+
+
+def take_out(store: Store, faults: Mapping[int, Fault]) -> None:
+    """Take videos out of the corpus that did not give again what was embedded of them.
+
+    Called by the store's only writer.
+    """
+    catalogue = store.read_catalogue()
+    for number, fault in sorted(faults.items()):
+        logger.warning("%s is taken out: %s", catalogue.videos[number].path, fault.reason)
+        catalogue.update(number, state=fault.state, reason=fault.reason)
+    store.write_catalogue(catalogue)
 
 
 def raise_on_failures(exported: Exported) -> None:

@@ -33,6 +33,8 @@ class IndexJob:
     quarantined: frozenset[str]
     """Fingerprints of contents that are not to be opened."""
     stall_limit_s: float
+    most_frames: int
+    """That a file may have."""
 
 
 def look_at_files(job: IndexJob) -> list[Video]:
@@ -79,7 +81,7 @@ def _look_at(file: SourceFile, job: IndexJob, store: Store, hanging: Mapping[str
 
     try:
         with watching(job.stall_limit_s, stalled):
-            facts, index = _facts_and_index(file, video.fingerprint, store, job.viewing)
+            facts, index = _facts_and_index(file, video.fingerprint, store, job)
     except NotAVideoError as error:
         return replace(video, state=VideoState.SKIPPED, reason=str(error))
     except (BrokenVideoError, OSError) as error:
@@ -118,7 +120,7 @@ def _look_at(file: SourceFile, job: IndexJob, store: Store, hanging: Mapping[str
 
 
 def _facts_and_index(
-    file: SourceFile, content: str, store: Store, viewing: Viewing
+    file: SourceFile, content: str, store: Store, job: IndexJob
 ) -> tuple[VideoFacts, VideoIndex]:
     """What the store knows of the content, or what the file says, which the store keeps."""
     if store.has_index(content):
@@ -126,6 +128,6 @@ def _facts_and_index(
             return store.read_facts_and_index(content)
         except CoreframeError as error:  # damaged: the file says it again
             logger.warning("%s is indexed anew: %s", file.path, error)
-    facts, index = index_video(file.path, viewing)
+    facts, index = index_video(file.path, job.viewing, job.most_frames)
     store.write_index(content, facts, index)
     return facts, index

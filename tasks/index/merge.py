@@ -4,7 +4,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from coreframe.tasks.storage.files import exists
-from coreframe.tasks.store.catalogue import Catalogue, Video, VideoState, unique_name
+from coreframe.tasks.store.catalogue import (
+    GONE,
+    UNREADABLE,
+    Catalogue,
+    Video,
+    VideoState,
+    unique_name,
+)
 
 
 def merge(catalogue: Catalogue, looked_at: Iterable[Video]) -> list[int]:
@@ -21,14 +28,23 @@ def merge(catalogue: Catalogue, looked_at: Iterable[Video]) -> list[int]:
     numbers = [merging.enter(found) for found in looked_at]
     for number in sorted(set(range(len(catalogue))) - set(numbers)):
         video = catalogue.videos[number]
-        if video.active and not exists(video.source):
-            catalogue.update(number, state=VideoState.MISSING, reason="its file is gone")
+        why = _not_there(video) if video.active else ""
+        if why:
+            catalogue.update(number, state=VideoState.MISSING, reason=why)
     return numbers
 
 
 def without_file(video: Video) -> bool:
     """Whether no file has this content any more."""
-    return video.state == VideoState.RETIRED or not exists(video.source)
+    return video.state == VideoState.RETIRED or _not_there(video) == GONE
+
+
+def _not_there(video: Video) -> str:
+    """Why a video's file cannot be had, or "" when it is there; it may be there another time."""
+    try:
+        return "" if exists(video.source) else GONE
+    except OSError as error:
+        return f"its folder cannot be read now ({error.strerror})"
 
 
 class _Merging:
@@ -79,6 +95,10 @@ class _Merging:
         number = known.video
         if found.version != known.version:
             self._catalogue.update(number, version=found.version)
+        if not found.fingerprint and known.rows and known.state != VideoState.QUARANTINED:
+            reason = f"{UNREADABLE} ({found.reason})"  # it counts again when it can be
+            self._catalogue.update(number, state=VideoState.MISSING, reason=reason)
+            return
         if known.rows or not found.fingerprint or known.state == VideoState.QUARANTINED:
             self._catalogue.revived(number)
             return

@@ -16,6 +16,7 @@ from coreframe.tasks.store.catalogue import Catalogue, Video, VideoState
 from coreframe.tasks.store.corpus import refuse_lost_blocks
 from coreframe.tasks.store.stalls import forget_stalls
 from coreframe.tasks.store.store import Store
+from coreframe.tasks.video.claims import MOST_FRAMES
 from coreframe.tasks.video.discover import SourceFile
 from coreframe.tasks.video.sampling import Sampling
 
@@ -33,6 +34,7 @@ def index_files(
     *,
     stall_limit_s: float = 0.0,
     retry_quarantined: bool = False,
+    most_frames: int = MOST_FRAMES,
 ) -> list[int]:
     """Index new and changed files, plan their rows, and write the catalogue.
 
@@ -48,6 +50,7 @@ def index_files(
         cluster: the scheduler's address.
         stall_limit_s: longest time without a packet or frame; 0 for any.
         retry_quarantined: try those again that were taken out.
+        most_frames: that a file may have.
 
     Returns:
         The catalogue numbers of the given files, in their order.
@@ -71,6 +74,7 @@ def index_files(
             video.fingerprint for video in catalogue.videos if video.state == VideoState.QUARANTINED
         ),
         stall_limit_s=stall_limit_s,
+        most_frames=most_frames,
     )
     fresh = iter(_look_at(every, cluster))
     numbers = merge(

@@ -1,12 +1,15 @@
 """An output folder, read again: the only place where its files are opened to be understood."""
 
+import os
+import re
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from coreframe.tasks.errors import UsageError
@@ -21,6 +24,9 @@ from coreframe.tasks.output.files import METRICS, RUN, SELECTION
 from coreframe.tasks.output.metrics import Metrics
 from coreframe.tasks.output.run import Run
 from coreframe.tasks.output.selection_table import SELECTION_SCHEMA
+
+PICTURE = re.compile(rb"\x89PNG\r\n|\xff\xd8\xff|RIFF....WEBP", re.DOTALL)
+"""What the files begin with that exports write."""
 
 
 @dataclass(frozen=True)
@@ -112,10 +118,32 @@ def _read_table(path: Path) -> pa.Table:
         raise missing(path) from error
     except (OSError, ValueError, pa.ArrowException) as error:
         raise unreadable(path, error) from error
+    for file in pc.unique(table["file"]).to_pylist() if "file" in table.column_names else []:
+        if file is not None and not _inside(path.parent, file):
+            raise UsageError(
+                f"{path} names {file!r}, which is not in {path.parent}: it is not Coreframe's, or "
+                "was changed. Do not use this folder; select into another."
+            )
     lacking = [name for name in SELECTION_SCHEMA.names if name not in table.column_names]
     if lacking:
         raise UsageError(f"{path} has no column {lacking[0]}: select again.")
     return table
+
+
+def _inside(folder: Path, name: str) -> bool:
+    """Whether a name is that of a picture in a folder, whoever wrote it.
+
+    A link that leads out of it must lead to a picture: people move those, and nobody else's files
+    are to go into datasets.
+    """
+    place = PurePosixPath(name)
+    if place.is_absolute() or ".." in place.parts or not place.parts or "\0" in name:
+        return False
+    path = folder / name
+    if not path.is_file() or Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
+        return True
+    with path.open("rb") as file:
+        return bool(PICTURE.match(file.read(12)))
 
 
 def refuse_newer(path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from typing import Any, ClassVar
 
+from pydantic import Field
+
 from coreframe.tasks.kcenter.goal import StoppedBy
 from coreframe.tasks.output.documents import Document, Part
 from coreframe.tasks.store.settings import StoreSettings
@@ -43,12 +45,12 @@ class ChangedVideos(Part):
 
 
 class Trouble(Part):
-    """A file that is not ok, or odd."""
+    """A file that is not ok, or odd, or a folder or link that could not be looked at."""
 
     file: str
-    """Its name."""
+    """Its name; of a folder or link, the whole path."""
     state: str
-    """Its video's state."""
+    """Its video's state; ``not read`` of a folder or link."""
     why: str
     """The reason, in words."""
 
@@ -129,3 +131,8 @@ class Run(Document):
     """Files, frames and images."""
     failures: list[str]
     """A sentence for each frame that could not be written."""
+    warnings: list[str] = Field(default=[])
+    """Of videos that are not in the selection: newly broken, unreadable, or taken out; sentences
+    that this run was the first to say."""
+    outcome: str = "completed"
+    """How the run ended: ``completed``, ``completed with warnings`` or ``failed``."""

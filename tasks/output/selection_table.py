@@ -1,5 +1,6 @@
 """``selection.parquet``: the chosen frames in pick order, and the images that belong to them."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,13 +12,20 @@ from coreframe.tasks.output.files import SELECTION, replace_file
 
 
 def images_before(out: Path) -> dict[tuple[int, str, int], str]:
-    """Images of the folder's last selection, by row, name of the video, and frame index."""
+    """Images of the folder's last selection, by row, name of the video, and frame index.
+
+    Whatever else the table may name, these lie in ``out/frames``.
+    """
     columns = ["row", "video", "frame_index", "file"]
     try:
         table = pq.read_table(out / SELECTION, columns=columns).to_pylist()
     except (OSError, ValueError, KeyError, pa.ArrowException):
         return {}
-    return {(one["row"], one["video"], one["frame_index"]): one["file"] for one in table}
+    return {
+        (one["row"], one["video"], one["frame_index"]): one["file"]
+        for one in table
+        if one["file"] is None or re.fullmatch(r"frames/[^/\0]+", one["file"])
+    }
 
 
 def remove_stale(out: Path, before: Iterable[str], now: Iterable[str]) -> None:

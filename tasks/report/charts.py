@@ -7,6 +7,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from coreframe.tasks.names import shown_all
 from coreframe.tasks.output.metrics import Knee, Metrics
 from coreframe.tasks.report.draw import Drawn, draw
 from coreframe.tasks.report.tables import NAMES
@@ -303,15 +304,21 @@ def draw_charts(charts: Mapping[str, Chart]) -> Drawn:
         CoreframeError: see :func:`coreframe.tasks.report.draw.draw`.
     """
     config = theme("light") | {"background": "white", "padding": 12}
-    specs = {name: chart.properties(width=WIDTH_PX).to_dict() for name, chart in charts.items()}
+    specs = {name: _spec(chart.properties(width=WIDTH_PX)) for name, chart in charts.items()}
     return draw(specs, config)
 
 
 def page_spec(chart: Chart) -> dict[str, Any]:
     """A chart for the page: its tables by column, which takes a third of the bytes of rows."""
-    spec: dict[str, Any] = chart.to_dict()
+    spec = _spec(chart)
     spec["datasets"] = {
         name: {key: [row[key] for row in rows] for key in rows[0]} if rows else {}
         for name, rows in spec.get("datasets", {}).items()
     }
+    return spec
+
+
+def _spec(chart: Chart) -> dict[str, Any]:
+    """A chart for Vega, which ends where a text holds what XML has no room for."""
+    spec: dict[str, Any] = shown_all(chart.to_dict())
     return spec

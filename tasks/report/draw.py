@@ -22,6 +22,9 @@ PIXEL_RATIO = 2
 
 SCRIPT = "script.js"
 
+MOST_SAID = 500
+"""Characters of what a drawing that failed has said."""
+
 
 @dataclass(frozen=True)
 class Drawn:
@@ -66,7 +69,8 @@ def draw(charts: Mapping[str, Mapping[str, Any]], config: Mapping[str, Any]) -> 
                 "report` when the machine is less busy."
             ) from error
         except subprocess.CalledProcessError as error:
-            raise CoreframeError(f"the plots cannot be drawn: {error.stderr}") from error
+            why = " ".join(error.stderr.split())[-MOST_SAID:]
+            raise CoreframeError(f"the plots cannot be drawn: {why}") from error
         pictures = {
             chart: (folder / f"{number}.png").read_bytes() for number, chart in enumerate(charts)
         }

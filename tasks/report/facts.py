@@ -7,9 +7,13 @@ from coreframe.tasks.kcenter.goal import StoppedBy
 from coreframe.tasks.output.metrics import Metrics
 from coreframe.tasks.output.run import ChangedVideos, Run, Trouble
 from coreframe.tasks.store.catalogue import Video, VideoState
+from coreframe.tasks.video.listing import Unread
 
 LISTED = 200
 """Files listed by name at most; a page stays a page on a corpus of any size."""
+
+NOT_READ = "not read"
+"""In place of a state: a folder or link that could not be looked at."""
 
 NAMED = 5
 """Videos named in one cell."""
@@ -39,21 +43,22 @@ def verdict(metrics: Metrics) -> str:
     return f"{start} cover the corpus within {chosen.coverage_radius:.3f}; {others}."
 
 
-def first_troubles(videos: Sequence[Video]) -> list[Trouble]:
-    """The first LISTED of the files that are not ok, or odd, and why."""
-    return [
+def first_troubles(videos: Sequence[Video], unread: Sequence[Unread]) -> list[Trouble]:
+    """The first LISTED of the folders that cannot be read and files that are not ok, or odd."""
+    return _troubles(videos, unread)[:LISTED]
+
+
+def more_troubles(videos: Sequence[Video], unread: Sequence[Unread]) -> int:
+    """How many such folders and files :func:`first_troubles` leaves out."""
+    return max(0, len(_troubles(videos, unread)) - LISTED)
+
+
+def _troubles(videos: Sequence[Video], unread: Sequence[Unread]) -> list[Trouble]:
+    return [Trouble(file=one.path, state=NOT_READ, why=one.why) for one in unread] + [
         Trouble(file=video.path, state=video.state, why=video.reason or video.note)
-        for video in _in_trouble(videos)[:LISTED]
+        for video in videos
+        if video.state != VideoState.OK or video.note
     ]
-
-
-def more_troubles(videos: Sequence[Video]) -> int:
-    """How many such files :func:`first_troubles` leaves out."""
-    return max(0, len(_in_trouble(videos)) - LISTED)
-
-
-def _in_trouble(videos: Sequence[Video]) -> list[Video]:
-    return [video for video in videos if video.state != VideoState.OK or video.note]
 
 
 def troubles_table(run: Run) -> list[dict[str, str]]:

@@ -1,27 +1,37 @@
-"""Small pictures of frames of a store: the jobs that decode them, run here or by workers."""
+"""Small pictures of frames of a store: the jobs that decode them, run in other processes."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from coreframe.tasks.report.job import FrameJob, shrink_frames
+from coreframe.tasks.report.job import FrameJob
 from coreframe.tasks.store.catalogue import Video
 from coreframe.tasks.store.store import Store
 
 
 def pictures_of_frames(
-    store: Store, rows: NDArray[np.int64], side_px: int
+    store: Store,
+    rows: NDArray[np.int64],
+    side_px: int,
+    shrink: Callable[[FrameJob], Mapping[int, bytes]],
 ) -> dict[int, Image.Image]:
-    """Decode some rows in this process, and make them small; one that cannot be had is left out."""
+    """Decode some rows, and make them small; one that cannot be had is left out.
+
+    Args:
+        store: that has the rows.
+        rows: (k,) of it.
+        side_px: of the longer side.
+        shrink: has a job done in a process that may be ended.
+    """
     frames = store.frames_at(rows)
     videos = {video.video: video for video in store.read_catalogue().videos}
     found: dict[int, Image.Image] = {}
     for job in frame_jobs(store, frames, videos, side_px):
-        for row, picture in shrink_frames(job).items():
+        for row, picture in shrink(job).items():
             found[row] = Image.open(io.BytesIO(picture))
     return found
 

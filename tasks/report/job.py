@@ -1,5 +1,6 @@
 """Small pictures for the report: of images that are there, and of frames decoded again."""
 
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -48,11 +49,14 @@ def shrink_images(job: ImageJob) -> dict[str, bytes]:
 
 def shrink_frames(job: FrameJob) -> dict[int, bytes]:
     """Make small WebP pictures of a job's rows; a frame that cannot be had any more has none."""
-    found: dict[int, bytes] = {}
+    return dict(shrunk(job))
+
+
+def shrunk(job: FrameJob) -> Iterator[tuple[int, bytes]]:
+    """Each row and its small picture, as they are decoded; none after what cannot be had."""
     with suppress(Exception):
         for which, frame in recorded_frames(
             job.store, job.source, job.fingerprint, job.frame_index, job.digest
         ):
             image = Image.fromarray(np.ascontiguousarray(upright_rgb(frame, job.viewing)))
-            found[job.rows[which]] = small_picture(image, job.side_px)
-    return found
+            yield job.rows[which], small_picture(image, job.side_px)

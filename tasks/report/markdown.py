@@ -7,6 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from coreframe.tasks.names import shown
 from coreframe.tasks.output.metrics import Metrics
 from coreframe.tasks.output.run import Run
 from coreframe.tasks.report.facts import (
@@ -74,8 +75,13 @@ def _table(rows: Sequence[Mapping[str, object]]) -> str:
 
 
 def _cell(value: object) -> str:
-    """Text for a table cell: file names may hold anything, markup and line breaks included."""
-    if value is None or value == "":
-        return "–"
-    text = html.escape(str(value), quote=False)
-    return re.sub(r"([\\|`*\[\]])", r"\\\1", " ".join(text.split()))
+    return "–" if value is None or value == "" else markdown_text(str(value))
+
+
+def markdown_text(text: str) -> str:
+    """Text for Markdown, also in a cell of a table: file names may hold anything, markup included.
+
+    It is one line, and what would be markup in CommonMark or on GitHub is escaped.
+    """
+    text = html.escape(" ".join(shown(text).split()), quote=False)
+    return re.sub(r"([\\|`*\[\]~$]|(?<!\w)_|_(?!\w))", r"\\\1", text)

@@ -8,9 +8,11 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from coreframe.tasks.names import shown
 from coreframe.tasks.output.folder import OutputFolder
 from coreframe.tasks.report import charts, sections
 from coreframe.tasks.report.evidence import Evidence
+from coreframe.tasks.report.named import with_labels
 from coreframe.tasks.report.other_selections import Other, selections_compared
 from coreframe.tasks.report.timeline import page_charts, plots_to_save, timeline
 from coreframe.tasks.store.catalogue import Video
@@ -46,6 +48,7 @@ def report_page(
         others: other selections, to be compared with it.
         notes: sentences that a reader has to know before anything else.
     """
+    folder, evidence, videos, others = with_labels(folder, evidence, videos, others)
     run, metrics = folder.run, folder.metrics
     spans, ticks = timeline(folder, evidence, videos)
     drawn = page_charts(folder, evidence, spans, ticks, others)
@@ -76,6 +79,7 @@ def _environment() -> Environment:
     return Environment(
         loader=PackageLoader("coreframe.tasks.report"),
         autoescape=True,
+        finalize=lambda value: shown(value) if type(value) is str else value,  # markup is none
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -10,6 +10,7 @@ import pandas as pd
 from dask.distributed import Client
 
 from coreframe.tasks.engine.stage import stage
+from coreframe.tasks.names import labels
 from coreframe.tasks.output.files import (
     MARKDOWN,
     METRICS,
@@ -120,7 +121,9 @@ page_stage = stage("page")(write_page)
 def short_names(folders: Sequence[Path]) -> list[str]:
     """Short names of folders: the last part of each, or the whole path where two would be alike."""
     last = [folder.resolve().name for folder in folders]
-    return [
+    names = [
         name if last.count(name) == 1 else str(folder)
         for name, folder in zip(last, folders, strict=True)
     ]
+    label = labels(names)
+    return [label[name] for name in names]

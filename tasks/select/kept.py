@@ -11,6 +11,7 @@ from coreframe.tasks.select.baselines import distances_in_order
 from coreframe.tasks.select.choice import Choice
 from coreframe.tasks.select.preselected import preselected_rows
 from coreframe.tasks.select.units import Units, unit_reader
+from coreframe.tasks.store.catalogue import VideoState
 from coreframe.tasks.store.corpus import read_corpus
 from coreframe.tasks.store.named_selections import NamedSelection, SavedSelection
 from coreframe.tasks.store.store import Store
@@ -26,8 +27,12 @@ class KeptCenters:
         self.place = None if choice.name is None else NamedSelection(store.path, choice.name)
         saved = None if self.place is None else self.place.open(units.length)
         self._saved, self.gone = saved, np.empty(0, np.int64)
-        if choice.drop_gone:
-            self._saved, self.gone = _still_there(saved, units)
+        if saved is not None:
+            rows = saved.centers["row"].to_numpy()
+            there = ~np.isin(rows, _rows_taken_out(store))
+            if choice.drop_gone:
+                there &= np.isin(rows, units.rows)
+            self._saved, self.gone = _still_there(saved, there)
         added = np.empty(0, np.int64)
         if choice.preselected is not None:
             listed = read_corpus(store, ["row", "video", "frame_index"])
@@ -94,14 +99,20 @@ class KeptCenters:
         self.place.commit(folder, centers, every, self._units.length)
 
 
+def _rows_taken_out(store: Store) -> NDArray[np.int64]:
+    """Rows of quarantined videos: nothing of them stays chosen, as no image can be made of it."""
+    taken_out = (v for v in store.read_catalogue().videos if v.state == VideoState.QUARANTINED)
+    rows = [np.arange(v.first_row, v.first_row + v.rows) for v in taken_out]
+    return np.concatenate([np.empty(0, np.int64), *rows])
+
+
 def _still_there(
-    saved: SavedSelection | None, units: Units
+    saved: SavedSelection, there: NDArray[np.bool_]
 ) -> tuple[SavedSelection | None, NDArray[np.int64]]:
-    """The saved selection without the centers that left the corpus, and these centers' rows."""
-    if saved is None:
-        return None, np.empty(0, np.int64)
+    """The saved selection without the centers that are not there any more, and their rows."""
     rows = saved.centers["row"].to_numpy()
-    there = np.isin(rows, units.rows)
+    if there.all():
+        return saved, np.empty(0, np.int64)
     if not there.any():
         return None, rows
     centers = saved.centers[there].reset_index(drop=True)

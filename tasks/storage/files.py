@@ -1,30 +1,31 @@
 """Single files, such as videos: whether they are there, and reading anywhere in them."""
 
+import errno
 import io
+import os
+import stat
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, cast
+from types import TracebackType
+from typing import Any, BinaryIO, cast
 
-from coreframe.tasks.storage.buckets import answering, has, in_bucket, is_url, open_bucket
+from coreframe.tasks.errors import OutOfReachError
+from coreframe.tasks.storage.buckets import Bucket, StoredObject, in_bucket, is_url
 
 LEAST_RANGE_BYTES, MOST_RANGE_BYTES = 64 * 1024, 4 * 1024 * 1024
 """Of one request for a part of an object."""
 
 
-class StoredObject(NamedTuple):
-    """An object in a bucket."""
-
-    url: str
-    version: str
-    """What the service names its version by, another for another content; "" if it does not."""
-
-
 def exists(place: str) -> bool:
-    """Whether there is a file at a path or URL."""
+    """Whether there is a file at a path or URL.
+
+    Raises:
+        OSError: nobody can tell: a folder on the way to it cannot be read.
+    """
     if not is_url(place):
         return Path(place).exists()
     bucket, name = in_bucket(place)
-    return has(bucket, name, place)
+    return bucket.has(name)
 
 
 def size_bytes(place: str) -> int:
@@ -36,29 +37,50 @@ def size_bytes(place: str) -> int:
     if not is_url(place):
         return Path(place).stat().st_size
     bucket, name = in_bucket(place)
-    with answering(place, OSError, found=True):
-        return int(bucket.head(name)["size"])
+    return bucket.head(name).size_bytes
 
 
 def open_file(place: str) -> BinaryIO:
     """Open the file at a path or URL for reading anywhere in it.
 
     Raises:
-        OSError: there is none.
+        OSError: there is none, or it is a pipe, a device, a socket: whoever opened one might wait
+            for ever for what comes of it.
     """
-    return open(place, "rb") if not is_url(place) else cast(BinaryIO, RangeFile(place))
+    if is_url(place):
+        return cast(BinaryIO, RangeFile(place))
+    _refuse_what_is_no_file(Path(place).stat().st_mode)
+    # what has come in its place meanwhile does not keep anyone waiting either
+    opened = os.open(place, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        _refuse_what_is_no_file(os.fstat(opened).st_mode)
+        return open(opened, "rb")
+    except OSError:
+        os.close(opened)
+        raise
+
+
+def _refuse_what_is_no_file(mode: int) -> None:
+    kinds = {
+        stat.S_IFIFO: "a pipe (FIFO)",
+        stat.S_IFCHR: "a device",
+        stat.S_IFBLK: "a device",
+        stat.S_IFSOCK: "a socket",
+        stat.S_IFDIR: "a folder",
+    }
+    if not stat.S_ISREG(mode):
+        kind = kinds.get(stat.S_IFMT(mode), "something else")
+        raise OSError(errno.EINVAL, f"{kind}, not a file: leave it out")
 
 
 def listed(url: str) -> list[StoredObject]:
-    """The objects at or under a URL, in the order of their names."""
+    """The objects at or under a URL, in the order of their names, which are URLs here."""
     url = url.rstrip("/")
     if url.count("/") > 2:  # below a bucket it may be one object
         bucket, name = in_bucket(url)
-        with suppress(FileNotFoundError), answering(url, found=True):
-            return [StoredObject(url, bucket.head(name).get("e_tag") or "")]
-    with answering(url):
-        found = [item for batch in open_bucket(url).list() for item in batch]
-    return sorted(StoredObject(f"{url}/{item['path']}", item.get("e_tag") or "") for item in found)
+        with suppress(FileNotFoundError):
+            return [bucket.head(name)._replace(name=url)]
+    return [found._replace(name=f"{url}/{found.name}") for found in Bucket(url).listed()]
 
 
 class RangeFile(io.RawIOBase):
@@ -71,11 +93,27 @@ class RangeFile(io.RawIOBase):
 
     def __init__(self, url: str) -> None:
         self._bucket, self._name = in_bucket(url)
-        self._size = size_bytes(url)
+        self._size = self._bucket.head(self._name).size_bytes
+        self._failure: Exception | None = None
         self._place = 0
         self._start, self._held = 0, b""
         self._ahead = LEAST_RANGE_BYTES
         self.requests, self.bytes_read = 1, 0
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close it, and raise again what kept it from being read.
+
+        Whatever went on reading was told that the file ends there: a video whose bucket was out of
+        reach for a while must not pass for one that is short or broken.
+        """
+        self.close()
+        if self._failure is not None and (kind is None or issubclass(kind, Exception)):
+            raise self._failure
 
     def readable(self) -> bool:
         return True
@@ -93,7 +131,7 @@ class RangeFile(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         wanted = min(len(buffer), self._size - self._place)
-        if wanted <= 0:
+        if wanted <= 0 or self._failure is not None:  # PyAV would print the first at a second one
             return 0
         inside = self._place - self._start
         if not 0 <= inside < len(self._held):
@@ -108,9 +146,11 @@ class RangeFile(io.RawIOBase):
         goes_on = self._place == self._start + len(self._held)
         self._ahead = min(2 * self._ahead, MOST_RANGE_BYTES) if goes_on else LEAST_RANGE_BYTES
         length = min(max(wanted, self._ahead), self._size - self._place)
-        with answering(self._name, OSError):
-            held = self._bucket.get_range(self._name, start=self._place, length=length)
-        self._held = bytes(held)
+        try:
+            self._held = self._bucket.get_range(self._name, self._place, length)
+        except (OutOfReachError, FileNotFoundError) as error:
+            self._failure = error
+            raise
         self._start = self._place
         self.requests += 1
         self.bytes_read += length

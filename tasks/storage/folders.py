@@ -10,7 +10,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
 
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coreframe.tasks.errors import CoreframeError
-from coreframe.tasks.storage.buckets import answering, has, is_url, open_bucket
+from coreframe.tasks.storage.buckets import Bucket, UnansweredError, is_url
 
 GUARD = ".guard"
 """What processes of one machine lock for a moment, empty."""
@@ -197,60 +197,60 @@ class BucketFolder:
     at_once = 8
 
     def __init__(self, url: str) -> None:
-        self.name = url.rstrip("/")
-        self._bucket = open_bucket(self.name)
+        self._bucket = Bucket(url)
+        self.name = self._bucket.url
 
     def __reduce__(self) -> tuple:
         return BucketFolder, (self.name,)
 
     def read(self, name: str) -> bytes:
-        with answering(self.name, found=True):
-            return bytes(self._bucket.get(name).bytes())
+        return self._bucket.get(name)[0]
 
     def write(self, name: str, data: bytes) -> None:
-        with answering(self.name):
-            self._bucket.put(name, data)
+        self._bucket.put(name, data)
 
     def exists(self, name: str) -> bool:
-        return has(self._bucket, name, self.name)
+        return self._bucket.has(name)
 
     def names(self, inner: str = "") -> list[str]:
-        with answering(self.name):
-            found = self._bucket.list_with_delimiter(inner or None)
-        whole = [*found["common_prefixes"], *(item["path"] for item in found["objects"])]
-        return sorted(PurePosixPath(name).name for name in whole)
+        return self._bucket.level(inner)
 
     def delete(self, name: str) -> None:
-        with answering(self.name):
-            inside = [item["path"] for batch in self._bucket.list(f"{name}/") for item in batch]
-            self._bucket.delete(inside or [name])
+        inside = [found.name for found in self._bucket.listed(name)]
+        self._bucket.delete(inside or [name])
 
     def swap(self, name: str, before: bytes | None, after: bytes) -> bool:
-        from obstore.exceptions import AlreadyExistsError, PreconditionError
+        """A write whose answer was lost may have been done, and the next then meets its own.
 
-        mode: Any = "create"
-        try:
-            if before is not None:
-                with answering(self.name, found=True):
-                    found = self._bucket.get(name)
-                    if bytes(found.bytes()) != before:
-                        return False
-                known = {key: found.meta.get(key) for key in ("e_tag", "version")}
-                mode = {key: value for key, value in known.items() if value is not None}
-            with answering(self.name):
-                self._bucket.put(name, after, mode=mode)
-        except (FileNotFoundError, AlreadyExistsError, PreconditionError):
-            return False
-        return True
+        So whatever a write came to but success, the object is read again. Holding what this asked
+        for, it is this that wrote it; holding what was before, nothing was done, and it is tried
+        again; else another came before, or after: then it no longer is as wanted.
+        """
+        tries, asked = self._bucket.tries(), False
+        while True:
+            now, version = None, None
+            if asked or before is not None:
+                with suppress(FileNotFoundError):
+                    now, version = self._bucket.get(name)
+            if now != before:
+                return asked and now == after
+            try:
+                if self._bucket.put_if(name, after, version):
+                    return True
+                why = "another came between"
+            except UnansweredError as error:
+                why = str(error)
+            asked = True
+            if not tries.another(f"{self.name}/{name}", why):
+                raise self._bucket.out_of_reach("written", name, why, tries)
 
     def load_array(self, name: str) -> NDArray[Any]:
         return np.load(io.BytesIO(self.read(name)))
 
     def zarr_store(self) -> Any:
-        from zarr.storage import ObjectStore
+        from coreframe.tasks.storage.zarr_store import FolderStore
 
-        return ObjectStore(self._bucket)
+        return FolderStore(self)
 
     def size_bytes(self) -> int:
-        with answering(self.name):
-            return sum(item["size"] for batch in self._bucket.list() for item in batch)
+        return sum(found.size_bytes for found in self._bucket.listed(""))

@@ -9,6 +9,8 @@ from itertools import zip_longest
 import pyarrow as pa
 import xxhash
 
+from coreframe.tasks.names import shown
+
 
 class VideoState(StrEnum):
     """What can be said of a file.
@@ -28,15 +30,22 @@ class VideoState(StrEnum):
     SKIPPED = "skipped"
     """It holds no moving picture."""
     QUARANTINED = "quarantined"
-    """It killed or hung the workers that read it, and is not tried again."""
+    """It killed or hung the workers that read it, or does not give again what was embedded, and is
+    not tried again."""
     MISSING = "missing"
-    """Its file is gone."""
+    """Its file is gone, or cannot be read."""
     RETIRED = "retired"
     """Another content has taken its file's place."""
 
 
 INACTIVE = frozenset({VideoState.QUARANTINED, VideoState.MISSING, VideoState.RETIRED})
 """States of videos whose rows, if there are any, do not belong to the corpus."""
+
+
+GONE = "its file is gone"
+REPLACED = "its file was replaced while it was being read"
+UNREADABLE = "its file cannot be read"
+"""Reasons of missing videos; details may follow the last."""
 
 
 class Change(StrEnum):
@@ -113,6 +122,10 @@ class Video:
     version: str = ""
     """By which an object store tells its content from another; empty for files."""
 
+    def __post_init__(self) -> None:
+        for name in ("reason", "note"):  # libraries' messages, which may name files
+            object.__setattr__(self, name, shown(getattr(self, name)))
+
     @property
     def complete(self) -> bool:
         """Every planned row is committed, one way or the other."""
@@ -122,6 +135,17 @@ class Video:
     def active(self) -> bool:
         """Its rows belong to the corpus."""
         return self.rows > 0 and self.state not in INACTIVE
+
+    @property
+    def lost(self) -> bool:
+        """Its file is there, and no frame, or not every planned one, was ever read from it.
+
+        One that was embedded and does not decode to the same again has changed, and is not lost.
+        """
+        if self.state == VideoState.QUARANTINED:
+            return self.rows == 0 or not self.complete
+        unreadable = self.state == VideoState.MISSING and self.reason.startswith(UNREADABLE)
+        return unreadable or self.state in (VideoState.BROKEN, VideoState.PENDING)
 
 
 _TYPES = {

@@ -4,10 +4,13 @@ A file in the store names the run that writes. Whoever finds it asks whether tha
 on its own machine by its process, elsewhere by the time until which the lease was last renewed
 (clocks must agree to within some seconds). Taking, renewing and taking over are each one step that
 nobody can come between (:meth:`coreframe.tasks.storage.folders.Folder.swap`), on disk and in object
-stores alike.
+stores alike. In these an answer may be lost after the work was done. So a run knows its own lease
+by its token, whatever it believes to have written last; and what is written is never the same
+twice, so that a write which a network has delayed does not find what it may replace.
 """
 
 import json
+import os
 import socket
 import threading
 import time
@@ -21,11 +24,9 @@ from uuid import uuid4
 import psutil
 
 from coreframe.tasks.errors import CoreframeError
-from coreframe.tasks.store.store import Store
+from coreframe.tasks.store.store import Store, not_held
 
 LOCK = "lock.json"
-
-RELEASED = b"{}\n"
 
 
 @dataclass(frozen=True)
@@ -65,12 +66,18 @@ class Holder:
         """Whether the run may still be writing."""
         if self.where != _where():
             return time.time() < self.until_s
+        if self.pid == os.getpid() and self.token not in _held:
+            return False  # taken, or given back, by this process, which was never told that it was
         try:
             process = psutil.Process(self.pid)
             ended = process.status() == psutil.STATUS_ZOMBIE  # and its parent has not asked yet
             return not ended and abs(process.create_time() - self.started_s) < 1
         except psutil.NoSuchProcess:
             return False
+
+
+_held: set[str] = set()
+"""Tokens of the leases that this process holds or is asking for."""
 
 
 @contextmanager
@@ -91,47 +98,92 @@ def writing(
     Raises:
         CoreframeError: another run writes to it, and does not end in time.
     """
-    held = _take(store, run, wait_s, times)
-    ended, lost = threading.Event(), threading.Event()
+    lease = _Lease(store, _take(store, run, wait_s, times), times)
+    ended = threading.Event()
 
-    def renew() -> None:
-        nonlocal held
+    def keep() -> None:
         while not ended.wait(times.renew_s):
-            mine = Holder(**json.loads(held))
-            longer = _written(replace(mine, until_s=time.time() + times.lease_s))
-            try:
-                if not store.folder.swap(LOCK, held, longer):
-                    lost.set()
-                    return
-                held = longer
-            except Exception:  # out of reach for now: there is time until the lease ends
-                if time.time() > mine.until_s:
-                    lost.set()
-                    return
+            with suppress(OSError, CoreframeError):  # out of reach: the next, or the guard, tries
+                lease.renew()
 
-    def guard() -> None:
-        if lost.is_set():
-            raise CoreframeError(
-                f"this run was stopped, or {store.path} out of its reach, for over "
-                f"{times.lease_s:g} s, and another may write to the store by now: run it again to "
-                "continue."
-            )
-
-    thread = threading.Thread(target=renew, name="coreframe-lease", daemon=True)
+    thread = threading.Thread(target=keep, name="coreframe-lease", daemon=True)
     thread.start()
-    store.guard = guard
+    store.guard = lease.guard
     try:
         yield
     finally:
         ended.set()
         thread.join()
-        store.guard = lambda: None
+        store.guard = not_held
+        lease.give_back()
+
+
+class _Lease:
+    """A lease that was taken."""
+
+    def __init__(self, store: Store, mine: Holder, times: LeaseTimes) -> None:
+        self._store, self._mine, self._times = store, mine, times
+        self._one_at_a_time = threading.Lock()
+        self._lost = False
+
+    def renew(self) -> None:
+        """Make it last longer, or find that it is lost.
+
+        Raises:
+            OSError, CoreframeError: the store is out of reach.
+        """
+        with self._one_at_a_time:
+            until_s = time.time() + self._times.lease_s
+            longer = replace(self._mine, until_s=until_s)
+            if not self._lost and not self._replaced(_written(longer)):
+                self._lost = True
+            self._mine = longer
+
+    def guard(self) -> None:
+        """Make sure that it is held now, asking the store if it has not been renewed in time.
+
+        Raises:
+            CoreframeError: it is lost, or the store out of reach.
+        """
+        if time.time() > self._mine.until_s:
+            self.renew()
+        if self._lost:
+            raise CoreframeError(
+                f"this run was stopped, or {self._store.path} out of its reach, for over "
+                f"{self._times.lease_s:g} s, and another may write to the store by now: run it "
+                "again to continue."
+            )
+
+    def give_back(self) -> None:
+        """Let others write."""
         with suppress(OSError, CoreframeError):  # a lease that cannot be given back runs out
-            store.folder.swap(LOCK, held, RELEASED)
+            self._replaced(_released())
+        _held.discard(self._mine.token)
+
+    def _replaced(self, after: bytes) -> bool:
+        """Write something else if it still is this lease that is written, renewed as it may be."""
+        while True:
+            found = _read(self._store)
+            holder = _holder(found)
+            if holder is None or holder.token != self._mine.token:
+                return False
+            if self._store.folder.swap(LOCK, found, after):
+                return True
 
 
-def _take(store: Store, run: str, wait_s: float, times: LeaseTimes) -> bytes:
-    """Take the lease, and give what is written of it."""
+@contextmanager
+def sole_writer(store: Store, run: str) -> Iterator[None]:
+    """:func:`writing` for a moment, or nothing where this process is the only writer already."""
+    if store.guard is not_held:
+        with writing(store, run):
+            yield
+    else:
+        store.guard()
+        yield
+
+
+def _take(store: Store, run: str, wait_s: float, times: LeaseTimes) -> Holder:
+    """Take the lease."""
     own = psutil.Process()
     stop = time.monotonic() + wait_s
     while True:
@@ -148,8 +200,15 @@ def _take(store: Store, run: str, wait_s: float, times: LeaseTimes) -> bytes:
                 since=datetime.now(UTC).isoformat(timespec="seconds"),
                 until_s=time.time() + times.lease_s,
             )
-            if store.folder.swap(LOCK, found, _written(mine)):
-                return _written(mine)
+            _held.add(mine.token)
+            taken = False
+            try:
+                taken = store.folder.swap(LOCK, found, _written(mine))
+            finally:
+                if not taken:
+                    _held.discard(mine.token)
+            if taken:
+                return mine
         elif time.monotonic() >= stop:
             waited = f" {wait_s:g} s were not enough." if wait_s else ""
             raise CoreframeError(
@@ -178,6 +237,10 @@ def _holder(found: bytes | None) -> Holder | None:
 
 def _written(holder: Holder) -> bytes:
     return f"{json.dumps(asdict(holder), indent=2)}\n".encode()
+
+
+def _released() -> bytes:
+    return f"{json.dumps({'released': uuid4().hex})}\n".encode()
 
 
 def _where() -> str:

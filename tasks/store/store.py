@@ -67,6 +67,10 @@ SCAN_TABLES = 16
 """Tables of blocks of which the wanted rows are sought together."""
 
 
+def not_held() -> None:
+    """Guard a store of which this process holds no lease: nothing."""
+
+
 class Store:
     """A block store. All arrays in and out are lattice integers; see `coreframe.tasks.lattice`.
 
@@ -80,7 +84,7 @@ class Store:
         self.folder = open_folder(path)
         self.path = self.folder.name
         self.settings = settings
-        self.guard: Callable[[], None] = lambda: None
+        self.guard: Callable[[], None] = not_held
         """Raises when this process may no longer write; see `coreframe.tasks.store.lock`."""
 
     @classmethod

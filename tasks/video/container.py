@@ -1,10 +1,10 @@
 """Opening video files with PyAV, the same way for indexing, decoding and export."""
 
+import errno
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import av
 from av.codec.context import Flags
@@ -12,25 +12,24 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from coreframe.tasks.errors import BrokenVideoError, NotAVideoError, UsageError
-from coreframe.tasks.storage.buckets import is_url
-from coreframe.tasks.storage.files import exists, open_file
+from coreframe.tasks.errors import BrokenVideoError, NotAVideoError
+from coreframe.tasks.storage.files import open_file
+from coreframe.tasks.video.claims import MOST_PIXELS, MOST_STREAMS, refuse_claims
 from coreframe.tasks.video.contents import (
     ENCRYPTED,
     NO_STREAM,
-    PLAYLIST,
     film_behind,
     is_animated_webp,
     is_jpeg_film,
     unopened,
 )
-from coreframe.tasks.video.mp4 import PacketsOnly, media_data
-from coreframe.tasks.video.viewing import AS_SHOWN, Viewing
+from coreframe.tasks.video.mp4 import MP4_FORMATS, PacketsOnly, media_data
+from coreframe.tasks.video.sealed import SEALED, Source
+from coreframe.tasks.video.viewing import AS_SHOWN, Viewing, parse_stream_choice
 
 TEXT_FORMATS = {"tty"}
-PLAYLIST_FORMATS = {"hls", "dash", "concat"}
 STILL_FORMATS = {"image2", "image2pipe", "ico", "webp"}
-"""Formats in which FFmpeg sees a "video stream" but people see a text, a playlist, a picture."""
+"""Formats in which FFmpeg sees a "video stream" but people see a text or a picture."""
 
 JPEG_FORMATS = {"jpeg_pipe", "image2"}
 """As which FFmpeg may open pictures in JPEG that follow one another."""
@@ -46,13 +45,21 @@ GENERATE_PTS = 1
 STILL_BRANDS = {"avif", "avis", "mif1", "msf1", "heic", "heix", "heim", "heis", "hevc", "hevx"}
 """MP4 files of pictures (AVIF, HEIC): only streams of several pictures are films."""
 
+SMALL_PICTURES = {"max_pixels": str(MOST_PIXELS)}
+"""libavcodec gives no picture of more: what a bitstream says of its size need not be what its
+container said."""
+
 DEFAULT_BONUS_PX = 5_000_000
 """By which the ``ffmpeg`` command prefers a stream that is marked as the default."""
 
 
 @contextmanager
 def open_video(
-    path: str | Path, viewing: Viewing = AS_SHOWN, *, packets_only: bool = False
+    path: str | Path,
+    viewing: Viewing = AS_SHOWN,
+    *,
+    packets_only: bool = False,
+    most_frames: int | None = None,
 ) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a file and one of its films: that which FFmpeg thinks best, or as the viewing says.
 
@@ -61,11 +68,12 @@ def open_video(
     buffer held before.
 
     Args:
-        path: the file or the URL of an object, which is read by ranges. Playlists cannot lead
-            elsewhere.
+        path: the file or the URL of an object, which is read by ranges. No other is opened,
+            whatever it says; see `coreframe.tasks.video.sealed`.
         viewing: which stream (see `parse_stream_choice`), and whether the bitstream's cropping is
             applied in full.
         packets_only: nothing will be decoded; what packets hold need not be read.
+        most_frames: that the file may claim; None where that was looked at before.
 
     Raises:
         NotAVideoError: no moving picture in it.
@@ -73,17 +81,12 @@ def open_video(
             the choice supposes.
         OSError: it cannot be read at all.
     """
-    if not is_url(path):
-        path = Path(path).absolute()  # so that no part of a name reads as a protocol
     with ExitStack() as stack:
-        source: Any = str(path)
-        if is_url(path) or packets_only:
-            file = stack.enter_context(open_file(source))
-            hollow = media_data(file) if packets_only else []
-            if hollow:
-                source = PacketsOnly(file, hollow)
-            elif is_url(path):
-                source = file
+        file = stack.enter_context(open_file(str(path)))
+        if most_frames is not None:
+            refuse_claims(file, most_frames)
+        hollow = media_data(file) if packets_only else []
+        source = Source(PacketsOnly(file, hollow) if hollow else file, str(path))
         container = stack.enter_context(_opened(source, path))
         form = _real_format(container, path, viewing)
         if form is not None:
@@ -91,6 +94,13 @@ def open_video(
         if viewing.as_players:  # PyAV has times made up where there are none, and shuffled ones
             container.flags &= ~GENERATE_PTS
         yield container, _video_stream(container, viewing)
+
+
+def lists_keyframes(container: InputContainer) -> bool:
+    """Whether only the file's index tells keyframes: packets may not be read; see `PacketsOnly`."""
+    source = None if container.file is None else container.file.file
+    read = source.file if isinstance(source, Source) else None
+    return isinstance(read, PacketsOnly) and container.format.name in MP4_FORMATS
 
 
 def packets(
@@ -124,27 +134,6 @@ def packets(
     yield None
 
 
-def parse_stream_choice(text: str) -> str | int:
-    """Which film of a file that holds several.
-
-    Returns:
-        ``best``: the one that libavformat's ``av_find_best_stream`` names, which prefers default
-        streams and, of these, those of more frames and bits. ``largest``: the one that the
-        ``ffmpeg`` command takes, of the most pixels, where being a default stream counts as
-        5,000,000, the first of equals. A number: that film, counted from 0, covers left out.
-
-    Raises:
-        UsageError: it is none of these.
-    """
-    if text in ("best", "largest"):
-        return text
-    if text.isascii() and text.isdecimal():
-        return int(text)
-    raise UsageError(
-        f"stream {text!r} is not best, largest or the number of a film in the file, from 0."
-    )
-
-
 def stream_note(container: InputContainer, stream: VideoStream) -> str:
     """Which of several films is used, and how another is chosen; "" where there is but one."""
     films = _films(container)
@@ -157,26 +146,32 @@ def stream_note(container: InputContainer, stream: VideoStream) -> str:
     )
 
 
-def _opened(source: Any, path: str | Path, form: str | None = None) -> InputContainer:
+def _opened(source: Source, path: str | Path, form: str | None = None) -> InputContainer:
     """Open what was found at a path, as FFmpeg knows it or in a format.
 
     Raises:
         as `open_video`.
     """
-    if not isinstance(source, str):
-        source.seek(0)
-    options = {"protocol_whitelist": "file"}
+    source.seek(0)
     try:
         container = av.open(
-            source, format=form, metadata_errors="ignore", container_options=options
+            source,
+            "r",
+            format=form,
+            metadata_errors="ignore",
+            options=SMALL_PICTURES,
+            container_options=SEALED,
         )
         if container.streams:
             return container
         container.close()
         told = NO_STREAM
     except av.FFmpegError as error:
-        if isinstance(error, OSError) and not exists(str(path)):
-            raise
+        if error.errno == errno.ENOMEM:  # so FFmpeg says that there are too many
+            raise BrokenVideoError(
+                f"it has more than {MOST_STREAMS:,} streams, or asks for more memory than there "
+                "is: take its film out (ffmpeg -max_streams 9999 -i FILE -map 0:v -c copy NEW)"
+            ) from error
         told = str(error.strerror or error)
     with open_file(str(path)) as file:
         raise unopened(file, str(path), told)
@@ -229,8 +224,6 @@ def _brand(container: InputContainer) -> str:
 def _refuse_what_is_no_film(container: InputContainer) -> None:
     """Raise NotAVideoError, unless there is a film."""
     kind = container.format.name
-    if kind in PLAYLIST_FORMATS:
-        raise NotAVideoError(f"{PLAYLIST} ({kind})")
     if kind in TEXT_FORMATS:
         raise NotAVideoError(f"a text ({kind})")
     if kind in STILL_FORMATS or kind.endswith("_pipe"):
@@ -258,6 +251,7 @@ def _video_stream(container: InputContainer, viewing: Viewing) -> VideoStream:
         raise BrokenVideoError(ENCRYPTED)
     if stream.codec_context is None:
         raise BrokenVideoError(f"no decoder for its codec (stream {stream.index})")
+    stream.codec_context.options = SMALL_PICTURES
     stream.codec_context.thread_count = 1
     if viewing.as_players:  # or libavcodec leaves the left part of what is to be cropped
         stream.codec_context.flags |= Flags.unaligned.value

@@ -59,6 +59,22 @@ NO_STREAM = "no stream at all is in it"
 
 PLAYLIST = "a playlist, which holds no pictures itself: give the files that it names"
 
+BROADCAST = (
+    "a description of a broadcast (SDP), which holds no pictures itself: give a recording of it"
+)
+
+REFERENCES = "a reference movie, whose pictures lie in other files: give those"
+
+SUBTITLES = "an index of subtitles (VobSub), which holds no pictures of a film"
+
+PLAYLISTS = ("#extm3u", "ffconcat", "[playlist]", "<asx", "<smil", "[reference]", "rtsptext")
+"""How these texts begin, in small letters: M3U and HLS, FFmpeg's, PLS, ASX, SMIL, redirections."""
+
+PLAYLIST_ELEMENTS = ("<mpd", "<compositionplaylist", "<playlist", "<smil", "<asx")
+"""The XML that is a playlist: DASH, IMF, XSPF, and the same again."""
+
+PLAYLIST_SUFFIXES = frozenset([".m3u", ".m3u8", ".pls", ".asx", ".wpl", ".xspf"])
+
 
 def unopened(file: BinaryIO, name: str, told: str) -> BrokenVideoError | NotAVideoError:
     """What to say of a file that FFmpeg cannot open.
@@ -118,8 +134,13 @@ def _text(head: bytes) -> str | None:
 def _of_text(text: str, suffix: str) -> BrokenVideoError | NotAVideoError:
     expected = suffix in VIDEO_SUFFIXES
     start = text.lstrip().lower()
-    if start.startswith("#extm3u") or "<mpd" in start or start.startswith("ffconcat"):
+    xml = start.startswith("<?xml") and any(one in start for one in PLAYLIST_ELEMENTS)
+    if start.startswith(PLAYLISTS) or xml or suffix in PLAYLIST_SUFFIXES:
         return NotAVideoError(PLAYLIST)
+    if start.startswith("v=0") and "\nm=" in start:
+        return NotAVideoError(BROADCAST)
+    if start.startswith("# vobsub"):
+        return NotAVideoError(SUBTITLES)
     instead = ""
     if start.startswith("version https://git-lfs.github.com/"):
         instead = "a pointer of Git LFS, not the file itself: fetch that with git lfs pull"

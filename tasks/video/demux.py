@@ -1,16 +1,17 @@
 """The demuxed index: what a file's packets say of its frames, without decoding them."""
 
-from typing import NamedTuple
+from array import array
 
 import av
 import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
+from numpy.typing import NDArray
 
+from coreframe.tasks.video.claims import Allowance
 from coreframe.tasks.video.clock import PacketClock, clock, durations, jumps_allowed
-from coreframe.tasks.video.container import packets
+from coreframe.tasks.video.container import lists_keyframes, packets
 from coreframe.tasks.video.index import VideoIndex
-from coreframe.tasks.video.mp4 import MP4_FORMATS
 from coreframe.tasks.video.viewing import Viewing
 from coreframe.tasks.video.watchdog import beat
 
@@ -29,25 +30,45 @@ pictures as if they were right, and the flags of their containers are often wron
 NO_KEY_FIRST = "it does not begin with a keyframe"
 
 
-class _Packet(NamedTuple):
-    """What a packet says of its frame; sorted, they are in presentation order."""
+class _Packets:
+    """What packets say of their frames, in 25 bytes each."""
 
-    pts: int
-    dts: int
-    key: bool
-    duration: int
+    def __init__(self) -> None:
+        self._pts, self._dts, self._duration = array("q"), array("q"), array("q")
+        self._key = bytearray()
+
+    def append(self, pts: int, dts: int, key: bool, duration: int) -> None:
+        self._pts.append(pts)
+        self._dts.append(dts)
+        self._duration.append(duration)
+        self._key.append(key)
+
+    def __len__(self) -> int:
+        return len(self._key)
+
+    def in_order(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_], int]:
+        """Of the frames in presentation order pts, dts and keyframes; the last one's duration."""
+        pts, dts, duration = (
+            np.frombuffer(one, np.int64) for one in (self._pts, self._dts, self._duration)
+        )
+        key = np.frombuffer(self._key, bool)
+        order = np.lexsort((duration, key, dts, pts))
+        return pts[order], dts[order], key[order], int(duration[order[-1]])
 
 
 def demux(
-    container: InputContainer, stream: VideoStream, viewing: Viewing
+    container: InputContainer, stream: VideoStream, viewing: Viewing, allowance: Allowance
 ) -> tuple[VideoIndex | None, str, int]:
     """List a stream's packets.
 
     Returns:
         The index that they make, why it cannot be trusted ("" when it can), and how many packets
         there are.
+
+    Raises:
+        BrokenVideoError: they are more than the file may give.
     """
-    found: list[_Packet] = []
+    found = _Packets()
     following = PacketClock(container, stream)
     count, trouble = 0, ""
     corrupt = last_corrupt = False
@@ -59,6 +80,7 @@ def demux(
             if packet is None:
                 continue
             count += 1
+            allowance.check(count)
             if packet.is_discard:  # outside the edit list
                 continue
             corrupt |= last_corrupt
@@ -67,7 +89,7 @@ def demux(
                 trouble = trouble or "some packets have no presentation time"
                 continue
             own_dts = packet.pts if packet.dts is None else packet.dts
-            found.append(_Packet(packet.pts, own_dts, packet.is_keyframe, packet.duration or 0))
+            found.append(packet.pts, own_dts, packet.is_keyframe, packet.duration or 0)
             following.move(packet)
     except av.FFmpegError as error:
         trouble = trouble or f"reading stopped: {error.strerror or error}"
@@ -76,19 +98,17 @@ def demux(
     # that a recording of a broadcast ends in the middle of a frame is common, and no damage
     if corrupt or (last_corrupt and not jumps_allowed(container)):
         trouble = trouble or "parts of it are missing or damaged"
-    if trouble or not found:
+    if trouble or not len(found):
         return None, trouble or "no packet in it", count
-    return *_index_of(sorted(found), container, stream, viewing), count
+    return *_index_of(found, container, stream, viewing), count
 
 
 def _index_of(
-    found: list[_Packet], container: InputContainer, stream: VideoStream, viewing: Viewing
+    found: _Packets, container: InputContainer, stream: VideoStream, viewing: Viewing
 ) -> tuple[VideoIndex | None, str]:
     """The index that packets make, and why it cannot be trusted ("" when it can)."""
-    pts = np.array([one.pts for one in found], np.int64)
-    dts = np.array([one.dts for one in found], np.int64)
-    key = np.array([one.key for one in found], bool)
-    if container.file is not None and container.format.name in MP4_FORMATS:
+    pts, dts, key, last = found.in_order()
+    if lists_keyframes(container):
         # FFmpeg marks keyframes by what packets hold, which may not have been read
         listed = [entry.timestamp for entry in stream.index_entries if entry.is_keyframe]
         key = np.isin(dts, listed)
@@ -97,7 +117,7 @@ def _index_of(
     if not key.any():
         return None, "no keyframe is marked"
     time_base, origin_pts = clock(container, stream)
-    step = found[-1].pts - found[-2].pts if len(found) > 1 else -1
+    step = int(pts[-1] - pts[-2]) if len(pts) > 1 else -1
     index = VideoIndex(
         pts=pts,
         dts=dts,
@@ -105,7 +125,7 @@ def _index_of(
         frame_index=np.arange(len(pts), dtype=np.int32),
         digest=None,
         time_base=time_base,
-        end_pts=found[-1].pts + durations(container, stream).of(found[-1].duration, step),
+        end_pts=int(pts[-1]) + durations(container, stream).of(last, step),
         origin_pts=origin_pts,
         seekable=True,
         zero_pts=origin_pts if viewing.as_players else 0,

@@ -10,6 +10,7 @@ from pathlib import Path
 from coreframe.tasks.errors import CoreframeError, UsageError
 from coreframe.tasks.storage.buckets import is_url
 from coreframe.tasks.storage.files import listed
+from coreframe.tasks.video.listing import Tell, Unread, files_below, is_file, is_folder, matching
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ def discover(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     ignore: Sequence[Path] = (),
+    tell: Tell = lambda _: None,
 ) -> list[SourceFile]:
     """List the files that the user's inputs name, each once, in a stable order.
 
@@ -46,15 +48,19 @@ def discover(
         include: keep only files whose name or base name matches one of these patterns.
         exclude: drop files whose name or base name matches one of these patterns.
         ignore: folders never entered from above (the run's own store and images).
+        tell: is told of each folder or link that cannot be looked at, once.
 
     Raises:
         UsageError: an input or the list does not exist.
     """
     found: list[SourceFile] = []
+    unread: dict[Unread, None] = {}
     for given in inputs:
-        found.extend(_expand(given, ignore))
+        found.extend(_expand(given, ignore, unread.setdefault))
     if files_from is not None:
-        found.extend(_listed(files_from, ignore))
+        found.extend(_listed(files_from, ignore, unread.setdefault))
+    for one in unread:
+        tell(one)
 
     files: dict[str, SourceFile] = {}
     for file in found:
@@ -68,7 +74,7 @@ def discover(
 
 
 def readable(name: str) -> str:
-    """A name as text that can be stored and shown: bytes that are not UTF-8 appear as escapes."""
+    """A name as text that can be stored: bytes that are not UTF-8 appear as escapes."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
@@ -76,19 +82,19 @@ def _file(name: str, path: Path, *, explicit: bool = False) -> SourceFile:
     return SourceFile(readable(name), str(path), explicit)
 
 
-def _expand(given: str, ignore: Sequence[Path]) -> Sequence[SourceFile]:
+def _expand(given: str, ignore: Sequence[Path], tell: Tell) -> Sequence[SourceFile]:
     if is_url(given):
         return _objects(given)
     path = Path(given).absolute()
     try:
         if path.is_dir():
-            return _walk(path, ignore)
+            return _walk(path, ignore, tell)
         if path.is_file():
             return [_file(path.name, path, explicit=True)]
         if path.exists():
             raise UsageError(f"{readable(given)} is not a regular file: leave it out.")
         if glob.has_magic(given):
-            return _glob(given, ignore)
+            return _glob(given, ignore, tell)
     except OSError as error:
         raise UsageError(f"cannot look at {readable(given)[:200]}: {error.strerror}.") from error
     raise UsageError(
@@ -110,48 +116,39 @@ def _objects(url: str) -> list[SourceFile]:
     if not found:
         raise UsageError(f"there is nothing at or under {url}: check the bucket and the prefix.")
     first = found[0]
-    if first.url == url:
+    if first.name == url:
         name = url.rpartition("/")[2]
         return [SourceFile(name, url, explicit=True, version=first.version)]
     files = []
     for one in found:
-        name = one.url.removeprefix(f"{url}/")
+        name = one.name.removeprefix(f"{url}/")
         if not any(part.startswith(".") for part in name.split("/")):
-            files.append(SourceFile(name, one.url, explicit=False, version=one.version))
+            files.append(SourceFile(name, one.name, explicit=False, version=one.version))
     return files
 
 
-def _walk(folder: Path, ignore: Sequence[Path]) -> list[SourceFile]:
-    files = []
+def _walk(folder: Path, ignore: Sequence[Path], tell: Tell) -> list[SourceFile]:
     ignored = {os.path.realpath(path) for path in ignore} - {os.path.realpath(folder)}
-    entered: set[str] = set()
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(parent)
-        if real in entered or real in ignored:  # a link back to a folder above never ends
-            folders.clear()
-            continue
-        entered.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in names:
-            path = Path(parent, name)
-            if not name.startswith(".") and path.is_file():
-                files.append(_file(path.relative_to(folder).as_posix(), path))
+    found = files_below(folder, ignored, tell)
+    files = [_file(path.relative_to(folder).as_posix(), path) for path in found]
     return sorted(files, key=lambda file: file.name)
 
 
-def _glob(pattern: str, ignore: Sequence[Path]) -> list[SourceFile]:
+def _glob(pattern: str, ignore: Sequence[Path], tell: Tell) -> list[SourceFile]:
     parts = Path(pattern).parts
     fixed = next(i for i, part in enumerate(parts) if glob.has_magic(part))
     root = Path(*parts[:fixed]).absolute() if fixed else Path.cwd()
     files: list[SourceFile] = []
-    for match in sorted(glob.glob(pattern, recursive=True)):
-        path = Path(match).absolute()
-        found = [Path(f.path) for f in _walk(path, ignore)] if path.is_dir() else [path]
-        files.extend(_file(one.relative_to(root).as_posix(), one) for one in found if one.is_file())
+    for path in matching(pattern, tell):
+        if is_folder(path):
+            found = [Path(file.path) for file in _walk(path, ignore, tell)]
+        else:
+            found = [path] if is_file(path, tell) else []
+        files.extend(_file(one.relative_to(root).as_posix(), one) for one in found)
     return files
 
 
-def _listed(files_from: str, ignore: Sequence[Path]) -> list[SourceFile]:
+def _listed(files_from: str, ignore: Sequence[Path], tell: Tell) -> list[SourceFile]:
     try:
         text = Path(files_from).read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -160,6 +157,8 @@ def _listed(files_from: str, ignore: Sequence[Path]) -> list[SourceFile]:
         raise UsageError(
             f"--files-from {files_from} is not UTF-8 text ({error.reason})."
         ) from error
+    if "\0" in text:
+        raise UsageError(f"--files-from {files_from} holds NUL characters: write one path a line.")
     files: list[SourceFile] = []
     for line in (line.rstrip("\r") for line in text.split("\n")):
         if not line.strip():
@@ -168,8 +167,8 @@ def _listed(files_from: str, ignore: Sequence[Path]) -> list[SourceFile]:
             files.extend(replace(file, explicit=False) for file in _objects(line))
             continue
         path = Path(line)
-        if path.is_dir():
-            files.extend(_walk(path.absolute(), ignore))
+        if is_folder(path):
+            files.extend(_walk(path.absolute(), ignore, tell))
             continue
         relative = not path.is_absolute() and ".." not in path.parts
         files.append(_file(path.as_posix() if relative else path.name, path.absolute()))

@@ -10,6 +10,8 @@ Two ways to know a video's frames:
   checked against its digest, so a damaged file may be cut into segments as freely as a sound one.
 """
 
+import errno
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -23,7 +25,9 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from coreframe.tasks.errors import BrokenVideoError, DamagedVideoError
+from coreframe.tasks.storage.files import size_bytes
 from coreframe.tasks.video.census import decode_tolerantly, take_census
+from coreframe.tasks.video.claims import MOST_FRAMES, MOST_PIXELS, Allowance
 from coreframe.tasks.video.colours import PRIMARIES, TRANSFERS, convertible
 from coreframe.tasks.video.container import open_video, stream_note
 from coreframe.tasks.video.decode import SEEK_GAP_FRAMES, decode_frames
@@ -48,16 +52,26 @@ PROGRESSIVE = 1
 """libavcodec's field orders: this, or 0 where a container says nothing."""
 
 
-def index_video(path: str | Path, viewing: Viewing = AS_SHOWN) -> tuple[VideoFacts, VideoIndex]:
+def index_video(
+    path: str | Path, viewing: Viewing = AS_SHOWN, most_frames: int = MOST_FRAMES
+) -> tuple[VideoFacts, VideoIndex]:
     """Index a file without decoding it, or by a census where that would be a guess.
+
+    Args:
+        path: the file, or the URL of an object.
+        viewing: the store's.
+        most_frames: that it may have.
 
     Raises:
         NotAVideoError: see :func:`coreframe.tasks.video.container.open_video`.
         BrokenVideoError: it cannot be opened, or not one frame can be decoded, or its colours
-            cannot be turned into RGB.
+            cannot be turned into RGB, or it claims more than the limits of
+            `coreframe.tasks.video.claims` allow.
     """
-    with open_video(path, viewing, packets_only=True) as (container, stream):
-        demuxed, trouble, held = demux(container, stream, viewing)
+    asked = open_video(path, viewing, packets_only=True, most_frames=most_frames)
+    with asked as (container, stream):
+        allowance = Allowance(size_bytes(str(path)), most_frames)
+        demuxed, trouble, held = demux(container, stream, viewing, allowance)
         doubted = demuxed is not None and not keyframes_told(stream, demuxed)
         promised = promised_frames(path, container, stream)
         viewing = _of_video(path, container, stream, viewing)
@@ -143,6 +157,11 @@ def _probe(path: str | Path, viewing: Viewing) -> tuple[VideoFacts, int | None]:
         frames = decode_tolerantly(container, stream, errors)
         frame = next(frames, None)
         if frame is None:
+            if errors[:1] == [os.strerror(errno.EINVAL)] and not stream.width:
+                raise BrokenVideoError(  # so libavcodec says it, and forgets how large they are
+                    f"its pictures have more than {MOST_PIXELS:,} pixels, or say no size: make "
+                    "them smaller first (ffmpeg -i FILE -vf scale=8192:-2 NEW)"
+                )
             raise BrokenVideoError(
                 f"not one frame could be decoded: {errors[0] if errors else 'no frame in it'}"
             )

@@ -6,7 +6,6 @@ FFmpeg's command applies them since 7.1; PyAV 18.1 has no way to ask for them, s
 
 import io
 import struct
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO
@@ -15,9 +14,9 @@ from av.video.stream import VideoStream
 
 from coreframe.tasks.storage.files import open_file
 from coreframe.tasks.video.ebml import elements
+from coreframe.tasks.video.mp4 import boxes, inner_boxes
 from coreframe.tasks.video.viewing import Margins
 
-CONTAINER_BOXES = {b"moov", b"trak", b"mdia", b"minf", b"stbl"}
 VISUAL_ENTRY_BYTES = 78
 """Of a sample description, before the boxes in it."""
 LOOKED_AT_BYTES = 8 * 1024 * 1024
@@ -49,51 +48,27 @@ def read_margins(path: str | Path, format_name: str, stream: VideoStream) -> Mar
     return found if min(found) >= 0 and found.shown(width, height) else Margins()
 
 
-def _boxes(file: BinaryIO, start: int, stop: int) -> Iterator[tuple[bytes, int, int]]:
-    """The boxes of a part of a file: kind, and where its content begins and ends."""
-    place = start
-    while place + 8 <= stop:
-        file.seek(place)
-        head = file.read(16)
-        length, kind, header = int.from_bytes(head[:4], "big"), head[4:8], 8
-        if length == 1:
-            length, header = int.from_bytes(head[8:16], "big"), 16
-        length = length or stop - place
-        if length < header:
-            return
-        yield kind, place + header, min(stop, place + length)
-        place += length
-
-
 def _of_mp4(file: BinaryIO, track: int, width: int, height: int) -> Margins:
     size = file.seek(0, io.SEEK_END)
-    moov = next((one for one in _boxes(file, 0, size) if one[0] == b"moov"), None)
+    moov = next((one for one in boxes(file, 0, size) if one[0] == b"moov"), None)
     if moov is None:
         return Margins()
-    for kind, start, stop in _boxes(file, *moov[1:]):
+    for kind, start, stop in boxes(file, *moov[1:]):
         if kind != b"trak":
             continue
-        found = {kind: (begin, end) for kind, begin, end in _inner(file, start, stop)}
+        found = {kind: (begin, end) for kind, begin, end in inner_boxes(file, start, stop)}
         begin, _ = found.get(b"tkhd", (0, 0))
         file.seek(begin)
         head = file.read(24)
         if int.from_bytes(head[20:24] if head[0] else head[12:16], "big") != track:
             continue
         begin, end = found.get(b"stsd", (0, 0))
-        _, entry, entry_end = next(_boxes(file, begin + 8, end))
-        for kind, begin, _ in _boxes(file, entry + VISUAL_ENTRY_BYTES, entry_end):
+        _, entry, entry_end = next(boxes(file, begin + 8, end))
+        for kind, begin, _ in boxes(file, entry + VISUAL_ENTRY_BYTES, entry_end):
             if kind == b"clap":
                 file.seek(begin)
                 return _of_aperture(struct.unpack(">8i", file.read(32)), width, height)
     return Margins()
-
-
-def _inner(file: BinaryIO, start: int, stop: int) -> Iterator[tuple[bytes, int, int]]:
-    """The boxes of a track, and those in boxes that hold others only."""
-    for kind, begin, end in _boxes(file, start, stop):
-        yield kind, begin, end
-        if kind in CONTAINER_BOXES:
-            yield from _inner(file, begin, end)
 
 
 def _of_aperture(numbers: tuple[int, ...], width: int, height: int) -> Margins:

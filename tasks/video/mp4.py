@@ -1,11 +1,16 @@
-"""Reading an MP4 file without what its packets hold: the list of them lies apart."""
+"""The boxes of MP4 files, and reading such a file without what its packets hold."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
 MP4_FORMATS = {"mov,mp4,m4a,3gp,3g2,mj2"}
 """FFmpeg's name of them all."""
+
+CONTAINER_BOXES = {b"moov", b"trak", b"mdia", b"minf", b"dinf", b"stbl"}
+
+DEEPEST = 8
+"""Boxes inside one another, of those that hold others only: twice as many as there are kinds."""
 
 LOOKED_AT_BYTES = 1024 * 1024
 """Of the packets, at the beginning: FFmpeg learns from them what the file does not say."""
@@ -74,3 +79,29 @@ def media_data(file: BinaryIO) -> list[range]:
         place += length
     file.seek(0)
     return [some for some in found if some]
+
+
+def boxes(file: BinaryIO, start: int, stop: int) -> Iterator[tuple[bytes, int, int]]:
+    """The boxes of a part of a file: kind, and where its content begins and ends."""
+    place = start
+    while place + 8 <= stop:
+        file.seek(place)
+        head = file.read(16)
+        length, kind, header = int.from_bytes(head[:4], "big"), head[4:8], 8
+        if length == 1:
+            length, header = int.from_bytes(head[8:16], "big"), 16
+        length = length or stop - place
+        if length < header:
+            return
+        yield kind, place + header, min(stop, place + length)
+        place += length
+
+
+def inner_boxes(
+    file: BinaryIO, start: int, stop: int, depth: int = 0
+) -> Iterator[tuple[bytes, int, int]]:
+    """The boxes of a track, and those in boxes that hold others only."""
+    for kind, begin, end in boxes(file, start, stop):
+        yield kind, begin, end
+        if kind in CONTAINER_BOXES and depth < DEEPEST:
+            yield from inner_boxes(file, begin, end, depth + 1)

@@ -101,6 +101,27 @@ class Shape(Protocol):
     def matrix_degrees(self) -> int: ...
 
 
+def parse_stream_choice(text: str) -> str | int:
+    """Which film of a file that holds several.
+
+    Returns:
+        ``best``: the one that libavformat's ``av_find_best_stream`` names, which prefers default
+        streams and, of these, those of more frames and bits. ``largest``: the one that the
+        ``ffmpeg`` command takes, of the most pixels, where being a default stream counts as
+        5,000,000, the first of equals. A number: that film, counted from 0, covers left out.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    if text in ("best", "largest"):
+        return text
+    if text.isascii() and text.isdecimal():
+        return int(text)
+    raise UsageError(
+        f"stream {text!r} is not best, largest or the number of a film in the file, from 0."
+    )
+
+
 @dataclass(frozen=True)
 class Viewing:
     """From which stream a video's frames are, and how they become the pictures that people see."""

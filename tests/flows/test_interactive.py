@@ -62,7 +62,7 @@ def test_images_are_those_that_were_embedded(folder: Path, made_videos: dict[str
         own = corpus.frames[corpus.frames["video"] == "closed_gop.mp4"]
         for row, frame_index in zip(own["row"][::13], own["frame_index"][::13], strict=True):
             assert np.array_equal(corpus.image(row), truth[frame_index])
-        process = corpus._decoder._process
+        process = corpus._decoder._apart._process
         assert process is not None
         process.kill()
         process.wait()
@@ -77,7 +77,7 @@ def test_images_are_those_that_were_embedded(folder: Path, made_videos: dict[str
         corpus._decoder.timeout_s = 0
         with pytest.raises(coreframe.CoreframeError, match="did not come for 0 s"):
             corpus.image(1)
-        assert corpus._decoder._process is None
+        assert corpus._decoder._apart._process is None
 
 
 def test_it_selects_what_the_command_selects(

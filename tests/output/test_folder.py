@@ -6,13 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from coreframe.flows import cli
 from coreframe.flows.preflight import check_output
 from coreframe.tasks.datasets.formats import export_dataset
-from coreframe.tasks.errors import UsageError
+from coreframe.tasks.errors import CoreframeError, UsageError
 from coreframe.tasks.output.folder import OutputFolder
 from coreframe.tasks.output.standing import standing_result
 from coreframe.tasks.report.markdown import report_markdown
@@ -172,3 +173,47 @@ def test_a_folder_of_1e0a6dd_is_reported_on_exported_and_stands(
     assert standing.run.counts.selected_frames == 5
     asked["selecting"]["n_samples"] = 6
     assert standing_result(store, Path("out"), asked) is None
+
+
+def named_instead(path: Path, name: str) -> None:
+    """Let the first image of a selection be another file."""
+    table = pq.read_table(path)
+    files = table["file"].to_pylist()
+    place = table.schema.get_field_index("file")
+    pq.write_table(table.set_column(place, "file", pa.array([name, *files[1:]])), path)
+
+
+@pytest.mark.parametrize("name", ["../secret.png", "{}/secret.png", "frames/../../secret.png"])
+def test_a_table_cannot_name_files_outside_its_folder(
+    name: str, old: Path, command: Command
+) -> None:
+    (old / "secret.png").write_bytes(b"\x89PNG\r\n secret")
+    named_instead(old / "out" / "selection.parquet", name.format(old))
+    before = files_of(old)
+    for words in (
+        ("export", "--out", "out", "--to", "coco"),
+        ("report", "--store", "store", "--out", "out"),
+    ):
+        status, _, said = command(*words)
+        assert status == 2
+        assert "which is not in " in said
+    assert files_of(old) == before
+
+
+def test_a_link_in_a_folder_leads_to_a_picture_or_is_refused(old: Path) -> None:
+    image = next((old / "out" / "frames").iterdir())
+    kept = old / "kept.png"
+    image.rename(kept)
+    image.symlink_to(kept)
+    OutputFolder.read(old / "out")
+    kept.write_text("a password")
+    with pytest.raises(UsageError, match="which is not in"):
+        OutputFolder.read(old / "out")
+
+
+@pytest.mark.parametrize("fingerprint", ["../../precious", "/precious", "a/b", ""])
+def test_a_catalogue_cannot_name_files_outside_its_store(fingerprint: str, old: Path) -> None:
+    store = Store.open(old / "store")
+    for touch in (store.delete_index, store.read_index, store.has_index):
+        with pytest.raises(CoreframeError, match="for a fingerprint, which is none"):
+            touch(fingerprint)

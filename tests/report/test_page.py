@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from coreframe.tasks.names import shown
 from coreframe.tasks.output.folder import OutputFolder
 from coreframe.tasks.output.metrics import Methods
 from coreframe.tasks.report.curve import find_knee, radius_curve
@@ -188,18 +190,29 @@ NAMES_OF_ALL_KINDS = {
     0: "<img src=x onerror=alert(1)>.mp4",
     1: "</script><script>alert(2)</script>.mp4",
     2: "quote\"s 'and' {{ braces }} & 雪\n.mp4",
+    3: "\x1b[2J\ufffe\u202e\x0b.mp4",
+    4: r"\x1b[2J\ufffe\u202e\x0b.mp4",
+}
+SHOWN_NAMES = {
+    *(NAMES_OF_ALL_KINDS[number] for number in (0, 1, 4)),
+    r"quote\"s 'and' {{ braces }} & 雪\n.mp4".replace('\\"', '"'),
+    f"{NAMES_OF_ALL_KINDS[4]} (2)",
 }
 
 
 def test_names_are_text(tmp_path: Path, cluster: str) -> None:
-    store = make_store(tmp_path / "store", walks(90, 8, 1), [30, 30, 30])
+    store = make_store(tmp_path / "store", walks(90, 8, 1), [18] * 5)
     renamed(store, NAMES_OF_ALL_KINDS)
     html = page_of(*selected(store, tmp_path, 12, cluster), store)
     assert "<img src=x" not in html
     assert "<script>alert" not in html
     assert "&lt;img src=x onerror=alert(1)&gt;.mp4" in html
     names = {row["name"] for row in _rows(data_of(html)["charts"]["timeline"], "length_s")}
-    assert names == set(NAMES_OF_ALL_KINDS.values())
+    assert names == SHOWN_NAMES
+    picked = {unescape(name) for name in re.findall('data-video="([^"]*)"', html)}
+    assert picked <= names  # which the filter by video compares
+    assert len(picked) > 2
+    assert not {one for one in html if shown(one) != one} - {"\n", "\t", "\u200d"}
 
 
 def _rows(spec: dict[str, Any], column: str) -> list[dict[str, Any]]:

@@ -23,5 +23,6 @@ def test_sizes_have_three_digits(count: float, text: str) -> None:
 
 def test_cells_hold_any_file_name() -> None:
     assert _cell("<img src=x onerror=alert(1)>.mp4") == "&lt;img src=x onerror=alert(1)&gt;.mp4"
-    assert _cell("a|b\nc\\d") == "a\\|b c\\\\d"
+    assert _cell("a|b\nc\\d") == r"a\|b\\nc\\d"
+    assert _cell("_a_b_ ~$`*[x]") == r"\_a_b\_ \~\$\`\*\[x\]"
     assert _cell(None) == _cell("") == "–"

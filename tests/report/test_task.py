@@ -2,8 +2,8 @@
 
 import json
 import os
-import shlex
 import shutil
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +26,7 @@ from coreframe.flows.preflight import check_corpus, check_output
 from coreframe.flows.report import report
 from coreframe.flows.selection import select
 from coreframe.tasks.errors import UsageError
+from coreframe.tasks.names import shown
 from coreframe.tasks.output.thumbnails import THUMBNAILS
 from coreframe.tasks.store.store import Store
 from tests.stores import make_store
@@ -266,6 +267,10 @@ def test_only_our_own_plots_are_replaced_and_an_old_page_does_not_stay(
     assert not (out / "report.html").exists()
 
 
+ODD_NAME = "a 'b'\\ \n\x1b3\x9b3\u202e3\U000e00413.mp4"
+
+
+@pytest.mark.integration
 def test_the_command_makes_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every option that is not a default, through the command line and back."""
     asked: dict[str, Any] = {}
@@ -276,7 +281,9 @@ def test_the_command_makes_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
     parameters = {
         "store": "a store",
         "out": "-out",
-        "corpus": Sources(videos=["-x.mp4", "a b"], include=["*.mp4", "-y"], corrupt_threshold=0.3),
+        "corpus": Sources(
+            videos=["-x.mp4", ODD_NAME], include=["*.mp4", "-y"], corrupt_threshold=0.3
+        ),
         "ingestion": Ingestion(sample_fps="2", crop="8:8:0:0", block_rows=64),
         "selecting": Selecting(n_samples=7, min=["sharpness=0.1"], drop_gone=True, name="n"),
         "picture": Picture(format="jpg", quality=50, resize="64x"),
@@ -286,7 +293,10 @@ def test_the_command_makes_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
         name: value if isinstance(value, str) else value.model_dump()
         for name, value in parameters.items()
     }
-    words = shlex.split(command(dumped))
+    line = command(dumped)
+    assert shown(line) == line
+    read = subprocess.run(["bash", "-c", f"printf '%s\\0' {line}"], capture_output=True, check=True)
+    words = read.stdout.decode().split("\0")[:-1]
     assert words[0] == "coreframe"
     app(words[1:], standalone_mode=False)
     assert {name: asked[name] for name in parameters} == parameters

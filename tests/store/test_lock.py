@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import coreframe.tasks.store.lock as lock
-from coreframe.tasks.errors import CoreframeError
+from coreframe.tasks.errors import CoreframeError, OutOfReachError
 from coreframe.tasks.store.lock import LOCK, Holder, LeaseTimes, writing
 from coreframe.tasks.store.settings import StoreSettings
 from coreframe.tasks.store.store import Store
@@ -88,9 +88,10 @@ def test_the_second_writer_may_wait(store: Store) -> None:
 def test_a_writer_on_another_machine_counts_until_its_lease_ends(store: Store) -> None:
     with writing(store, "theirs"):
         found = store.folder.read(LOCK)
-    assert found != lock.RELEASED
+    released = store.folder.read(LOCK)
+    assert released != found
     theirs = replace(Holder(**json.loads(found)), where="another machine")
-    assert store.folder.swap(LOCK, lock.RELEASED, lock._written(theirs))
+    assert store.folder.swap(LOCK, released, lock._written(theirs))
     with pytest.raises(CoreframeError, match="by theirs"), writing(store, "mine"):
         pass
     ended = replace(theirs, until_s=time.time() - 1)
@@ -138,3 +139,77 @@ def test_a_torn_lock_is_nobody_s(store: Store) -> None:
     store.folder.write(LOCK, b'{"token": "x", "ru')
     with writing(store, "mine"):
         pass
+
+
+class Loses:
+    """A folder whose conditional writes are done, but some of whose answers never come."""
+
+    def __init__(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.lose, self.done = False, 0
+        swap = store.folder.swap
+
+        def losing(name: str, before: bytes | None, after: bytes) -> bool:
+            answer = swap(name, before, after)
+            self.done += answer
+            if self.lose:
+                raise OutOfReachError("no answer came for five minutes")
+            return answer
+
+        monkeypatch.setattr(store.folder, "swap", losing)
+
+
+def test_a_lease_whose_answer_was_lost_is_nobody_s(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loses = Loses(store, monkeypatch)
+    loses.lose = True
+    with pytest.raises(OutOfReachError), writing(store, "mine"):
+        pass
+    assert json.loads(store.folder.read(LOCK))["run"] == "mine"
+    loses.lose = False
+    with writing(store, "mine again"):  # by the same process, which lives
+        assert json.loads(store.folder.read(LOCK))["run"] == "mine again"
+        loses.lose = True  # and it is given back, unknown to it
+    loses.lose = False
+    with writing(store, "and again"):
+        pass
+
+
+def test_a_lease_that_was_renewed_unknown_to_its_owner_is_not_lost(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loses = Loses(store, monkeypatch)
+    with writing(store, "mine", times=LeaseTimes(lease_s=0.5, renew_s=0.05)):
+        loses.lose = True
+        time.sleep(0.7)  # renewed several times, and never told so
+        with pytest.raises(OutOfReachError):
+            store.guard()  # which is not to say that it is lost
+        loses.lose = False
+        store.guard()
+        time.sleep(0.2)
+        store.guard()
+        assert json.loads(store.folder.read(LOCK))["run"] == "mine"
+    assert "released" in json.loads(store.folder.read(LOCK))
+
+
+def test_a_lease_that_ran_out_is_asked_for_before_anything_is_written(store: Store) -> None:
+    for taken in (False, True):
+        with writing(store, "mine", times=LeaseTimes(lease_s=0.1, renew_s=600)):
+            time.sleep(0.2)  # as if stopped, and the moment after
+            if taken:
+                theirs = replace(Holder(**json.loads(store.folder.read(LOCK))), token="theirs")
+                store.folder.write(LOCK, lock._written(theirs))
+                with pytest.raises(CoreframeError, match="another may write to the store by now"):
+                    store.guard()
+            else:
+                store.guard()
+
+
+def test_nothing_is_written_twice_to_a_lease(store: Store) -> None:
+    """A write that a network delayed by minutes must not meet the version it asks for again."""
+    seen = []
+    for _ in range(3):
+        with writing(store, "mine"):
+            seen.append(store.folder.read(LOCK))
+        seen.append(store.folder.read(LOCK))
+    assert len(set(seen)) == len(seen)

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from coreframe.tasks.errors import BrokenVideoError, NotAVideoError, UsageError
-from coreframe.tasks.video.container import parse_stream_choice
 from coreframe.tasks.video.decode import decode_frames
 from coreframe.tasks.video.indexing import index_video
-from coreframe.tasks.video.viewing import AS_SHOWN
+from coreframe.tasks.video.viewing import AS_SHOWN, parse_stream_choice
 from tests.ffmpeg_command import ffmpeg
 
 MOVING = ["-f", "lavfi", "-i", "testsrc2=s=64x48:r=10:d=1"]

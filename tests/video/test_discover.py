@@ -1,3 +1,4 @@
+import glob
 import os
 from pathlib import Path
 
@@ -5,6 +6,8 @@ import pytest
 
 from coreframe.tasks.errors import UsageError
 from coreframe.tasks.video.discover import discover
+from coreframe.tasks.video.listing import Unread
+from tests.powers import obeying_modes
 
 
 @pytest.fixture
@@ -104,3 +107,69 @@ def test_what_cannot_be_looked_at_is_refused(tmp_path: Path) -> None:
         discover([], files_from=str(tmp_path / "list.txt"))
     with pytest.raises(UsageError, match="too long"):
         discover(["a" * 300])
+
+
+def test_what_cannot_be_looked_at_in_a_folder_is_told_once_and_the_rest_is_found(
+    folder: Path,
+) -> None:
+    (folder / "locked" / "deep").mkdir(parents=True)
+    (folder / "locked" / "deep" / "x.mp4").touch()
+    (folder / "gone.mp4").symlink_to(folder / "no such")
+    (folder / "round.mp4").symlink_to("round.mp4")
+    (folder / "locked").chmod(0)
+    expected = {
+        str(folder / "locked"): "Permission denied",
+        str(folder / "gone.mp4"): "it links to nothing",
+        str(folder / "round.mp4"): "Too many levels of symbolic links",
+    }
+    here = str(folder)
+    with obeying_modes():
+        for given in ([here], [here, here], [f"{here}/*"], [f"{here}/**"], [f"{here}/**/*.m*"]):
+            told: list[Unread] = []
+            found = names(given, tell=told.append)
+            assert {*found} - {"notes.txt"} == {"a.mp4", "b.mp4", "sub/c.mkv"}
+            assert {one.path: one.why for one in told} == expected
+            assert len(told) == 3
+    (folder / "locked").chmod(0o700)
+
+
+def test_globs_match_what_pythons_do(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("sub/deep/er/a.mp4", "sub/deep/b.mp4", "a[1].mp4", ".dot/e.mp4"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    monkeypatch.chdir(folder)
+    for pattern in (
+        *("*.mp4", "**/*.mp4", "**/b.mp4", "*/deep/*", "s?b/*", "**/deep/**/*.mp4", "sub/**/er/*"),
+        *(".*/*.mp4", "*/.hidden*", "*.[m]p4", "../in/*.mp4", "**/../a.mp4", "none*", "*/none/*"),
+    ):
+        found = {Path(file.path).resolve() for file in discover([pattern])}
+        matched = {Path(one).resolve() for one in glob.glob(pattern, recursive=True)}
+        inside = {one for path in matched if path.is_dir() for one in path.rglob("[!.]*")}
+        assert found == {one for one in matched | inside if one.is_file()}, pattern
+
+
+def test_loops_of_links_end_in_globs_too(folder: Path) -> None:
+    for name in ("loop", "pool"):
+        (folder / "sub" / name).symlink_to(folder)
+    assert sorted(names([f"{folder}/**/*.m*"])) == ["a.mp4", "b.mp4", "sub/c.mkv"]
+
+
+def test_paths_longer_than_the_system_allows_are_told(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").touch()
+    here = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(17):
+        os.mkdir("d" * 250, dir_fd=here)
+        inside = os.open("d" * 250, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = inside
+    os.close(os.open("x.mp4", os.O_CREAT, dir_fd=here))
+    os.close(here)
+    told: list[Unread] = []
+    assert names([str(tmp_path)], tell=told.append) == ["a.mp4"]
+    assert [one.why for one in told] == ["File name too long"]
+
+
+def test_a_list_with_nul_characters_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_bytes(b"a.mp4\0b.mp4\0")
+    with pytest.raises(UsageError, match="NUL"):
+        discover([], files_from=str(tmp_path / "list.txt"))
