@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -9,22 +10,26 @@ import typer
 
 from coreframe.flows.options import with_options
 from coreframe.flows.parameters import Compute, Ingestion, Picture, Selecting, Sources, Training
+from coreframe.flows.supervisor import stopped, stopped_by
 from coreframe.flows.values import (
     Destination,
     DryRun,
     ForgottenVideos,
     Format,
-    LogJson,
+    MetricsFile,
     OtherPaths,
     OutPath,
+    PageUrl,
     Repair,
     SelectedPath,
     StoreOfSelection,
     StorePath,
     TrainedPath,
     Unforget,
+    Version,
     Wait,
 )
+from coreframe.tasks import status
 from coreframe.tasks.errors import CoreframeError, UsageError
 from coreframe.tasks.names import shown
 from coreframe.tasks.video.listing import Unread
@@ -43,7 +48,7 @@ PREFECT_AND_DASK = {
 """Environment of the command, where the user has not set it."""
 
 INTERRUPTED = 130
-"""Exit status after Ctrl-C, as shells have it."""
+"""What Typer gives after Ctrl-C."""
 
 NAMED = 3
 """Folders named in a sentence."""
@@ -59,12 +64,8 @@ app = typer.Typer(
 
 @app.callback()
 @with_options
-def options(log_json: LogJson) -> None:
+def options(version: Version) -> None:
     """Turn a corpus of videos into its most diverse frames, and prove it."""
-    if log_json:
-        from coreframe.flows.logs import log_json as begin
-
-        begin()
 
 
 @app.command()
@@ -78,6 +79,8 @@ def curate(
     picture: Picture,
     compute: Compute,
     wait: Wait,
+    page_url: PageUrl,
+    metrics_file: MetricsFile,
 ) -> None:
     """Do everything: index, embed what is new, select, export, compare."""
     from coreframe.flows import preflight
@@ -85,15 +88,18 @@ def curate(
     preflight.check_compute(compute)
     preflight.follow_store(store, ingestion, compute)
     preflight.check_selecting(store, selecting)
+    preflight.check_metrics_file(metrics_file)
     unread: list[Unread] = []
     preflight.check_corpus(corpus, store, out, unread.append)
     _warn(unread)
     preflight.output_folder(out)
     preflight.open_store(store, ingestion, compute)
     from coreframe.flows.curate import curate as flow
+    from coreframe.flows.server import on_server
     from coreframe.flows.terminal import show_result
 
-    result = flow(
+    result = on_server(
+        flow,
         store=store,
         out=out,
         corpus=corpus,
@@ -102,6 +108,8 @@ def curate(
         picture=picture,
         compute=compute,
         wait=wait,
+        page_url=page_url,
+        metrics_file=metrics_file,
     )
     show_result(result, out)
 
@@ -109,7 +117,12 @@ def curate(
 @app.command()
 @with_options
 def ingest(
-    store: StorePath, corpus: Sources, ingestion: Ingestion, compute: Compute, wait: Wait
+    store: StorePath,
+    corpus: Sources,
+    ingestion: Ingestion,
+    compute: Compute,
+    wait: Wait,
+    metrics_file: MetricsFile,
 ) -> None:
     """Index the videos and embed the frames that the store lacks."""
     from coreframe.flows import preflight
@@ -119,11 +132,21 @@ def ingest(
     unread: list[Unread] = []
     preflight.check_corpus(corpus, store, tell=unread.append)
     _warn(unread)
+    preflight.check_metrics_file(metrics_file)
     preflight.open_store(store, ingestion, compute)
     from coreframe.flows.ingest import ingest as flow
+    from coreframe.flows.server import on_server
     from coreframe.flows.terminal import show_ingested
 
-    result = flow(store=store, corpus=corpus, ingestion=ingestion, compute=compute, wait=wait)
+    result = on_server(
+        flow,
+        store=store,
+        corpus=corpus,
+        ingestion=ingestion,
+        compute=compute,
+        wait=wait,
+        metrics_file=metrics_file,
+    )
     show_ingested(result, store)
 
 
@@ -136,6 +159,7 @@ def select(
     picture: Picture,
     compute: Compute,
     wait: Wait,
+    page_url: PageUrl,
 ) -> None:
     """Select from an existing store, write the frames, compare the methods."""
     from coreframe.flows import preflight
@@ -146,10 +170,18 @@ def select(
     preflight.check_selecting(store, selecting)
     preflight.output_folder(out)
     from coreframe.flows.selection import select as flow
+    from coreframe.flows.server import on_server
     from coreframe.flows.terminal import show_result
 
-    result = flow(
-        store=store, out=out, selecting=selecting, picture=picture, compute=compute, wait=wait
+    result = on_server(
+        flow,
+        store=store,
+        out=out,
+        selecting=selecting,
+        picture=picture,
+        compute=compute,
+        wait=wait,
+        page_url=page_url,
     )
     show_result(result, out)
 
@@ -165,25 +197,34 @@ def train(store: StorePath, out: TrainedPath, training: Training, compute: Compu
     Store.open(store)
     preflight.check_training(training)
     preflight.output_folder(out, inner=None)
+    from coreframe.flows.server import on_server
     from coreframe.flows.terminal import show_trained
     from coreframe.flows.train import train as flow
 
-    show_trained(flow(store=store, out=out, training=training, compute=compute), out)
+    result = on_server(flow, store=store, out=out, training=training, compute=compute)
+    show_trained(result, out)
 
 
 @app.command()
 @with_options
-def check(store: StorePath, repair: Repair, compute: Compute, wait: Wait) -> None:
+def check(
+    store: StorePath, repair: Repair, compute: Compute, wait: Wait, metrics_file: MetricsFile
+) -> None:
     """Verify all that a store holds against what was written."""
     from coreframe.flows import preflight
     from coreframe.tasks.check.files import open_to_check
 
     preflight.check_compute(compute)
     open_to_check(store)
+    preflight.check_metrics_file(metrics_file)
     from coreframe.flows.check import check as flow
+    from coreframe.flows.server import on_server
     from coreframe.flows.terminal import show_checked
 
-    show_checked(flow(store=store, repair=repair, compute=compute, wait=wait), store)
+    result = on_server(
+        flow, store=store, repair=repair, compute=compute, wait=wait, metrics_file=metrics_file
+    )
+    show_checked(result, store)
 
 
 @app.command()
@@ -206,7 +247,9 @@ def forget(
 
 @app.command()
 @with_options
-def report(store: StorePath, out: SelectedPath, others: OtherPaths, compute: Compute) -> None:
+def report(
+    store: StorePath, out: SelectedPath, others: OtherPaths, compute: Compute, page_url: PageUrl
+) -> None:
     """Make the page of a selection again, alone or beside others; nothing is selected."""
     from coreframe.flows import preflight
     from coreframe.tasks.store.store import Store
@@ -214,9 +257,10 @@ def report(store: StorePath, out: SelectedPath, others: OtherPaths, compute: Com
     preflight.check_compute(compute)
     preflight.check_output(Store.open(store), out, others)
     from coreframe.flows.report import report as flow
+    from coreframe.flows.server import on_server
     from coreframe.flows.terminal import show_reported
 
-    flow(store=store, out=out, others=others, compute=compute)
+    on_server(flow, store=store, out=out, others=others, compute=compute, page_url=page_url)
     show_reported(out)
 
 
@@ -242,6 +286,7 @@ def export(out: SelectedPath, to: Format, dest: Destination, store: StoreOfSelec
     from coreframe.flows.terminal import show_exported
     from coreframe.tasks.datasets.formats import export_dataset
 
+    status.show("writing the dataset")
     show_exported(export_dataset(out, to, dest, store), to)
 
 
@@ -252,17 +297,20 @@ def main() -> None:
     try:
         if app(standalone_mode=False, prog_name="coreframe") == INTERRUPTED:
             raise KeyboardInterrupt  # Typer has caught it
+        status.show("ending")  # Prefect and its server
     except (typer.Abort, KeyboardInterrupt):
-        kept = "run the same command again to continue"
-        if "train" in sys.argv[1:2]:
-            kept = "the checkpoint of the last whole epoch is in the output folder"
-        _fail(f"interrupted; {kept}.", INTERRUPTED)
+        _fail(stopped(sys.argv), 128 + (stopped_by() or signal.SIGINT))
     except typer.TyperException as error:  # wrong use of the command line
         _fail(error.format_message() if hasattr(error, "format_message") else str(error), 2)
     except UsageError as error:
         _fail(str(error), 2)
     except CoreframeError as error:
         _fail(str(error), 1)
+    except (
+        OSError
+    ) as error:  # the system's refusal, from wherever it came; Prefect has the traceback
+        where = f"{error.filename}: " if isinstance(error.filename, str) else ""
+        _fail(f"{where}{error.strerror or error}", 1)
 
 
 def _warn(unread: Sequence[Unread]) -> None:
@@ -273,8 +321,9 @@ def _warn(unread: Sequence[Unread]) -> None:
         print(f"coreframe: left out, since it cannot be read: {named}{more}.", file=sys.stderr)
 
 
-def _fail(sentence: str, status: int) -> None:
+def _fail(sentence: str, code: int) -> None:
+    status.hide()
     sys.stdout.flush()
     line = shown(" ".join(sentence.splitlines()))
     print(f"coreframe: {line.rstrip('.')}.", file=sys.stderr)
-    sys.exit(status)
+    sys.exit(code)

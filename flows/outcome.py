@@ -29,6 +29,8 @@ class Outcome(StrEnum):
     """The outputs are whole; of some videos that this run met for the first time, or that have
     changed, they hold nothing."""
     FAILED = "failed"
+    INTERRUPTED = "interrupted"
+    """Somebody stopped it."""
 
 
 def warnings(

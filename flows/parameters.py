@@ -350,6 +350,16 @@ class Compute(Parameters):
     cluster: str | None = Field(
         default=None, description="tcp://... of a Dask scheduler, or a file that names one."
     )
+    cluster_timeout: float = Field(
+        default=120.0,
+        gt=0,
+        le=86400,
+        description="Seconds within which the named cluster must answer and have a worker.",
+    )
+    dashboard: bool = Field(
+        default=False,
+        description="Show Dask's dashboard on this machine, at a URL that the run tells.",
+    )
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto, cpu or cuda.")
     memory_limit: ByteSize | None = Field(
         default=None,

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from coreframe.tasks import status
 from coreframe.tasks.datasets.formats import Dataset
 from coreframe.tasks.kcenter.goal import StoppedBy
 from coreframe.tasks.names import shown
@@ -58,7 +59,12 @@ def _show_comparison(metrics: Metrics) -> None:
         table.add_column(title, justify="right" if number else "left", no_wrap=True)
     for row in rows:
         table.add_row(*row.values(), style="bold" if SELECTED_MARK in row["method"] else None)
-    Console().print(table)
+    console = _console()
+    if _width(table, console) > console.width:  # titles of two words in two lines
+        for column in table.columns:
+            column.header = str(column.header).replace(" ", "\n")
+    # Nothing is cut: a terminal that is still too narrow wraps it.
+    Console(width=max(_width(table, console), console.width)).print(table)
     noun = metrics.noun
     _say(f"L2: between any two {noun}s of a set. gap: from any {noun} of the corpus to the set.")
     if not all(measured.exact for measured in metrics.methods.by_key().values()):
@@ -67,9 +73,10 @@ def _show_comparison(metrics: Metrics) -> None:
 
 def _show_counts(run: Run) -> None:
     counts = run.counts
+    duplicates = counts.exact_duplicates
     left_out = {
         "with damaged pictures": counts.suspect_frames,
-        "exact duplicates": counts.exact_duplicates,
+        f"exact duplicate{'s' * (duplicates != 1)}": duplicates,
         "outside the quality limits": counts.rejected_frames,
         "in no whole sequence": counts.frames_in_no_sequence,
     }
@@ -188,7 +195,7 @@ def show_store(store: Store) -> None:
             f"{video.duration_s:.2f}" if video.width else "",
             f"{video.width}x{video.height}" if video.width else "",
         )
-    console = Console()
+    console = _console()
     console.print(table, width=None if console.is_terminal else 160)
     if forgotten:
         rows = sum(video.rows for video in forgotten)
@@ -211,4 +218,14 @@ def _counted(number: int, noun: str) -> str:
 
 
 def _say(text: str) -> None:
-    Console().print(shown(text), highlight=False, markup=False, soft_wrap=True)
+    _console().print(shown(text), highlight=False, markup=False, soft_wrap=True)
+
+
+def _width(table: Table, console: Console) -> int:
+    """Characters that a table takes where there is room."""
+    return console.measure(table, options=console.options.update_width(1000)).maximum
+
+
+def _console() -> Console:
+    status.hide()
+    return Console()

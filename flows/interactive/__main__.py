@@ -36,9 +36,19 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(2)
-    from coreframe.flows import cli
+    from coreframe.flows.supervisor import end_if_stopped, supervise
 
-    cli.main()
+    supervise()
+    try:
+        from coreframe.tasks import status
+
+        if not {"--help", "--version"} & set(sys.argv) and len(sys.argv) > 1:
+            status.begin("starting")
+        from coreframe.flows import cli
+
+        cli.main()
+    finally:
+        end_if_stopped()
 
 
 if __name__ == "__main__":

@@ -7,7 +7,12 @@ from pathlib import Path
 
 from PIL import Image
 
-from coreframe.tasks.errors import DamagedVideoError, SourceChangedError, UsageError
+from coreframe.tasks.errors import (
+    DamagedVideoError,
+    OutOfReachError,
+    SourceChangedError,
+    UsageError,
+)
 from coreframe.tasks.output.exported import NOTHING_MORE, Exported, Failure, Fault
 from coreframe.tasks.output.images import ImageFormat, PictureSettings, Pixels, to_pillow
 from coreframe.tasks.output.thumbnails import small_picture
@@ -57,7 +62,14 @@ def export_job(job: ExportJob) -> Exported:
             if job.measure[which]:
                 result.sample.append(len(data))
             due.remove(which)
-    except (DamagedVideoError, SourceChangedError, _CannotWriteError, UsageError, OSError) as error:
+    except (
+        DamagedVideoError,
+        SourceChangedError,
+        OutOfReachError,
+        _CannotWriteError,
+        UsageError,
+        OSError,
+    ) as error:
         trouble = error
     lacking = not_written(job, due, str(trouble))
     result.failures += lacking

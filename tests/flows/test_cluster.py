@@ -2,25 +2,33 @@ import asyncio
 import gc
 import logging
 import os
+import re
 import threading
+import time
 import warnings
 from pathlib import Path
 from typing import Any
 
+import dask
+import httpx
 import numpy as np
 import psutil
 import pytest
 import torch
 import yaml
-from dask.distributed import Client, Nanny, Worker, WorkerPlugin
+from dask.distributed import Client, Nanny, Security, Worker, WorkerPlugin
 
 from coreframe.flows.cluster import open_cluster
 from coreframe.flows.parameters import Compute
+from coreframe.flows.reach import await_worker
+from coreframe.flows.workers import encryption
 from coreframe.tasks.errors import CoreframeError, UsageError
 from coreframe.tasks.measure.task import _statistics
 from tests.runs import content, ingest, workers_of
 
 pytestmark = pytest.mark.integration
+
+CLUSTERS = Path(__file__).parents[2] / "deployments" / "clusters"
 
 
 def test_local_cluster_has_the_workers_asked_for() -> None:
@@ -30,7 +38,64 @@ def test_local_cluster_has_the_workers_asked_for() -> None:
     ):
         assert len(client.nthreads()) == 3
         assert set(client.nthreads().values()) == {1}
-        assert cluster.startswith("tcp://127.0.0.1")
+        assert cluster.startswith("tls://127.0.0.1")
+
+
+PAGES = (
+    "/",
+    "/sitemap.json",
+    "/status",
+    "/info/main/workers.html",
+    "/json/counts.json",
+    "/metrics",
+)
+
+
+def page(url: str) -> str | None:
+    """What an HTTP server says there; None if it has no such page, or it is no such server."""
+    try:
+        answer = httpx.get(url, timeout=5, follow_redirects=True)
+    except httpx.HTTPError:
+        return None
+    return answer.text if answer.is_success else None
+
+
+def ports() -> set[int]:
+    """Those at which this process and its children listen."""
+    own = psutil.Process()
+    found = [one for some in (own, *own.children(True)) for one in some.net_connections("tcp")]
+    assert {one.laddr.ip for one in found if one.status == "LISTEN"} <= {"127.0.0.1"}
+    return {one.laddr.port for one in found if one.status == "LISTEN"}
+
+
+def test_nobody_else_can_use_a_local_cluster(capfd: pytest.CaptureFixture[str]) -> None:
+    before = ports()
+    with open_cluster(Compute(workers=1, device="cpu")) as cluster:
+        for port in ports() - before:
+            said = [page(f"http://127.0.0.1:{port}{path}") for path in PAGES]
+            assert {one for one in said if one} <= {'{"paths": ["/sitemap.json"]}'}
+        stranger = encryption(Security.temporary())
+        for address, settings in ((cluster, stranger), (cluster.replace("tls", "tcp"), {})):
+            with (
+                dask.config.set(settings),
+                pytest.raises(CoreframeError, match="no Dask scheduler answers at"),
+            ):
+                await_worker(address, time.monotonic() + 0.5, 0.5)
+    said = capfd.readouterr()
+    assert "Traceback" not in said.err + said.out
+
+
+def test_a_dashboard_is_found_only_by_who_knows_its_url(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "coreframe")
+    with open_cluster(Compute(workers=1, device="cpu", dashboard=True)):
+        (url,) = re.findall(r"Dask's dashboard: (\S+)", caplog.text)
+        assert "Dask" in (page(url) or "")
+        root, secret = url.removesuffix("/status").rsplit("/", 1)
+        assert "dask_scheduler" in (page(f"{root}/{secret}/metrics") or "dask_scheduler")
+        assert "tls://" in (page(f"{root}/{secret}/info/main/workers.html") or "")
+        wrong = secret[:-1] + ("a" if secret[-1] != "a" else "b")
+        for path in (*PAGES, *(f"/{wrong}{one}" for one in PAGES), f"/{secret[:-1]}"):
+            assert page(root + path) is None, path
 
 
 @pytest.mark.parametrize("method", ["run", "forward_logging"])
@@ -64,7 +129,7 @@ def test_workers_that_do_not_close_are_ended(monkeypatch: pytest.MonkeyPatch) ->
     async def never(nanny: Nanny, **options: Any) -> None:
         await asyncio.sleep(1000)
 
-    monkeypatch.setattr("coreframe.flows.cluster.CLOSE_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("coreframe.flows.workers.CLOSE_TIMEOUT_S", 0.5)
     monkeypatch.setattr(Nanny, "close", never)
     with open_cluster(Compute(workers=2, device="cpu")) as cluster, Client(cluster) as client:
         workers = [psutil.Process(pid) for pid in client.run(os.getpid).values()]
@@ -145,15 +210,10 @@ def test_existing_cluster_by_address_or_file(tmp_path: Path) -> None:
             assert named == local
 
 
-def test_our_example_file_is_understood(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("coreframe.flows.cluster.CONNECT_TIMEOUT_S", 0.2)
-    example = Path(__file__).parents[2] / "deployments" / "clusters" / "address.yaml"
-    with (
-        pytest.raises(
-            CoreframeError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:8786"
-        ),
-        open_cluster(Compute(cluster=str(example))),
-    ):
+def test_our_example_file_is_understood() -> None:
+    compute = Compute(cluster=str(CLUSTERS / "address.yaml"), cluster_timeout=0.2)
+    told = r"no Dask scheduler answers at tcp://127\.0\.0\.1:8786 within 0\.2 s"
+    with pytest.raises(CoreframeError, match=told), open_cluster(compute):
         pass
 
 
@@ -177,8 +237,10 @@ def test_a_cluster_file_may_name_a_class(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_our_local_cluster_file_works() -> None:
-    file = Path(__file__).parents[2] / "deployments" / "clusters" / "local-cpu.yaml"
-    with open_cluster(Compute(cluster=str(file))) as address, Client(address) as client:
+    with (
+        open_cluster(Compute(cluster=str(CLUSTERS / "local-cpu.yaml"))) as address,
+        Client(address) as client,
+    ):
         assert client.submit(os.getpid).result() != os.getpid()
 
 

@@ -1,0 +1,161 @@
+"""What clusters that are made here have in common: settings, a secret, and an end in time."""
+
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import psutil
+from dask.distributed import Security
+from distributed.core import Status
+
+from coreframe.flows.logs import LOGGER
+
+logger = logging.getLogger(LOGGER)
+
+CLOSE_TIMEOUT_S = 10.0
+
+HURRIED_CLOSE_S = 2.0
+"""Of a run that is being stopped: somebody waits for it to end."""
+
+WORKER_ENVIRONMENT = "distributed.nanny.pre-spawn-environ"
+
+LOGGING = {
+    # What goes wrong in a job comes back with it. What a worker itself says at this level is the
+    # traceback of a heartbeat that met a closing scheduler (one demo of a few here).
+    "DASK_DISTRIBUTED__LOGGING": repr({"distributed": "error", "distributed.worker": "critical"}),
+}
+
+MALLOC = {
+    # Every thread's own arena keeps memory of its own; one thread of a worker does the work.
+    "MALLOC_ARENA_MAX": 2,
+    # Dask has workers give every freed page back at once, so that each matrix product meets fresh
+    # ones from the kernel: selecting took 1.6 times as long. These, in bytes, let some be reused.
+    "MALLOC_TRIM_THRESHOLD_": 16 * 2**20,
+    "MALLOC_MMAP_THRESHOLD_": 8 * 2**20,
+}
+
+NO_PAGES: dict[str, Any] = {
+    # Dask's servers of pages listen even without a dashboard, to anyone on this machine, and tell
+    # what runs here. Without routes they have nothing to tell.
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
+}
+
+
+def environment(threads: int) -> dict[str, Any]:
+    """Settings that workers start with, of which each has so many threads."""
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    return {f"{WORKER_ENVIRONMENT}.{name}": threads for name in names} | {
+        f"{WORKER_ENVIRONMENT}.{name}": value for name, value in (MALLOC | LOGGING).items()
+    }
+
+
+def encryption(security: Security) -> dict[str, Any]:
+    """Settings with which this process and its workers use a cluster's certificates.
+
+    Whoever reaches a scheduler can run programs as its user. With these a connection is taken only
+    from who has the cluster's key, which is made for one run and never leaves the memory of its
+    processes. Stages open their clients by address and find the key here.
+    """
+    found = {"ca-file": "ca_file"} | {
+        f"{role}.{part}": f"{role}_{part}"
+        for role in ("client", "scheduler", "worker")
+        for part in ("key", "cert")
+    }
+    return {
+        f"distributed.comm.tls.{key}": getattr(security, f"tls_{name}")
+        for key, name in found.items()
+    }
+
+
+def children() -> set[int]:
+    """The ids of processes that this one has started."""
+    return {child.pid for child in psutil.Process().children()}
+
+
+def made(kind: Any, others: set[int], **arguments: Any) -> Any:
+    """Make a cluster, or leave nothing of it.
+
+    Args:
+        kind: its class.
+        others: :func:`children` from before.
+        arguments: of the class.
+    """
+    cluster = kind.__new__(kind)  # so that it is at hand when making it is interrupted
+    try:
+        cluster.__init__(**arguments)
+    except BaseException:
+        _leave(cluster, others)
+        raise
+    return cluster
+
+
+@contextmanager
+def closed_at_end(cluster: Any, others: set[int]) -> Iterator[Any]:
+    """Close a cluster at the end, and end its workers if they do not close in time.
+
+    By then a run has what it wanted of them. Dask can wait for ever where a worker dies or starts
+    just then (one run in ten here, after a video that kills workers).
+
+    Args:
+        cluster: the cluster.
+        others: :func:`children` from before it was made.
+    """
+    limit_s = CLOSE_TIMEOUT_S
+    try:
+        yield cluster
+    except Exception:
+        raise
+    except BaseException:
+        limit_s = HURRIED_CLOSE_S
+        raise
+    finally:
+        _close(cluster, others, limit_s)
+
+
+def abandon(cluster: Any, others: set[int]) -> None:
+    """Close a cluster that could not be had: why is known, and what else goes wrong is not told."""
+    if hasattr(cluster, "job_cls"):
+        _end_children(others)  # the program that jobs are handed in with: closing would wait for it
+    try:
+        cluster.close(timeout=HURRIED_CLOSE_S)
+    except Exception:  # Dask asserts that all jobs were there before
+        _leave(cluster, others)
+
+
+def _close(cluster: Any, others: set[int], limit_s: float) -> None:
+    try:
+        cluster.close(timeout=limit_s)
+    except TimeoutError:
+        logger.warning("the workers did not close in %g s: ended", limit_s)
+        _leave(cluster, others)
+    except KeyboardInterrupt:  # a second one
+        _leave(cluster, others)
+        raise
+
+
+def _leave(cluster: Any, others: set[int]) -> None:
+    """End what a cluster has started on this machine, without asking."""
+    with suppress(AttributeError):
+        cluster.shutdown_on_close = False  # or Dask closes it when the process ends, for 10 s
+    _end_children(others)
+    if hasattr(cluster, "job_cls"):
+        jobs = [job for job in cluster.workers.values() if job.job_id]
+        left = " ".join(str(job.job_id) for job in jobs if job.status != Status.closed)
+        if left:
+            command = cluster.job_cls.cancel_command
+            logger.warning("jobs may be left in the queue: %s %s", command, left)
+
+
+def _end_children(others: set[int]) -> None:
+    for child in psutil.Process().children():
+        with suppress(psutil.Error):
+            ours = child.pid not in others
+            # Python's own, which look after its processes
+            helper = {"resource_tracker", "forkserver"} & set(
+                re.findall(r"\w+", str(child.cmdline()))
+            )
+            if ours and not helper:
+                child.kill()
