@@ -126,6 +126,9 @@ def test_what_nobody_knows_is_refused(place: Path, name: str) -> None:
 def test_without_its_list_a_store_lets_nothing_come_back(place: Path, cluster: str) -> None:
     forget(str(place / "store"), [GONE])
     (place / "store" / "forgotten.json").unlink()
+    assert (
+        "would come back" in check_store(Store.open(place / "store"), cluster, repair=True).lost[0]
+    )
     with pytest.raises(CoreframeError, match="would come back"):
         run(place, place / "store", cluster, block_rows=10)
 
