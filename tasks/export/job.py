@@ -93,10 +93,10 @@ def not_written(job: ExportJob, due: Iterable[int], why: str) -> list[Failure]:
 
 def _fault(job: ExportJob, trouble: Exception) -> Fault:
     """What is wrong with a video whose frames did not come: with its file, or what is in it."""
-    if not exists(job.source):
-        return Fault(VideoState.MISSING, GONE)
     cause = trouble.__cause__
     try:
+        if not exists(job.source):
+            return Fault(VideoState.MISSING, GONE)
         now = fingerprint(job.source)
     except OSError as unreadable:
         cause = unreadable

@@ -35,6 +35,8 @@ class IndexJob:
     stall_limit_s: float
     most_frames: int
     """That a file may have."""
+    forgotten: frozenset[str] = frozenset()
+    """Fingerprints of contents of which nothing is to be kept."""
 
 
 def look_at_files(job: IndexJob) -> list[Video]:
@@ -71,6 +73,8 @@ def _look_at(file: SourceFile, job: IndexJob, store: Store, hanging: Mapping[str
         return replace(unread, reason=f"cannot be read: {error.strerror or error}")
     except OutOfReachError as error:
         return replace(unread, reason=str(error))
+    if video.fingerprint in job.forgotten:
+        return replace(video, state=VideoState.FORGOTTEN)
     if video.fingerprint in job.quarantined:
         return replace(video, state=VideoState.QUARANTINED)
     if video.fingerprint in hanging:

@@ -70,7 +70,7 @@ def demux(
     """
     found = _Packets()
     following = PacketClock(container, stream)
-    count, trouble = 0, ""
+    count, trouble, most = 0, "", allowance.frames
     corrupt = last_corrupt = False
     if container.format.name not in TIMED_CONTAINERS:
         trouble = f"a file of format {container.format.name} stores no presentation times"
@@ -80,7 +80,8 @@ def demux(
             if packet is None:
                 continue
             count += 1
-            allowance.check(count)
+            if count > most:
+                allowance.check(count)
             if packet.is_discard:  # outside the edit list
                 continue
             corrupt |= last_corrupt
