@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
 
 import typer
@@ -247,6 +248,7 @@ def main() -> None:
     """Run the command; answer wrong use in one sentence and status 2, a failed run with 1."""
     for name, value in PREFECT_AND_DASK.items():
         os.environ.setdefault(name, value)
+    warnings.filterwarnings("ignore", message="Failed to create the Prefect home")  # or refused
     try:
         if app(standalone_mode=False, prog_name="coreframe") == INTERRUPTED:
             raise KeyboardInterrupt  # Typer has caught it
@@ -258,9 +260,7 @@ def main() -> None:
         _fail(str(error), 2)
     except CoreframeError as error:
         _fail(str(error), 1)
-    except (
-        OSError
-    ) as error:  # the system's refusal, from wherever it came; Prefect has the traceback
+    except OSError as error:  # the system's refusal; Prefect's log has the traceback
         where = f"{error.filename}: " if isinstance(error.filename, str) else ""
         _fail(f"{where}{error.strerror or error}", 1)
 

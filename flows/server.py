@@ -1,16 +1,22 @@
 """The Prefect server of the command: one that is named, or a temporary one that it watches."""
 
+import os
+import tempfile
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from prefect.server.api.server import SubprocessASGIServer
-from prefect.settings import PREFECT_API_URL
+from prefect.settings import PREFECT_API_URL, PREFECT_HOME
 
 from coreframe.flows.supervisor import fail
 from coreframe.tasks.errors import CoreframeError
 
 LOOK_S = 0.2
+
+DATABASE_BYTES = 16_000_000
+"""Of a temporary server: a database and its journal take 8 MB after some runs, 12 after 20."""
 
 PORT_TAKEN = 3
 """Exit status of a server that found its port taken; Prefect then tries another."""
@@ -28,6 +34,7 @@ def on_server(flow: Callable[..., Any], **parameters: Any) -> Any:
     """
     if PREFECT_API_URL.value():
         return flow(**parameters)
+    check_home(PREFECT_HOME.value())
     server = SubprocessASGIServer()  # the one that Prefect takes when it needs one
     ended = threading.Event()
     threading.Thread(
@@ -44,6 +51,24 @@ def on_server(flow: Callable[..., Any], **parameters: Any) -> Any:
         return flow(**parameters)
     finally:
         ended.set()
+
+
+def check_home(home: Path) -> None:
+    """Refuse to start a server whose database finds no room: it would hang, and say nothing.
+
+    Raises:
+        CoreframeError: naming the folder, and what it lacks.
+    """
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=home) as probe:
+            os.posix_fallocate(probe.fileno(), 0, DATABASE_BYTES)
+    except OSError as error:
+        raise CoreframeError(
+            f"Prefect cannot keep its runs in {home} ({error.strerror}; it needs "
+            f"{DATABASE_BYTES // 1_000_000} MB there): make room, or name another folder in "
+            "PREFECT_HOME, or a server that runs in PREFECT_API_URL."
+        ) from error
 
 
 def _watch(server: SubprocessASGIServer, ended: threading.Event) -> None:
