@@ -14,17 +14,23 @@ from coreframe.flows.parameters import Compute, Ingestion, Picture, Selecting, S
 from coreframe.flows.supervisor import stopped, stopped_by
 from coreframe.flows.values import (
     Destination,
+    DryRun,
+    ForgottenVideos,
     Format,
-    LogJson,
+    MetricsFile,
     OtherPaths,
     OutPath,
+    PageUrl,
     Repair,
     SelectedPath,
     StoreOfSelection,
     StorePath,
     TrainedPath,
+    Unforget,
+    Version,
     Wait,
 )
+from coreframe.tasks import status
 from coreframe.tasks.errors import CoreframeError, UsageError
 from coreframe.tasks.names import shown
 from coreframe.tasks.video.listing import Unread
@@ -59,12 +65,8 @@ app = typer.Typer(
 
 @app.callback()
 @with_options
-def options(log_json: LogJson) -> None:
+def options(version: Version) -> None:
     """Turn a corpus of videos into its most diverse frames, and prove it."""
-    if log_json:
-        from coreframe.flows.logs import log_json as begin
-
-        begin()
 
 
 @app.command()
@@ -78,6 +80,8 @@ def curate(
     picture: Picture,
     compute: Compute,
     wait: Wait,
+    page_url: PageUrl,
+    metrics_file: MetricsFile,
 ) -> None:
     """Do everything: index, embed what is new, select, export, compare."""
     from coreframe.flows import preflight
@@ -85,6 +89,7 @@ def curate(
     preflight.check_compute(compute)
     preflight.follow_store(store, ingestion, compute)
     preflight.check_selecting(store, selecting)
+    preflight.check_metrics_file(metrics_file)
     unread: list[Unread] = []
     preflight.check_corpus(corpus, store, out, unread.append)
     _warn(unread)
@@ -104,6 +109,8 @@ def curate(
         picture=picture,
         compute=compute,
         wait=wait,
+        page_url=page_url,
+        metrics_file=metrics_file,
     )
     show_result(result, out)
 
@@ -111,7 +118,12 @@ def curate(
 @app.command()
 @with_options
 def ingest(
-    store: StorePath, corpus: Sources, ingestion: Ingestion, compute: Compute, wait: Wait
+    store: StorePath,
+    corpus: Sources,
+    ingestion: Ingestion,
+    compute: Compute,
+    wait: Wait,
+    metrics_file: MetricsFile,
 ) -> None:
     """Index the videos and embed the frames that the store lacks."""
     from coreframe.flows import preflight
@@ -121,13 +133,20 @@ def ingest(
     unread: list[Unread] = []
     preflight.check_corpus(corpus, store, tell=unread.append)
     _warn(unread)
+    preflight.check_metrics_file(metrics_file)
     preflight.open_store(store, ingestion, compute)
     from coreframe.flows.ingest import ingest as flow
     from coreframe.flows.server import on_server
     from coreframe.flows.terminal import show_ingested
 
     result = on_server(
-        flow, store=store, corpus=corpus, ingestion=ingestion, compute=compute, wait=wait
+        flow,
+        store=store,
+        corpus=corpus,
+        ingestion=ingestion,
+        compute=compute,
+        wait=wait,
+        metrics_file=metrics_file,
     )
     show_ingested(result, store)
 
@@ -141,6 +160,7 @@ def select(
     picture: Picture,
     compute: Compute,
     wait: Wait,
+    page_url: PageUrl,
 ) -> None:
     """Select from an existing store, write the frames, compare the methods."""
     from coreframe.flows import preflight
@@ -162,6 +182,7 @@ def select(
         picture=picture,
         compute=compute,
         wait=wait,
+        page_url=page_url,
     )
     show_result(result, out)
 
@@ -187,24 +208,49 @@ def train(store: StorePath, out: TrainedPath, training: Training, compute: Compu
 
 @app.command()
 @with_options
-def check(store: StorePath, repair: Repair, compute: Compute, wait: Wait) -> None:
+def check(
+    store: StorePath, repair: Repair, compute: Compute, wait: Wait, metrics_file: MetricsFile
+) -> None:
     """Verify all that a store holds against what was written."""
     from coreframe.flows import preflight
     from coreframe.tasks.check.files import open_to_check
 
     preflight.check_compute(compute)
     open_to_check(store)
+    preflight.check_metrics_file(metrics_file)
     from coreframe.flows.check import check as flow
     from coreframe.flows.server import on_server
     from coreframe.flows.terminal import show_checked
 
-    result = on_server(flow, store=store, repair=repair, compute=compute, wait=wait)
+    result = on_server(
+        flow, store=store, repair=repair, compute=compute, wait=wait, metrics_file=metrics_file
+    )
     show_checked(result, store)
 
 
 @app.command()
 @with_options
-def report(store: StorePath, out: SelectedPath, others: OtherPaths, compute: Compute) -> None:
+def forget(
+    videos: ForgottenVideos, store: StorePath, unforget: Unforget, dry_run: DryRun, wait: Wait
+) -> None:
+    """Remove videos and their frames from a store for good; later runs pass them over.
+
+    A content is forgotten as a whole, with all copies. Only its fingerprint is remembered.
+    """
+    from coreframe.flows import forget as forgetting
+    from coreframe.flows.terminal import show_forgotten, show_unforgotten
+
+    if unforget:
+        show_unforgotten(forgetting.unforget(store, videos, wait), store)
+    else:
+        show_forgotten(forgetting.forget(store, videos, wait, dry_run=dry_run), store)
+
+
+@app.command()
+@with_options
+def report(
+    store: StorePath, out: SelectedPath, others: OtherPaths, compute: Compute, page_url: PageUrl
+) -> None:
     """Make the page of a selection again, alone or beside others; nothing is selected."""
     from coreframe.flows import preflight
     from coreframe.tasks.store.store import Store
@@ -215,7 +261,7 @@ def report(store: StorePath, out: SelectedPath, others: OtherPaths, compute: Com
     from coreframe.flows.server import on_server
     from coreframe.flows.terminal import show_reported
 
-    on_server(flow, store=store, out=out, others=others, compute=compute)
+    on_server(flow, store=store, out=out, others=others, compute=compute, page_url=page_url)
     show_reported(out)
 
 
@@ -241,6 +287,7 @@ def export(out: SelectedPath, to: Format, dest: Destination, store: StoreOfSelec
     from coreframe.flows.terminal import show_exported
     from coreframe.tasks.datasets.formats import export_dataset
 
+    status.show("writing the dataset")
     show_exported(export_dataset(out, to, dest, store), to)
 
 
@@ -252,6 +299,7 @@ def main() -> None:
     try:
         if app(standalone_mode=False, prog_name="coreframe") == INTERRUPTED:
             raise KeyboardInterrupt  # Typer has caught it
+        status.show("ending")  # Prefect and its server
     except (typer.Abort, KeyboardInterrupt):
         _fail(stopped(sys.argv), 128 + (stopped_by() or signal.SIGINT))
     except typer.TyperException as error:  # wrong use of the command line
@@ -273,8 +321,9 @@ def _warn(unread: Sequence[Unread]) -> None:
         print(f"coreframe: left out, since it cannot be read: {named}{more}.", file=sys.stderr)
 
 
-def _fail(sentence: str, status: int) -> None:
+def _fail(sentence: str, code: int) -> None:
+    status.hide()
     sys.stdout.flush()
     line = shown(" ".join(sentence.splitlines()))
     print(f"coreframe: {line.rstrip('.')}.", file=sys.stderr)
-    sys.exit(status)
+    sys.exit(code)

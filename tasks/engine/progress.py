@@ -11,6 +11,8 @@ from prefect.context import FlowRunContext, TaskRunContext
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from coreframe.tasks import status
+
 Advance = Callable[[int], None]
 
 ARTIFACT_EVERY_S = 5.0
@@ -33,7 +35,10 @@ def stage_bar(stage: str, total: int, unit: str) -> Iterator[Advance]:
         TimeRemainingColumn(elapsed_when_finished=True),
     )
     artifact = _Artifact(stage, total, unit)
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+    with (
+        status.hidden(),
+        Progress(*columns, console=console, disable=not console.is_terminal) as progress,
+    ):
         bar = progress.add_task(stage, total=total)
 
         def advance(units: int) -> None:
@@ -68,8 +73,8 @@ class _Artifact:
         said = f"{self._stage}: {self._done:,} of {self._total:,} {self._unit}"
         with suppress(httpx.HTTPError):  # work goes on while the server cannot be reached
             if self._id is None:
-                key = f"coreframe-{self._stage}"
-                self._id = create_progress_artifact(percent, key=key, description=said)
+                # Without a key it is shown with its run, and not among what other runs replace.
+                self._id = create_progress_artifact(percent, description=said)
             else:
                 update_progress_artifact(self._id, percent, description=said)
         self._written_s = time.monotonic()

@@ -72,6 +72,9 @@ class Folder(Protocol):
     def zarr_store(self) -> Any:
         """What Zarr opens to find this folder."""
 
+    def size_bytes(self) -> int:
+        """Bytes of all files in it and in the folders inside."""
+
 
 def open_folder(place: str | Path) -> Folder:
     """The folder at a path or URL; nothing is made or looked at yet.
@@ -180,6 +183,13 @@ class LocalFolder:
     def zarr_store(self) -> Any:
         return self.name
 
+    def size_bytes(self) -> int:
+        sizes = 0
+        for path in self.path.rglob("*"):
+            with suppress(FileNotFoundError):  # one that another process just replaced
+                sizes += path.stat().st_size if path.is_file() else 0
+        return sizes
+
 
 class BucketFolder:
     """:class:`Folder` under a prefix of a bucket, through obstore (the Rust object_store crate).
@@ -245,3 +255,6 @@ class BucketFolder:
         from coreframe.tasks.storage.zarr_store import FolderStore
 
         return FolderStore(self)
+
+    def size_bytes(self) -> int:
+        return sum(found.size_bytes for found in self._bucket.listed(""))

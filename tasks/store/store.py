@@ -103,18 +103,13 @@ class Store:
         folder = open_folder(path)
         with understandably(folder.name, MADE):
             try:
-                written = read_settings(folder)
+                written = read_settings(folder, FORMAT_VERSION)
             except (FileNotFoundError, NotADirectoryError):
                 if folder.exists(SETTINGS_COPY):
                     raise
                 raise UsageError(
                     f"no store at {path}: make one with `coreframe ingest VIDEOS --store {path}`."
                 ) from None
-            if written["format_version"] > FORMAT_VERSION:
-                raise UsageError(
-                    f"the store {path} has format {written['format_version']}, and this version "
-                    f"of Coreframe reads formats up to {FORMAT_VERSION}: install a newer one."
-                )
             return cls(path, StoreSettings(**written))
 
     @classmethod
