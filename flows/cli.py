@@ -302,7 +302,7 @@ def main() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
     for one in sys.argv[1:]:
         if readable(one) != one:
-            _fail(f"the name {one} is not valid UTF-8: rename it", 2)
+            _fail(f"the name {shown(one)} is not valid UTF-8: rename it", 2)
     try:
         if app(standalone_mode=False, prog_name="coreframe") == INTERRUPTED:
             raise KeyboardInterrupt  # Typer has caught it
@@ -316,7 +316,7 @@ def main() -> None:
     except CoreframeError as error:
         _fail(str(error), 1)
     except OSError as error:  # the system's refusal; Prefect's log has the traceback
-        where = f"{error.filename}: " if isinstance(error.filename, str) else ""
+        where = f"{shown(error.filename)}: " if isinstance(error.filename, str) else ""
         _fail(f"{where}{error.strerror or error}", 1)
 
 
