@@ -3,10 +3,12 @@
 import os
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from prefect.exceptions import PrefectHTTPStatusError
 from prefect.server.api.server import SubprocessASGIServer
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME
 
@@ -51,7 +53,8 @@ def on_server(flow: Callable[..., Any], **parameters: Any) -> Any:
                 "again, or name a server that runs in PREFECT_API_URL."
             ) from error
         status.show("beginning the run")
-        return flow(**parameters)
+        with explained(PREFECT_HOME.value()):
+            return flow(**parameters)
     finally:
         ended.set()
 
@@ -71,6 +74,22 @@ def check_home(home: Path) -> None:
             f"Prefect cannot keep its runs in {home} ({error.strerror}; it needs "
             f"{DATABASE_BYTES // 1_000_000} MB there): make room, or name another folder in "
             "PREFECT_HOME, or a server that runs in PREFECT_API_URL."
+        ) from error
+
+
+@contextmanager
+def explained(home: Path) -> Iterator[None]:
+    """Say in a sentence when a server that runs cannot keep what it is told.
+
+    Raises:
+        CoreframeError: naming the folder that it writes to.
+    """
+    try:
+        yield
+    except PrefectHTTPStatusError as error:
+        raise CoreframeError(
+            f"Prefect's temporary server answered with status {error.response.status_code}: look "
+            f"whether {home} has room. What was committed is kept; run it again to continue."
         ) from error
 
 
