@@ -13,8 +13,9 @@ from coreframe.flows.parameters import Compute, Ingestion, Picture, Selecting, S
 from coreframe.flows.supervisor import stopped, stopped_by
 from coreframe.flows.values import (
     Destination,
+    DryRun,
+    ForgottenVideos,
     Format,
-    LogJson,
     MetricsFile,
     OtherPaths,
     OutPath,
@@ -24,8 +25,11 @@ from coreframe.flows.values import (
     StoreOfSelection,
     StorePath,
     TrainedPath,
+    Unforget,
+    Version,
     Wait,
 )
+from coreframe.tasks import status
 from coreframe.tasks.errors import CoreframeError, UsageError
 from coreframe.tasks.names import shown
 from coreframe.tasks.video.listing import Unread
@@ -60,12 +64,8 @@ app = typer.Typer(
 
 @app.callback()
 @with_options
-def options(log_json: LogJson) -> None:
+def options(version: Version) -> None:
     """Turn a corpus of videos into its most diverse frames, and prove it."""
-    if log_json:
-        from coreframe.flows.logs import log_json as begin
-
-        begin()
 
 
 @app.command()
@@ -229,6 +229,24 @@ def check(
 
 @app.command()
 @with_options
+def forget(
+    videos: ForgottenVideos, store: StorePath, unforget: Unforget, dry_run: DryRun, wait: Wait
+) -> None:
+    """Remove videos and their frames from a store for good; later runs pass them over.
+
+    A content is forgotten as a whole, with all copies. Only its fingerprint is remembered.
+    """
+    from coreframe.flows import forget as forgetting
+    from coreframe.flows.terminal import show_forgotten, show_unforgotten
+
+    if unforget:
+        show_unforgotten(forgetting.unforget(store, videos, wait), store)
+    else:
+        show_forgotten(forgetting.forget(store, videos, wait, dry_run=dry_run), store)
+
+
+@app.command()
+@with_options
 def report(
     store: StorePath, out: SelectedPath, others: OtherPaths, compute: Compute, page_url: PageUrl
 ) -> None:
@@ -268,6 +286,7 @@ def export(out: SelectedPath, to: Format, dest: Destination, store: StoreOfSelec
     from coreframe.flows.terminal import show_exported
     from coreframe.tasks.datasets.formats import export_dataset
 
+    status.show("writing the dataset")
     show_exported(export_dataset(out, to, dest, store), to)
 
 
@@ -278,6 +297,7 @@ def main() -> None:
     try:
         if app(standalone_mode=False, prog_name="coreframe") == INTERRUPTED:
             raise KeyboardInterrupt  # Typer has caught it
+        status.show("ending")  # Prefect and its server
     except (typer.Abort, KeyboardInterrupt):
         _fail(stopped(sys.argv), 128 + (stopped_by() or signal.SIGINT))
     except typer.TyperException as error:  # wrong use of the command line
@@ -286,6 +306,11 @@ def main() -> None:
         _fail(str(error), 2)
     except CoreframeError as error:
         _fail(str(error), 1)
+    except (
+        OSError
+    ) as error:  # the system's refusal, from wherever it came; Prefect has the traceback
+        where = f"{error.filename}: " if isinstance(error.filename, str) else ""
+        _fail(f"{where}{error.strerror or error}", 1)
 
 
 def _warn(unread: Sequence[Unread]) -> None:
@@ -296,8 +321,9 @@ def _warn(unread: Sequence[Unread]) -> None:
         print(f"coreframe: left out, since it cannot be read: {named}{more}.", file=sys.stderr)
 
 
-def _fail(sentence: str, status: int) -> None:
+def _fail(sentence: str, code: int) -> None:
+    status.hide()
     sys.stdout.flush()
     line = shown(" ".join(sentence.splitlines()))
     print(f"coreframe: {line.rstrip('.')}.", file=sys.stderr)
-    sys.exit(status)
+    sys.exit(code)

@@ -10,6 +10,7 @@ from coreframe.flows.local_cluster import local_cluster
 from coreframe.flows.logs import logs_of_workers
 from coreframe.flows.named_cluster import named_cluster
 from coreframe.flows.parameters import Compute
+from coreframe.tasks import status
 
 DASK_SETTINGS = {
     # A job whose worker died is tried on two more; then it is the job's fault.
@@ -45,6 +46,7 @@ def open_cluster(compute: Compute) -> Iterator[str]:
         UsageError: the cluster file cannot be used, or the dashboard not be shown.
         CoreframeError: there is no cluster with a worker within the limit.
     """
+    status.show("starting the workers")
     chosen = local_cluster(compute) if compute.cluster is None else named_cluster(compute)
     with (
         dask.config.set(DASK_SETTINGS),

@@ -18,7 +18,7 @@ from coreframe.flows.preflight import (
     open_store,
     output_folder,
 )
-from coreframe.flows.record import ended, recorded
+from coreframe.flows.record import ended, recorded, unread_before
 from coreframe.flows.run_names import begun_name
 from coreframe.flows.selection import selection_stages
 from coreframe.flows.values import MetricsFile, OutPath, PageUrl, StorePath, Wait
@@ -68,7 +68,7 @@ def curate(
         log_unread(unread)
         with open_cluster(compute) as cluster:
             ingested = ingest_stages(opened, files, corpus, ingestion, compute, cluster, timings)
-            ingested.unread = unread
+            ingested.unread, ingested.unread_before = unread, unread_before(opened)
             record |= {"counts": ingested.counts(), "changes": ingested.changes}
             record["unread"] = [asdict(one) for one in unread]
             check_selectable(opened, ingested.videos)

@@ -57,9 +57,11 @@ def level() -> int:
 
 def log_json() -> None:
     """Write everything that is logged to the error stream, a line of JSON each."""
+    logger = logging.getLogger(LOGGER)
+    if any(isinstance(handler.formatter, JsonLines) for handler in logger.handlers):
+        return  # asked for twice: before the command and after it
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
-    logger = logging.getLogger(LOGGER)
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     logger.propagate = False

@@ -26,7 +26,7 @@ from coreframe.flows.parameters import (
     Sources,
     Training,
 )
-from coreframe.flows.values import Described, Positional
+from coreframe.flows.values import Answered, Described, LogJson, Positional
 from coreframe.tasks.errors import UsageError
 from coreframe.tasks.names import shown
 
@@ -47,6 +47,8 @@ ESCAPED = str.maketrans({"\\": r"\\", "'": r"\'"})
 def with_options(function: Callable[..., None]) -> Callable[..., None]:
     """Let Typer call a command with flat options, and make its parameters of them.
 
+    Every command takes ``--log-json``, too.
+
     Raises:
         TypeError: a parameter is of a type that no option can be made of.
         UsageError: when called, for the first value that is refused, in one sentence.
@@ -54,9 +56,14 @@ def with_options(function: Callable[..., None]) -> Callable[..., None]:
     hints = get_type_hints(function, include_extras=True)
     types = {name: hints[name] for name in inspect.signature(function).parameters}
     options = [option for name, kind in types.items() for option in _options(name, kind)]
+    options += _options("log_json", LogJson)
 
     @wraps(function)
     def flat(**given: Any) -> None:
+        if given["log_json"]:
+            from coreframe.flows.logs import log_json  # and all of Prefect and Dask
+
+            log_json()
         function(**{name: _value(name, kind, given) for name, kind in types.items()})
 
     flat.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
@@ -126,10 +133,13 @@ def _options(name: str, kind: Any) -> list[inspect.Parameter]:
 
 def _option(name: str, facts: FieldInfo) -> inspect.Parameter:
     kind, place = _read_as(facts.annotation), _place(facts)
-    help = next((one.text for one in facts.metadata if isinstance(one, Described)), None)
-    help = facts.description or help
+    described = next((one for one in facts.metadata if isinstance(one, Described)), None)
+    help = facts.description or (described.text if described else None)
     declared: Any
-    if place is None:  # named alone, a flag has no opposite
+    if isinstance(described, Answered):
+        answer = _answering(described)
+        declared = typer.Option(_spelled(name), help=help, callback=answer, is_eager=True)
+    elif place is None:  # named alone, a flag has no opposite
         declared = typer.Option(_spelled(name), help=help)
     else:
         declared = typer.Argument(metavar=place.metavar, help=help)
@@ -142,6 +152,15 @@ def _option(name: str, facts: FieldInfo) -> inspect.Parameter:
         default=default,
         annotation=Annotated[kind, declared],
     )
+
+
+def _answering(answered: Answered) -> Callable[[bool], None]:
+    def answer(asked: bool) -> None:
+        if asked:
+            print(answered.answer())
+            raise typer.Exit
+
+    return answer
 
 
 def _read_as(annotation: Any) -> Any:

@@ -21,11 +21,17 @@ from coreframe.flows.parameters import (
     Sources,
     Training,
 )
+from coreframe.tasks import status
 from coreframe.tasks.datasets.formats import DATASET_FORMATS
 from coreframe.tasks.device import resolve_device
 from coreframe.tasks.embedders import simclr
 from coreframe.tasks.embedders.embedder import embedder_facts
-from coreframe.tasks.errors import BrokenVideoError, CoreframeError, NotAVideoError, UsageError
+from coreframe.tasks.errors import (
+    BrokenVideoError,
+    CoreframeError,
+    NotAVideoError,
+    UsageError,
+)
 from coreframe.tasks.output.files import PLOTS
 from coreframe.tasks.output.folder import OutputFolder, refuse_newer
 from coreframe.tasks.select.preselected import read_preselected
@@ -87,13 +93,17 @@ def check_corpus(
         tell: is told of folders and links that cannot be looked at.
 
     Raises:
-        UsageError: nothing to work on, or a file named explicitly that is no video.
+        UsageError: nothing to work on, a file named explicitly that is no video, or an output
+            folder of a newer version.
     """
+    if out is not None:
+        refuse_newer(Path(out).absolute())
     if not corpus.videos and corpus.files_from is None:
         raise UsageError("no videos given: name files, folders or globs, or use --files-from FILE.")
     for given in corpus.videos:
         if readable(given) != given:
             raise UsageError(f"the name {readable(given)} is not valid UTF-8: rename it.")
+    status.show("looking at the videos")
     unread: list[Unread] = []
     files = discover(
         corpus.videos,

@@ -4,7 +4,7 @@ import logging
 import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, cast
@@ -21,6 +21,7 @@ from coreframe.flows.logs import LOGGER, logs_of_run
 from coreframe.flows.outcome import Outcome
 from coreframe.flows.prometheus import write_metrics
 from coreframe.flows.run_names import name_news, news_of
+from coreframe.tasks import status
 from coreframe.tasks.errors import CoreframeError
 from coreframe.tasks.names import shown, shown_all
 from coreframe.tasks.report.facts import LISTED
@@ -53,7 +54,7 @@ def recorded(
     store: Store,
     flow: str,
     parameters: Mapping[str, Any],
-    wait_s: float,
+    wait_s: float | None,
     metrics_file: str | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Be the store's only writer for one run, and leave a record of it, however it ends.
@@ -62,7 +63,7 @@ def recorded(
         store: the store.
         flow: the flow's name.
         parameters: what it was asked for.
-        wait_s: how long to wait for another writer.
+        wait_s: how long to wait for another writer; None for a run that writes nothing else.
         metrics_file: where to leave the run's numbers for Prometheus, if anywhere.
 
     Yields:
@@ -73,7 +74,8 @@ def recorded(
         CoreframeError: another run writes to the store; nothing is recorded then.
     """
     name = flow_run.get_name() or "of its own"
-    with writing(store, f"the {flow} run {name}", wait_s), logs_of_run():
+    run = f"the {flow} run {name}"
+    with nullcontext() if wait_s is None else writing(store, run, wait_s), logs_of_run():
         started = datetime.now(UTC)
         record: dict[str, Any] = {
             "flow": flow,
@@ -111,6 +113,15 @@ def recorded(
             if metrics_file is not None:
                 write_metrics(metrics_file, store, record, last_good(store, flow))
             _emit(store, record)
+
+
+def unread_before(store: Store) -> frozenset[str]:
+    """Paths that the last run over a corpus could not look at."""
+    for name in reversed(store.folder.names(RUNS)):
+        with suppress(ValueError, KeyError, TypeError, FileNotFoundError):
+            record = parse_json(f"{RUNS}/{name}", store.folder.read(f"{RUNS}/{name}"))
+            return frozenset(one["path"] for one in record["unread"])
+    return frozenset()
 
 
 def ended(result: dict[str, Any], warnings: Sequence[str]) -> dict[str, Any]:
@@ -170,6 +181,7 @@ def summarized(found: Mapping[Change, list[str]]) -> dict[str, Any]:
 def timed(timings: dict[str, float], stage: str) -> Iterator[None]:
     """Add a stage's wall-clock seconds to ``timings``."""
     logger.info("%s begins", stage, extra={"stage": stage, "event": "begin"})
+    status.show(stage)
     start = time.perf_counter()
     try:
         yield

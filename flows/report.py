@@ -10,6 +10,7 @@ from coreframe.flows.parameters import Compute, Selecting
 from coreframe.flows.preflight import check_output
 from coreframe.flows.run_names import begun_name
 from coreframe.flows.values import OtherPaths, PageUrl, SelectedPath, StorePath
+from coreframe.tasks import status
 from coreframe.tasks.report.task import page_stage
 from coreframe.tasks.store.store import Store
 
@@ -28,5 +29,6 @@ def report(
     others_out = [Path(other) for other in others]
     choice = Selecting(**folder.run.parameters.selecting).choice()
     with open_cluster(compute) as cluster:
+        status.show("drawing the page")
         page_stage(opened, choice, Path(out).resolve(), others_out, compute.device, cluster)
     show_page(Path(out), page_url)

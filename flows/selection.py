@@ -5,7 +5,6 @@ deployment, and a module of that name would hide the standard library's.
 """
 
 import logging
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +19,9 @@ from coreframe.flows.outcome import outcome
 from coreframe.flows.parameters import Compute, Picture, Selecting
 from coreframe.flows.preflight import check_selecting, output_folder
 from coreframe.flows.record import ended, recorded, timed, versions
-from coreframe.flows.run_names import begun_name, name_news, news_of
+from coreframe.flows.run_names import begun_name
 from coreframe.flows.values import OutPath, PageUrl, StorePath, Wait
+from coreframe.tasks import status
 from coreframe.tasks.errors import CoreframeError
 from coreframe.tasks.export.task import export_stage, raise_on_failures, take_out
 from coreframe.tasks.measure.pairwise import L2_BIN
@@ -72,11 +72,8 @@ def select(
         "compute": compute.model_dump(),
     }
     timings: dict[str, float] = {}
-    with ExitStack() as stack:
-        record: dict[str, Any] = {"changes": {}}
-        if selecting.name is not None:  # what the store keeps of it has one writer
-            record = stack.enter_context(recorded(opened, "select", parameters, wait))
-        cluster = stack.enter_context(open_cluster(compute))
+    alone = wait if selecting.name is not None else None  # what the store keeps has one writer
+    with recorded(opened, "select", parameters, alone) as record, open_cluster(compute) as cluster:
         videos = opened.read_catalogue().videos
         ingested = Ingested(videos, videos)
         result = selection_stages(
@@ -86,8 +83,6 @@ def select(
         record |= {"changes": ingested.changes, "warnings": result.run.warnings}
         show_page(folder, page_url)
         record["page"] = page_address(folder, page_url)
-        if selecting.name is None:  # nobody else tells
-            name_news(news_of(record))
     return ended(result.to_json(), result.run.warnings)
 
 
@@ -139,6 +134,7 @@ def selection_stages(
     )
     outputs_stage(out, table, metrics, run)
     show_outputs(out, metrics)
+    status.show("drawing the page")
     page_stage(store, choice, out, [], device, cluster, exported.small)
     raise_on_failures(exported)
     return Result(run, metrics)

@@ -8,6 +8,7 @@ from prefect.server.api.server import SubprocessASGIServer
 from prefect.settings import PREFECT_API_URL
 
 from coreframe.flows.supervisor import fail
+from coreframe.tasks import status
 from coreframe.tasks.errors import CoreframeError
 
 LOOK_S = 0.2
@@ -28,6 +29,7 @@ def on_server(flow: Callable[..., Any], **parameters: Any) -> Any:
     """
     if PREFECT_API_URL.value():
         return flow(**parameters)
+    status.show("starting Prefect's temporary server")
     server = SubprocessASGIServer()  # the one that Prefect takes when it needs one
     ended = threading.Event()
     threading.Thread(
@@ -41,6 +43,7 @@ def on_server(flow: Callable[..., Any], **parameters: Any) -> Any:
                 f"Prefect's temporary server cannot be started ({error}). Run the same command "
                 "again, or name a server that runs in PREFECT_API_URL."
             ) from error
+        status.show("beginning the run")
         return flow(**parameters)
     finally:
         ended.set()
@@ -50,9 +53,9 @@ def _watch(server: SubprocessASGIServer, ended: threading.Event) -> None:
     """End the command when its server does: Prefect would ask it again and again for minutes."""
     while not ended.wait(LOOK_S):
         process = server.server_process
-        status = process.poll() if process is not None else None
-        if status is not None and status != PORT_TAKEN and not ended.is_set():
+        code = process.poll() if process is not None else None
+        if code is not None and code != PORT_TAKEN and not ended.is_set():
             fail(
-                f"Prefect's temporary server has ended by itself (status {status}; was memory "
+                f"Prefect's temporary server has ended by itself (status {code}; was memory "
                 "free?). What was committed is kept; run it again to continue"
             )

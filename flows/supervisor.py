@@ -32,8 +32,8 @@ LAST_S = 1.0
 
 TRACKER = "multiprocessing.resource_tracker"
 
-SHOW_CURSOR = "\x1b[?25h\n"
-"""Bars hide it. They end without a line's end."""
+CLEAN_LINE = "\r\x1b[K\x1b[?25h"
+"""For a terminal: what was painted on its last line goes, and the cursor that bars hide is back."""
 
 SET_CHILD_SUBREAPER = 36
 """Of Linux's prctl: orphans below become children of this process, so that they are found."""
@@ -46,12 +46,8 @@ _supervised = False
 def supervise() -> None:
     """Go on in a child process; the calling process attends to it and never returns.
 
-    Where the command was started with a signal ignored (``nohup``), it stays so. Where processes
-    cannot be forked, all goes on in this one.
+    Where the command was started with a signal ignored (``nohup``), it stays so.
     """
-    if not hasattr(os, "fork"):
-        _hear(STOPPING)
-        return
     heard = [one for one in STOPPING if signal.getsignal(one) != signal.SIG_IGN]
     signal.pthread_sigmask(signal.SIG_BLOCK, [*heard, signal.SIGTSTP])
     lifeline, held = os.pipe()
@@ -187,6 +183,7 @@ def _attend(child: int, heard: Sequence[int]) -> int:
             elif number in heard and time.monotonic() - first_s > AGAIN_S:
                 limit_s = time.monotonic()
     _clear(child)
+    _clean_terminal()
     return _outcome(status, stop)
 
 
@@ -261,7 +258,15 @@ def _outcome(status: int | None, stop: int | None) -> int:
 
 
 def _say(sentence: str) -> None:
+    _clean_terminal()
+    _write(f"coreframe: {sentence}.\n")
+
+
+def _clean_terminal() -> None:
+    if os.isatty(2):
+        _write(CLEAN_LINE)
+
+
+def _write(text: str) -> None:
     with suppress(OSError):  # the terminal may be gone
-        if os.isatty(2):
-            os.write(2, SHOW_CURSOR.encode())
-        os.write(2, f"coreframe: {sentence}.\n".encode())
+        os.write(2, text.encode())

@@ -1,6 +1,6 @@
 """What the command says at its end."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from coreframe.tasks import status
 from coreframe.tasks.datasets.formats import Dataset
 from coreframe.tasks.kcenter.goal import StoppedBy
 from coreframe.tasks.names import shown
@@ -18,6 +19,7 @@ from coreframe.tasks.output.result import Result
 from coreframe.tasks.output.run import ChangedVideos, Run
 from coreframe.tasks.report.storage import all_frames_bytes, written_as
 from coreframe.tasks.report.tables import SELECTED_MARK, comparison, size
+from coreframe.tasks.store.catalogue import VideoState
 from coreframe.tasks.store.store import Store
 
 
@@ -57,7 +59,12 @@ def _show_comparison(metrics: Metrics) -> None:
         table.add_column(title, justify="right" if number else "left", no_wrap=True)
     for row in rows:
         table.add_row(*row.values(), style="bold" if SELECTED_MARK in row["method"] else None)
-    Console().print(table)
+    console = _console()
+    if _width(table, console) > console.width:  # titles of two words in two lines
+        for column in table.columns:
+            column.header = str(column.header).replace(" ", "\n")
+    # Nothing is cut: a terminal that is still too narrow wraps it.
+    Console(width=max(_width(table, console), console.width)).print(table)
     noun = metrics.noun
     _say(f"L2: between any two {noun}s of a set. gap: from any {noun} of the corpus to the set.")
     if not all(measured.exact for measured in metrics.methods.by_key().values()):
@@ -66,9 +73,10 @@ def _show_comparison(metrics: Metrics) -> None:
 
 def _show_counts(run: Run) -> None:
     counts = run.counts
+    duplicates = counts.exact_duplicates
     left_out = {
         "with damaged pictures": counts.suspect_frames,
-        "exact duplicates": counts.exact_duplicates,
+        f"exact duplicate{'s' * (duplicates != 1)}": duplicates,
         "outside the quality limits": counts.rejected_frames,
         "in no whole sequence": counts.frames_in_no_sequence,
     }
@@ -127,6 +135,31 @@ def show_checked(result: Mapping[str, Any], store: str) -> None:
     _say("run `coreframe ingest` or `curate` again with the same videos: it embeds what is missing")
 
 
+def show_forgotten(found: Mapping[str, Any], store: str) -> None:
+    """Print what was forgotten, or would be, and which folders nobody has touched."""
+    did = "would be forgotten in" if found["dry_run"] else "forgotten in"
+    copies = " (a content goes with all of its copies)" * (found["videos"] > found["contents"])
+    videos, frames = _counted(found["videos"], "video"), _counted(found["frames"], "frame")
+    _say(f"{did} {store}: {videos}, {frames}{copies}")
+    for fingerprint in found["fingerprints"]:
+        _say(f"later runs pass over what has the fingerprint {fingerprint}")
+    for out, frames in found["outside"]:
+        holds = "learned from this store" if frames is None else f"has {_counted(frames, 'frame')}"
+        _say(f"not touched: {out}, which {holds}: delete it, or make it anew")
+    _say(
+        "not known here: exported datasets, backups, what Prefect's server keeps, and outputs that "
+        "earlier versions made without --name"
+    )
+
+
+def show_unforgotten(fingerprints: Sequence[str], store: str) -> None:
+    """Print what may come back."""
+    _say(
+        f"{_counted(len(fingerprints), 'content')} may come back into {store}: the next `coreframe "
+        "ingest` embeds it anew where it finds it"
+    )
+
+
 def show_exported(written: Dataset, to: str) -> None:
     """Print where a dataset is, and what is not in it."""
     lost = written.without_image
@@ -148,7 +181,10 @@ def show_store(store: Store) -> None:
     table.add_column("video", overflow="fold")
     for title in ("state", "embedded", "seconds", "pixels"):
         table.add_column(title, justify="left" if title == "state" else "right", no_wrap=True)
+    forgotten = [video for video in catalogue.videos if video.state == VideoState.FORGOTTEN]
     for video in catalogue.videos:
+        if video in forgotten:
+            continue
         name = Text(shown(video.path))  # plain text: a file's name may look like markup
         if video.reason or video.note:
             name.append(f"\n  {video.reason or video.note}", style="dim")
@@ -159,8 +195,11 @@ def show_store(store: Store) -> None:
             f"{video.duration_s:.2f}" if video.width else "",
             f"{video.width}x{video.height}" if video.width else "",
         )
-    console = Console()
+    console = _console()
     console.print(table, width=None if console.is_terminal else 160)
+    if forgotten:
+        rows = sum(video.rows for video in forgotten)
+        _say(f"{_counted(len(forgotten), 'video')} forgotten: {_counted(rows, 'row')} stay empty")
 
 
 def _files(states: Mapping[str, int]) -> str:
@@ -179,4 +218,14 @@ def _counted(number: int, noun: str) -> str:
 
 
 def _say(text: str) -> None:
-    Console().print(shown(text), highlight=False, markup=False, soft_wrap=True)
+    _console().print(shown(text), highlight=False, markup=False, soft_wrap=True)
+
+
+def _width(table: Table, console: Console) -> int:
+    """Characters that a table takes where there is room."""
+    return console.measure(table, options=console.options.update_width(1000)).maximum
+
+
+def _console() -> Console:
+    status.hide()
+    return Console()

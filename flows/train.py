@@ -1,5 +1,6 @@
 """The ``train`` flow: teach the `simclr` embedder on the frames of a store."""
 
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,14 @@ from coreframe.flows.artifacts import show_training
 from coreframe.flows.cluster import open_cluster
 from coreframe.flows.parameters import Compute, Training
 from coreframe.flows.preflight import check_training, output_folder
-from coreframe.flows.record import timed, versions
+from coreframe.flows.record import recorded, timed, versions
 from coreframe.flows.run_names import begun_name, name_news
 from coreframe.flows.values import StorePath, TrainedPath
 from coreframe.tasks.store.store import Store
 from coreframe.tasks.train.task import frames_stage, summary_stage, train_stage
+
+SCRATCH = ".frames-"
+"""What the folder of a run's small pictures begins with."""
 
 
 @flow(name="train", flow_run_name=begun_name)
@@ -29,11 +33,20 @@ def train(
     input_px = check_training(training)
     folder = output_folder(out, inner=None)
     (folder / "train.json").unlink(missing_ok=True)  # it says that the rest is whole
+    for left in folder.glob(f"{SCRATCH}*"):  # of a run that was killed
+        shutil.rmtree(left, ignore_errors=True)
     checkpoint = training.checkpoint and str(Path(training.checkpoint).expanduser().absolute())
     timings: dict[str, float] = {}
+    parameters = {
+        "store": store,
+        "out": out,
+        "training": training.model_dump(),
+        "compute": compute.model_dump(),
+    }
     with (
+        recorded(opened, "train", parameters, None) as record,
         open_cluster(compute) as cluster,
-        tempfile.TemporaryDirectory(prefix=".frames-", dir=folder) as scratch,
+        tempfile.TemporaryDirectory(prefix=SCRATCH, dir=folder) as scratch,
     ):
         with timed(timings, "frames"):
             gathered = frames_stage(opened, Path(scratch), input_px, training.max_frames, cluster)
@@ -47,13 +60,9 @@ def train(
                 cluster,
                 folder,
             )
+        record["timings_s"] = timings
     run = {
-        "parameters": {
-            "store": store,
-            "out": out,
-            "training": training.model_dump(),
-            "compute": compute.model_dump(),
-        },
+        "parameters": parameters,
         "versions": versions(),
         "timings_s": timings,
         "counts": {

@@ -1,6 +1,8 @@
 """What a person can set that is in no model, and how a command line names it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,6 +28,13 @@ class Described:
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
         return handler(schema) | {"description": self.text}
+
+
+@dataclass(frozen=True)
+class Answered(Described):
+    """Marks an option that is answered at once, whatever else is given."""
+
+    answer: Callable[[], str]
 
 
 def _url(value: str | None) -> str | None:
@@ -70,6 +79,18 @@ MetricsFile = Annotated[
     Field(default=None),
     Described("File to leave the run's numbers in for Prometheus: the node exporter's, .prom."),
 ]
+ForgottenVideos = Annotated[
+    list[str],
+    Positional("VIDEO..."),
+    Field(min_length=1),
+    Described("As `coreframe info` names it, or its file, URL or fingerprint."),
+]
+Unforget = Annotated[
+    bool,
+    Field(default=False),
+    Described("Let forgotten contents in again: their files, or fingerprints."),
+]
+DryRun = Annotated[bool, Field(default=False), Described("Say what would go, and change nothing.")]
 Format = Annotated[str, Described("imagefolder, webdataset, coco, fiftyone or csv.")]
 Destination = Annotated[
     str | None,
@@ -85,4 +106,9 @@ LogJson = Annotated[
     bool,
     Field(default=False),
     Described("Log to the error stream, a line of JSON for each event."),
+]
+Version = Annotated[
+    bool,
+    Field(default=False),
+    Answered("Say which version this is.", lambda: f"coreframe {version('coreframe')}"),
 ]

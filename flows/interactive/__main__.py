@@ -40,6 +40,10 @@ def main() -> None:
 
     supervise()
     try:
+        from coreframe.tasks import status
+
+        if not {"--help", "--version"} & set(sys.argv) and len(sys.argv) > 1:
+            status.begin("starting")
         from coreframe.flows import cli
 
         cli.main()

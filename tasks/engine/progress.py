@@ -11,6 +11,8 @@ from prefect.context import FlowRunContext, TaskRunContext
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from coreframe.tasks import status
+
 Advance = Callable[[int], None]
 
 ARTIFACT_EVERY_S = 5.0
@@ -33,7 +35,10 @@ def stage_bar(stage: str, total: int, unit: str) -> Iterator[Advance]:
         TimeRemainingColumn(elapsed_when_finished=True),
     )
     artifact = _Artifact(stage, total, unit)
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+    with (
+        status.hidden(),
+        Progress(*columns, console=console, disable=not console.is_terminal) as progress,
+    ):
         bar = progress.add_task(stage, total=total)
 
         def advance(units: int) -> None:

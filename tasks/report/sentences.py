@@ -87,18 +87,25 @@ def sampling_text(metrics: Metrics) -> dict[str, str] | None:
 def input_facts(counts: Counts) -> list[str]:
     """What there was to choose from, and why it ended."""
     facts = [
-        (counts.decodable_frames, "decodable frames"),
-        (counts.undecodable_frames, "frames that cannot be decoded"),
+        (counts.decodable_frames, "decodable frame{s}"),
+        (counts.undecodable_frames, "frame{s} that cannot be decoded"),
         (counts.suspect_frames, "with damaged pictures left out"),
-        (counts.exact_duplicates, "exact duplicates left out"),
+        (counts.exact_duplicates, "exact duplicate{s} left out"),
         (counts.rejected_frames, "left out by the quality limits"),
         (counts.frames_in_no_sequence, "in no whole sequence"),
         (counts.kept_frames, "of the chosen were selected before this run"),
         (counts.absent_frames, "of the chosen are of videos that are gone or have changed"),
         (counts.gone_frames, "selected before, but dropped with their videos"),
     ]
-    first = f"{counts.selected_frames:,} frames selected: {STOPPED[counts.stopped_by]}"
-    return [first, *(f"{number:,} {what}" for number, what in facts if number)]
+    selected = counts.selected_frames
+    first = f"{selected:,} frame{plural(selected)} selected: {STOPPED[counts.stopped_by]}"
+    rest = (f"{number:,} {what.format(s=plural(number))}" for number, what in facts if number)
+    return [first, *rest]
+
+
+def plural(number: int) -> str:
+    """What a noun gets that so many are counted of."""
+    return "s" * (number != 1)
 
 
 def picking_order(folder: OutputFolder) -> str:

@@ -173,6 +173,10 @@ class LocalFolder:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
+    def writable(self) -> bool:
+        """Whether this process may write to the folder, which exists."""
+        return os.access(self.path, os.W_OK, effective_ids=True)
+
     def load_array(self, name: str) -> NDArray[Any]:
         return np.load(self.path / name, mmap_mode="r")
 

@@ -4,7 +4,9 @@ import inspect
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Annotated, Any, get_type_hints
 
 import pytest
@@ -163,5 +165,22 @@ def test_an_interrupted_command_says_so(
     monkeypatch.setattr("sys.argv", ["coreframe", "info", "--store", "store"])
     with pytest.raises(SystemExit) as ended:
         cli.main()
-    sentence = "coreframe: interrupted; run the same command again to continue.\n"
+    sentence = "coreframe: stopped; run it again to continue.\n"
     assert (ended.value.code, capsys.readouterr().err) == (130, sentence)
+
+
+@pytest.mark.parametrize("words", [["--version"], ["--version", "info"]])
+def test_the_version_is_said(words: list[str]) -> None:
+    result = CliRunner().invoke(cli.app, words)
+    assert (result.exit_code, result.stdout) == (0, f"coreframe {version('coreframe')}\n")
+
+
+@pytest.mark.parametrize("words", ["info --store s --log-json", "--log-json info --store s"])
+def test_a_log_in_json_is_asked_for_before_the_command_or_after_it(
+    words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = []
+    logs = SimpleNamespace(log_json=lambda: begun.append(True))
+    monkeypatch.setitem(sys.modules, "coreframe.flows.logs", logs)  # without Prefect and Dask
+    assert isinstance(CliRunner().invoke(cli.app, words.split()).exception, UsageError)
+    assert begun == [True]

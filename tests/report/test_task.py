@@ -326,6 +326,7 @@ def test_a_report_on_what_is_no_selection_is_refused(folder: Path, tmp_path: Pat
     assert Store.open(store).read_catalogue().state() == run["corpus"]
 
 
+@pytest.mark.integration
 def test_an_output_folder_among_the_videos_is_not_searched(
     made_videos: dict[str, Path], tmp_path: Path
 ) -> None:
