@@ -67,18 +67,6 @@ Wait = Annotated[
     Field(default=0.0, ge=0),
     Described("Seconds to wait for another run that writes to the store."),
 ]
-PageUrl = Annotated[
-    str | None,
-    AfterValidator(_url),
-    Field(default=None),
-    Described("URL that the output folder is served under, for links to its page."),
-]
-MetricsFile = Annotated[
-    str | None,
-    AfterValidator(_read_by_node_exporter),
-    Field(default=None),
-    Described("File to leave the run's numbers in for Prometheus: the node exporter's, .prom."),
-]
 ForgottenVideos = Annotated[
     list[str],
     Positional("VIDEO..."),
@@ -91,6 +79,18 @@ Unforget = Annotated[
     Described("Let forgotten contents in again: their files, or fingerprints."),
 ]
 DryRun = Annotated[bool, Field(default=False), Described("Say what would go, and change nothing.")]
+PageUrl = Annotated[
+    str | None,
+    AfterValidator(_url),
+    Field(default=None),
+    Described("URL that the output folder is served under, for links to its page."),
+]
+MetricsFile = Annotated[
+    str | None,
+    AfterValidator(_read_by_node_exporter),
+    Field(default=None),
+    Described("File to leave the run's numbers in for Prometheus: the node exporter's, .prom."),
+]
 Format = Annotated[str, Described("imagefolder, webdataset, coco, fiftyone or csv.")]
 Destination = Annotated[
     str | None,
