@@ -108,6 +108,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         "COREFRAME_VIDEOS": str(folder / "videos"),
         "COREFRAME_STORE": str(folder / "store"),
         "COREFRAME_OUT": str(folder / "out"),
+        "COREFRAME_PAGE_URL": "https://media.example.org/out",
     }
     made = Place(folder, environment["PREFECT_API_URL"], environment)
     processes = []
@@ -251,8 +252,11 @@ def test_an_event_starts_a_run_and_its_end_is_an_event(place: Place) -> None:
             if any(run["id"] in one["prefect.resource.id"] for one in event["related"])
         ]
 
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d nightly: 1 new, \d+ frames?", run["name"])
     event = place.wait_for(told)[0]
-    assert event["payload"]["flow"] == "curate"
+    assert event["resource"]["coreframe.flow"] == event["payload"]["flow"] == "curate"
+    assert event["payload"]["run"] == run["name"]
+    assert event["payload"]["page"] == "https://media.example.org/out/report.html"
 
 
 @pytest.fixture
