@@ -310,6 +310,7 @@ def test_people_are_told_of_failed_warned_missed_and_lost_runs(
 
     run("the failed one", ("RUNNING", ""), ("FAILED", "the disk is full"))
     lost = run("the lost one", ("RUNNING", ""))
+    run("the cancelled one", ("RUNNING", ""), ("CANCELLING", ""))  # by somebody, in vain
     run("the sound one", ("RUNNING", ""), ("COMPLETED", ""))
     warned = Event(
         event="coreframe.run.warned",
@@ -317,11 +318,12 @@ def test_people_are_told_of_failed_warned_missed_and_lost_runs(
         payload={"run": "the warned one", "reason": "b.mp4 has changed", "page": "http://p/"},
     )
     httpx.post(f"{place.api}/events", json=[warned.model_dump(mode="json")]).raise_for_status()
-    place.wait_for(lambda: len({message["subject"] for message in came}) == 4)
+    place.wait_for(lambda: len({message["subject"] for message in came}) == 5)
     told = {message["subject"]: message["body"] for message in came}
     assert told.keys() == {
         "Coreframe: the failed one Failed",
         "Coreframe: the lost one Crashed",
+        "Coreframe: the cancelled one Crashed",
         "Coreframe: the warned one has warnings",
         "Coreframe: no night for 26 hours",
     }
