@@ -1,9 +1,10 @@
 """The Prefect server of the command: one that is named, or a temporary one that it watches."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import httpx
 from prefect.server.api.server import SubprocessASGIServer
 from prefect.settings import PREFECT_API_URL
 
@@ -12,6 +13,9 @@ from coreframe.tasks import status
 from coreframe.tasks.errors import CoreframeError
 
 LOOK_S = 0.2
+
+REACH_S = 10
+"""For a named server to answer."""
 
 PORT_TAKEN = 3
 """Exit status of a server that found its port taken; Prefect then tries another."""
@@ -25,10 +29,10 @@ def on_server(flow: Callable[..., Any], **parameters: Any) -> Any:
         parameters: of the flow.
 
     Raises:
-        CoreframeError: the temporary server cannot be started.
+        CoreframeError: the named server cannot be reached, or the temporary one not be started.
     """
-    if PREFECT_API_URL.value():
-        return flow(**parameters)
+    if url := PREFECT_API_URL.value():
+        return _on_named(url, flow, parameters)
     status.show("starting Prefect's temporary server")
     server = SubprocessASGIServer()  # the one that Prefect takes when it needs one
     ended = threading.Event()
@@ -47,6 +51,32 @@ def on_server(flow: Callable[..., Any], **parameters: Any) -> Any:
         return flow(**parameters)
     finally:
         ended.set()
+
+
+def _on_named(url: str, flow: Callable[..., Any], parameters: Mapping[str, Any]) -> Any:
+    """Run a flow on a server that is there; it may go away for a while, as Prefect's client does.
+
+    Raises:
+        CoreframeError: it does not answer at all, before the run or in the middle of it.
+    """
+    try:
+        # Whoever answers, whatever it says: it is reached. Prefect itself would try for a minute.
+        httpx.get(url, timeout=REACH_S, verify=False)
+        return flow(**parameters)
+    except httpx.TransportError as error:
+        if not _was_for(url, error):  # such as the hub's, for a model
+            raise
+        raise CoreframeError(
+            f"the Prefect server at {url}, which PREFECT_API_URL names, cannot be reached "
+            f"({error}). Start it and run the same command again, or unset the variable."
+        ) from error
+
+
+def _was_for(url: str, error: httpx.TransportError) -> bool:
+    try:
+        return str(error.request.url).startswith(url)
+    except RuntimeError:  # nothing was asked
+        return False
 
 
 def _watch(server: SubprocessASGIServer, ended: threading.Event) -> None:
