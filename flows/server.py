@@ -1,7 +1,8 @@
 """The Prefect server of the command: one that is named, or a temporary one that it watches."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -13,6 +14,9 @@ from coreframe.tasks import status
 from coreframe.tasks.errors import CoreframeError
 
 LOOK_S = 0.2
+
+ATTEMPTS = 2
+"""To start a temporary one."""
 
 REACH_S = 10
 """For a named server to answer."""
@@ -34,21 +38,34 @@ def on_server(flow: Callable[..., Any], **parameters: Any) -> Any:
     if url := PREFECT_API_URL.value():
         return _on_named(url, flow, parameters)
     status.show("starting Prefect's temporary server")
-    server = SubprocessASGIServer()  # the one that Prefect takes when it needs one
-    ended = threading.Event()
-    threading.Thread(
-        target=_watch, args=(server, ended), name="coreframe-server", daemon=True
-    ).start()
-    try:
-        try:
-            server.start()
-        except RuntimeError as error:
-            raise CoreframeError(
-                f"Prefect's temporary server cannot be started ({error}). Run the same command "
-                "again, or name a server that runs in PREFECT_API_URL."
-            ) from error
+    with _temporary():
         status.show("beginning the run")
         return flow(**parameters)
+
+
+@contextmanager
+def _temporary() -> Iterator[None]:
+    """While the context lasts there is a temporary server, and the command ends when it does."""
+    for attempt in range(ATTEMPTS):
+        ended = threading.Event()
+        server = SubprocessASGIServer()  # the one that Prefect takes when it needs one
+        watch = threading.Thread(
+            target=_watch, args=(server, ended), name="coreframe-server", daemon=True
+        )
+        watch.start()
+        try:
+            server.start()
+            break
+        except (RuntimeError, httpx.HTTPError) as error:
+            ended.set()
+            server.stop()  # where a machine is busy, it may cut the first connection
+            if attempt == ATTEMPTS - 1:
+                raise CoreframeError(
+                    f"Prefect's temporary server cannot be started ({error}). Run the same "
+                    "command again, or name a server that runs in PREFECT_API_URL."
+                ) from error
+    try:
+        yield
     finally:
         ended.set()
 

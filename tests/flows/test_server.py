@@ -5,6 +5,7 @@ import sys
 import time
 from types import SimpleNamespace
 
+import httpx
 import pytest
 
 from coreframe.flows import server
@@ -21,6 +22,9 @@ class FakeServer:
 
     def start(self) -> None:
         self.server_process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=-1)
+
+    def stop(self) -> None:
+        self.server_process = None
 
 
 @pytest.fixture
@@ -78,6 +82,21 @@ def test_one_that_cannot_start_is_a_sentence(
     with pytest.raises(CoreframeError, match=r"cannot be started \(timed out\)"):
         server.on_server(lambda: None)
     assert failures == []
+
+
+def test_one_that_cuts_the_first_connection_is_started_again(
+    failures: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts = []
+
+    def start(_: FakeServer) -> None:
+        starts.append(True)
+        if len(starts) == 1:
+            raise httpx.ReadError("Connection reset by peer")
+
+    monkeypatch.setattr(FakeServer, "start", start)
+    assert server.on_server(lambda: 3) == 3
+    assert (len(starts), failures) == (2, [])
 
 
 def test_a_named_server_that_is_not_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
