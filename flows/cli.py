@@ -13,14 +13,19 @@ from coreframe.flows.parameters import Compute, Ingestion, Picture, Selecting, S
 from coreframe.flows.supervisor import stopped, stopped_by
 from coreframe.flows.values import (
     Destination,
+    DryRun,
+    ForgottenVideos,
     Format,
+    MetricsFile,
     OtherPaths,
     OutPath,
+    PageUrl,
     Repair,
     SelectedPath,
     StoreOfSelection,
     StorePath,
     TrainedPath,
+    Unforget,
     Version,
     Wait,
 )
@@ -74,6 +79,8 @@ def curate(
     picture: Picture,
     compute: Compute,
     wait: Wait,
+    page_url: PageUrl,
+    metrics_file: MetricsFile,
 ) -> None:
     """Do everything: index, embed what is new, select, export, compare."""
     from coreframe.flows import preflight
@@ -81,6 +88,7 @@ def curate(
     preflight.check_compute(compute)
     preflight.follow_store(store, ingestion, compute)
     preflight.check_selecting(store, selecting)
+    preflight.check_metrics_file(metrics_file)
     unread: list[Unread] = []
     preflight.check_corpus(corpus, store, out, unread.append)
     _warn(unread)
@@ -100,6 +108,8 @@ def curate(
         picture=picture,
         compute=compute,
         wait=wait,
+        page_url=page_url,
+        metrics_file=metrics_file,
     )
     show_result(result, out)
 
@@ -107,7 +117,12 @@ def curate(
 @app.command()
 @with_options
 def ingest(
-    store: StorePath, corpus: Sources, ingestion: Ingestion, compute: Compute, wait: Wait
+    store: StorePath,
+    corpus: Sources,
+    ingestion: Ingestion,
+    compute: Compute,
+    wait: Wait,
+    metrics_file: MetricsFile,
 ) -> None:
     """Index the videos and embed the frames that the store lacks."""
     from coreframe.flows import preflight
@@ -117,13 +132,20 @@ def ingest(
     unread: list[Unread] = []
     preflight.check_corpus(corpus, store, tell=unread.append)
     _warn(unread)
+    preflight.check_metrics_file(metrics_file)
     preflight.open_store(store, ingestion, compute)
     from coreframe.flows.ingest import ingest as flow
     from coreframe.flows.server import on_server
     from coreframe.flows.terminal import show_ingested
 
     result = on_server(
-        flow, store=store, corpus=corpus, ingestion=ingestion, compute=compute, wait=wait
+        flow,
+        store=store,
+        corpus=corpus,
+        ingestion=ingestion,
+        compute=compute,
+        wait=wait,
+        metrics_file=metrics_file,
     )
     show_ingested(result, store)
 
@@ -137,6 +159,7 @@ def select(
     picture: Picture,
     compute: Compute,
     wait: Wait,
+    page_url: PageUrl,
 ) -> None:
     """Select from an existing store, write the frames, compare the methods."""
     from coreframe.flows import preflight
@@ -158,6 +181,7 @@ def select(
         picture=picture,
         compute=compute,
         wait=wait,
+        page_url=page_url,
     )
     show_result(result, out)
 
@@ -183,24 +207,49 @@ def train(store: StorePath, out: TrainedPath, training: Training, compute: Compu
 
 @app.command()
 @with_options
-def check(store: StorePath, repair: Repair, compute: Compute, wait: Wait) -> None:
+def check(
+    store: StorePath, repair: Repair, compute: Compute, wait: Wait, metrics_file: MetricsFile
+) -> None:
     """Verify all that a store holds against what was written."""
     from coreframe.flows import preflight
     from coreframe.tasks.check.files import open_to_check
 
     preflight.check_compute(compute)
     open_to_check(store)
+    preflight.check_metrics_file(metrics_file)
     from coreframe.flows.check import check as flow
     from coreframe.flows.server import on_server
     from coreframe.flows.terminal import show_checked
 
-    result = on_server(flow, store=store, repair=repair, compute=compute, wait=wait)
+    result = on_server(
+        flow, store=store, repair=repair, compute=compute, wait=wait, metrics_file=metrics_file
+    )
     show_checked(result, store)
 
 
 @app.command()
 @with_options
-def report(store: StorePath, out: SelectedPath, others: OtherPaths, compute: Compute) -> None:
+def forget(
+    videos: ForgottenVideos, store: StorePath, unforget: Unforget, dry_run: DryRun, wait: Wait
+) -> None:
+    """Remove videos and their frames from a store for good; later runs pass them over.
+
+    A content is forgotten as a whole, with all copies. Only its fingerprint is remembered.
+    """
+    from coreframe.flows import forget as forgetting
+    from coreframe.flows.terminal import show_forgotten, show_unforgotten
+
+    if unforget:
+        show_unforgotten(forgetting.unforget(store, videos, wait), store)
+    else:
+        show_forgotten(forgetting.forget(store, videos, wait, dry_run=dry_run), store)
+
+
+@app.command()
+@with_options
+def report(
+    store: StorePath, out: SelectedPath, others: OtherPaths, compute: Compute, page_url: PageUrl
+) -> None:
     """Make the page of a selection again, alone or beside others; nothing is selected."""
     from coreframe.flows import preflight
     from coreframe.tasks.store.store import Store
@@ -211,7 +260,7 @@ def report(store: StorePath, out: SelectedPath, others: OtherPaths, compute: Com
     from coreframe.flows.server import on_server
     from coreframe.flows.terminal import show_reported
 
-    on_server(flow, store=store, out=out, others=others, compute=compute)
+    on_server(flow, store=store, out=out, others=others, compute=compute, page_url=page_url)
     show_reported(out)
 
 
@@ -257,6 +306,11 @@ def main() -> None:
         _fail(str(error), 2)
     except CoreframeError as error:
         _fail(str(error), 1)
+    except (
+        OSError
+    ) as error:  # the system's refusal, from wherever it came; Prefect has the traceback
+        where = f"{error.filename}: " if isinstance(error.filename, str) else ""
+        _fail(f"{where}{error.strerror or error}", 1)
 
 
 def _warn(unread: Sequence[Unread]) -> None:

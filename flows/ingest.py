@@ -12,12 +12,14 @@ from coreframe.flows.cluster import open_cluster
 from coreframe.flows.logs import log_unread
 from coreframe.flows.outcome import check_broken, check_named, warnings
 from coreframe.flows.parameters import Compute, Ingestion, Sources
-from coreframe.flows.preflight import check_corpus, open_store
-from coreframe.flows.record import ended, recorded, summarized, timed
-from coreframe.flows.values import StorePath, Wait
+from coreframe.flows.preflight import check_corpus, check_metrics_file, open_store
+from coreframe.flows.record import ended, recorded, summarized, timed, unread_before
+from coreframe.flows.run_names import begun_name
+from coreframe.flows.values import MetricsFile, StorePath, Wait
 from coreframe.tasks.embed.task import EmbedCounts, embed_stage
+from coreframe.tasks.forget.task import complete
 from coreframe.tasks.index.task import index_stage
-from coreframe.tasks.store.catalogue import Video, changes
+from coreframe.tasks.store.catalogue import Video, VideoState, changes
 from coreframe.tasks.store.store import Store
 from coreframe.tasks.video.discover import SourceFile
 from coreframe.tasks.video.listing import Unread
@@ -33,22 +35,28 @@ class Ingested:
     """All entries when the run began."""
     corrupt_threshold: float = 1.0
     """Share of broken videos above which the run ends in an error."""
+    forgotten: int = 0
+    """Files of this run whose contents were forgotten: passed over."""
     embedded: EmbedCounts = field(default_factory=EmbedCounts)
     changes: dict[str, Any] = field(default_factory=dict)
     """Since the last run, by kind; see :func:`coreframe.flows.record.summarized`."""
     unread: Sequence[Unread] = ()
     """Folders and links that could not be looked at."""
+    unread_before: frozenset[str] = frozenset()
+    """Of these, paths that the last run said already."""
 
     def look_again(self, store: Store) -> list[str]:
         """Bring the entries up to date with what later stages found, and give the warnings."""
         videos = store.read_catalogue().videos
         self.videos = [videos[video.video] for video in self.videos]
         self.changes = summarized(changes(self.before, videos))
-        return warnings(self.before, videos)
+        unread = [one for one in self.unread if one.path not in self.unread_before]
+        return warnings(self.before, videos, unread)
 
     def counts(self) -> dict[str, Any]:
+        passed_over = {str(VideoState.FORGOTTEN): self.forgotten} if self.forgotten else {}
         return {
-            "files": dict(Counter(str(video.state) for video in self.videos)),
+            "files": dict(Counter(str(video.state) for video in self.videos)) | passed_over,
             "embedded_frames": self.embedded.frames,
             "embedded_blocks": self.embedded.blocks,
             "censuses": self.embedded.censuses,
@@ -56,17 +64,19 @@ class Ingested:
         }
 
 
-@flow(name="ingest", flow_run_name="ingest-into-{store}")
+@flow(name="ingest", flow_run_name=begun_name)
 def ingest(
     store: StorePath,
     corpus: Sources,
     ingestion: Ingestion = Ingestion(),  # noqa: B008 - Prefect shows the default in its form
     compute: Compute = Compute(),  # noqa: B008
     wait: Wait = 0.0,
+    metrics_file: MetricsFile = None,
 ) -> dict[str, Any]:
     """Index the videos and embed every frame that the store does not hold yet."""
     unread: list[Unread] = []
     files = check_corpus(corpus, store, tell=unread.append)
+    check_metrics_file(metrics_file)
     opened, ingestion = open_store(store, ingestion, compute)
     timings: dict[str, float] = {}
     parameters = {
@@ -75,11 +85,11 @@ def ingest(
         "ingestion": ingestion.model_dump(),
         "compute": compute.model_dump(),
     }
-    with recorded(opened, "ingest", parameters, wait) as record:
+    with recorded(opened, "ingest", parameters, wait, metrics_file) as record:
         log_unread(unread)
         with open_cluster(compute) as cluster:
             ingested = ingest_stages(opened, files, corpus, ingestion, compute, cluster, timings)
-            ingested.unread = unread
+            ingested.unread, ingested.unread_before = unread, unread_before(opened)
         result = {
             "unread": [asdict(one) for one in unread],
             "counts": ingested.counts(),
@@ -102,27 +112,32 @@ def ingest_stages(
     timings: dict[str, float],
 ) -> Ingested:
     """Index, then embed."""
+    forgotten = complete(store)
     before = store.read_catalogue().videos
     spec = compute.embedder(ingestion)
     sampling = ingestion.sampling()
     limit_s = corpus.video_timeout
     with timed(timings, "index"):
-        numbers = index_stage(
+        entered = index_stage(
             store,
             files,
             sampling,
             cluster,
             stall_limit_s=limit_s,
             retry_quarantined=corpus.retry_quarantined,
+            forgotten=forgotten,
             most_frames=corpus.max_frames_per_file,
         )
+    numbers = [number for number in entered if number is not None]
     indexed = store.read_catalogue().videos
-    check_named(files, [indexed[number] for number in numbers], corpus)
+    looked_at = [file for file, number in zip(files, entered, strict=True) if number is not None]
+    check_named(looked_at, [indexed[number] for number in numbers], corpus)
     with timed(timings, "embed"):
         embedded = embed_stage(store, sampling, spec, cluster, stall_limit_s=limit_s)
     videos = store.read_catalogue().videos
-    show_quarantined(videos)
+    show_quarantined(store, videos)
     own = [videos[number] for number in numbers]
-    ingested = Ingested(own, before, corpus.corrupt_threshold, embedded)
+    passed_over = len(files) - len(own)
+    ingested = Ingested(own, before, corpus.corrupt_threshold, passed_over, embedded)
     ingested.look_again(store)
     return ingested

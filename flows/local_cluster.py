@@ -29,20 +29,23 @@ def local_cluster(compute: Compute) -> Iterator[str]:
     workers = compute.workers or gpus or cores
     threads = max(1, cores // workers)
     others = children()
-    secret = encryption(Security.temporary())
+    security = Security.temporary()
     with (
-        dask.config.set(environment(threads) | NO_PAGES | secret),
-        closed_at_end(_start(compute, workers, threads, gpus), others) as cluster,
+        dask.config.set(environment(threads) | NO_PAGES | encryption(security)),
+        closed_at_end(_start(compute, security, workers, threads, gpus), others) as cluster,
     ):
         if compute.dashboard:
             show_dashboard(cluster)
         yield cluster.scheduler_address
 
 
-def _start(compute: Compute, workers: int, threads: int, gpus: int) -> LocalCluster:
+def _start(
+    compute: Compute, security: Security, workers: int, threads: int, gpus: int
+) -> LocalCluster:
     common: dict[str, Any] = dict(
         threads_per_worker=1,
         host="127.0.0.1",
+        security=security,
         silence_logs="ERROR",
         memory_limit=compute.memory_limit or "auto",
         **NO_DASHBOARD,

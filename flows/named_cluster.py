@@ -6,6 +6,7 @@ Whatever keeps it from being there ends in one sentence within a limit of time.
 import inspect
 import logging
 import re
+import signal
 import threading
 import time
 import warnings
@@ -110,7 +111,8 @@ def _cluster_of_class(path: str, content: dict[str, Any], limit_s: float) -> Ite
     name = str(content["class"])
     try:
         module, _, attribute = name.rpartition(".")
-        kind = getattr(import_module(module), attribute)
+        with _signals_kept():
+            kind = getattr(import_module(module), attribute)
         given = content.get("arguments") or {}
         arguments = _closed_to_others(kind, given)
     except (ImportError, AttributeError, ValueError, TypeError) as error:
@@ -138,6 +140,21 @@ def _cluster_of_class(path: str, content: dict[str, Any], limit_s: float) -> Ite
                     raise
             with closed_at_end(cluster, others):
                 yield cluster
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """A module that is imported takes no signals: dask-jobqueue's end the process with status 0."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    kept = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for one, handler in kept.items():
+            if handler is not None:  # which was set outside of Python, and cannot be set here
+                signal.signal(one, handler)
 
 
 def _closed_to_others(kind: Any, given: dict[str, Any]) -> dict[str, Any]:

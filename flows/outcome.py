@@ -10,10 +10,12 @@ from itertools import zip_longest
 from coreframe.flows.parameters import Sources
 from coreframe.flows.preflight import none_found, not_a_video
 from coreframe.tasks.errors import CoreframeError
+from coreframe.tasks.names import shown
 from coreframe.tasks.select.choice import exact
 from coreframe.tasks.store.catalogue import REPLACED, Video, VideoState
 from coreframe.tasks.store.store import Store
 from coreframe.tasks.video.discover import SourceFile
+from coreframe.tasks.video.listing import Unread
 
 NAMED = 3
 """Videos named in a sentence."""
@@ -31,7 +33,9 @@ class Outcome(StrEnum):
     """Somebody stopped it."""
 
 
-def warnings(before: Sequence[Video], after: Sequence[Video]) -> list[str]:
+def warnings(
+    before: Sequence[Video], after: Sequence[Video], unread: Sequence[Unread] = ()
+) -> list[str]:
     """What somebody ought to look at though the outputs are whole, a sentence each.
 
     It is said once: a video that was in trouble before the run and still is, is in the report.
@@ -39,13 +43,19 @@ def warnings(before: Sequence[Video], after: Sequence[Video]) -> list[str]:
     Args:
         before: the catalogue's entries when the run began.
         after: the same at its end.
+        unread: folders and links that could not be looked at, and could before.
     """
     new = [
         video
         for known, video in zip_longest(before, after)
         if _in_trouble(video) and (known is None or _trouble(known) != _trouble(video))
     ]
-    return list(_sentences(new))
+    found = list(_sentences(new))
+    if unread:
+        noun = "1 folder or link" if len(unread) == 1 else f"{len(unread):,} folders or links"
+        whys = "; ".join(f"{one.path}: {one.why}" for one in unread[:NAMED])
+        found.append(f"{noun} could not be looked at: {whys}{_more(unread)}")
+    return [shown(sentence) for sentence in found]
 
 
 def _in_trouble(video: Video) -> bool:
@@ -90,7 +100,7 @@ def check_named(files: Sequence[SourceFile], videos: Sequence[Video], corpus: So
     for file, video in skipped:
         if file.explicit:
             raise not_a_video(file, video.reason)
-    if len(skipped) == len(files):
+    if files and len(skipped) == len(files):
         told = [f"{file.name}: {video.reason}" for file, video in skipped]
         raise none_found(corpus, len(files), told)
 
@@ -149,5 +159,8 @@ def _lost(videos: Sequence[Video]) -> tuple[list[Video], int]:
 
 
 def _reasons(videos: Sequence[Video]) -> str:
-    more = f"; and {len(videos) - NAMED:,} more" if len(videos) > NAMED else ""
-    return "; ".join(f"{video.path}: {video.reason}" for video in videos[:NAMED]) + more
+    return "; ".join(f"{v.path}: {v.reason}" for v in videos[:NAMED]) + _more(videos)
+
+
+def _more(some: Sequence[object]) -> str:
+    return f"; and {len(some) - NAMED:,} more" if len(some) > NAMED else ""

@@ -3,6 +3,7 @@
 Nothing here imports Prefect or Dask, so the command answers wrong use at once.
 """
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -25,7 +26,12 @@ from coreframe.tasks.datasets.formats import DATASET_FORMATS
 from coreframe.tasks.device import resolve_device
 from coreframe.tasks.embedders import simclr
 from coreframe.tasks.embedders.embedder import embedder_facts
-from coreframe.tasks.errors import BrokenVideoError, CoreframeError, NotAVideoError, UsageError
+from coreframe.tasks.errors import (
+    BrokenVideoError,
+    CoreframeError,
+    NotAVideoError,
+    UsageError,
+)
 from coreframe.tasks.output.files import PLOTS
 from coreframe.tasks.output.folder import OutputFolder, refuse_newer
 from coreframe.tasks.select.preselected import read_preselected
@@ -58,6 +64,23 @@ def check_compute(compute: Compute) -> None:
     resolve_device(compute.device)
 
 
+def check_metrics_file(path: str | None) -> None:
+    """Refuse a place for Prometheus' numbers where no file can be made.
+
+    Raises:
+        UsageError: naming the folder and the reason.
+    """
+    if path is None:
+        return
+    folder = Path(path).absolute().parent
+    if not os.access(folder, os.W_OK | os.X_OK):
+        why = "may not be written to by this user" if folder.is_dir() else "is no folder"
+        raise UsageError(
+            f"cannot write the metrics file {path}: {folder} {why}. Name a file in the folder of "
+            "the node exporter's textfile collector."
+        )
+
+
 def check_corpus(
     corpus: Sources, store: str, out: str | None = None, tell: Tell = lambda _: None
 ) -> list[SourceFile]:
@@ -70,8 +93,11 @@ def check_corpus(
         tell: is told of folders and links that cannot be looked at.
 
     Raises:
-        UsageError: nothing to work on, or a file named explicitly that is no video.
+        UsageError: nothing to work on, a file named explicitly that is no video, or an output
+            folder of a newer version.
     """
+    if out is not None:
+        refuse_newer(Path(out).absolute())
     if not corpus.videos and corpus.files_from is None:
         raise UsageError("no videos given: name files, folders or globs, or use --files-from FILE.")
     for given in corpus.videos:

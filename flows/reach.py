@@ -72,7 +72,8 @@ async def _look(
     look_at_jobs_s = time.monotonic() + LOOK_AT_JOBS_EVERY_S
     while (left_s := end_s - time.monotonic()) > 0:
         try:
-            if await asyncio.wait_for(_workers(address, asked), min(TRY_S, left_s)):
+            try_s = min(TRY_S, left_s)
+            if await asyncio.wait_for(_workers(address, asked, 0.8 * try_s), try_s):
                 return None
             answered = True
         except TimeoutError:
@@ -102,8 +103,8 @@ async def _look(
     )
 
 
-async def _workers(address: str, asked: dict[str, Any]) -> int:
-    scheduler = rpc(address, timeout=TRY_S, connection_args=asked)
+async def _workers(address: str, asked: dict[str, Any], connect_s: float) -> int:
+    scheduler = rpc(address, timeout=connect_s, connection_args=asked)
     try:
         return len(await scheduler.ncores())
     finally:

@@ -5,13 +5,12 @@ deployment, and a module of that name would hide the standard library's.
 """
 
 import logging
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prefect import flow
 
-from coreframe.flows.artifacts import show_quarantined
+from coreframe.flows.artifacts import page_address, show_outputs, show_page, show_quarantined
 from coreframe.flows.cluster import open_cluster
 from coreframe.flows.ingest import Ingested
 from coreframe.flows.logs import LOGGER
@@ -20,7 +19,8 @@ from coreframe.flows.outcome import outcome
 from coreframe.flows.parameters import Compute, Picture, Selecting
 from coreframe.flows.preflight import check_selecting, output_folder
 from coreframe.flows.record import ended, recorded, timed, versions
-from coreframe.flows.values import OutPath, StorePath, Wait
+from coreframe.flows.run_names import begun_name
+from coreframe.flows.values import OutPath, PageUrl, StorePath, Wait
 from coreframe.tasks import status
 from coreframe.tasks.errors import CoreframeError
 from coreframe.tasks.export.task import export_stage, raise_on_failures, take_out
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(LOGGER)
 
 
-@flow(name="select", flow_run_name="select-from-{store}")
+@flow(name="select", flow_run_name=begun_name)
 def select(
     store: StorePath,
     out: OutPath,
@@ -54,6 +54,7 @@ def select(
     picture: Picture = Picture(),  # noqa: B008
     compute: Compute = Compute(),  # noqa: B008
     wait: Wait = 0.0,
+    page_url: PageUrl = None,
 ) -> dict[str, Any]:
     """Select from an existing store; nothing is decoded but the chosen frames.
 
@@ -71,11 +72,8 @@ def select(
         "compute": compute.model_dump(),
     }
     timings: dict[str, float] = {}
-    with ExitStack() as stack:
-        record: dict[str, Any] = {}
-        if selecting.name is not None:  # what the store keeps of it has one writer
-            record = stack.enter_context(recorded(opened, "select", parameters, wait))
-        cluster = stack.enter_context(open_cluster(compute))
+    alone = wait if selecting.name is not None else None  # what the store keeps has one writer
+    with recorded(opened, "select", parameters, alone) as record, open_cluster(compute) as cluster:
         videos = opened.read_catalogue().videos
         ingested = Ingested(videos, videos)
         result = selection_stages(
@@ -83,6 +81,8 @@ def select(
         )
         record |= {"counts": result.run.counts.model_dump(), "timings_s": timings}
         record |= {"changes": ingested.changes, "warnings": result.run.warnings}
+        show_page(folder, page_url)
+        record["page"] = page_address(folder, page_url)
     return ended(result.to_json(), result.run.warnings)
 
 
@@ -133,6 +133,7 @@ def selection_stages(
         outcome=outcome(ingested.videos, ingested.corrupt_threshold, exported.failures, warned),
     )
     outputs_stage(out, table, metrics, run)
+    show_outputs(out, metrics)
     status.show("drawing the page")
     page_stage(store, choice, out, [], device, cluster, exported.small)
     raise_on_failures(exported)
@@ -166,7 +167,7 @@ def _chosen_and_written(
         try:
             with sole_writer(store, "a selection"):
                 take_out(store, exported.faults)
-            show_quarantined(store.read_catalogue().videos)
+            show_quarantined(store, store.read_catalogue().videos)
         except (CoreframeError, OSError) as error:
             logger.warning("nothing could be taken out of the corpus: %s", error)
             return selection, table, exported

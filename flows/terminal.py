@@ -1,6 +1,6 @@
 """What the command says at its end."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from coreframe.tasks.output.result import Result
 from coreframe.tasks.output.run import ChangedVideos, Run
 from coreframe.tasks.report.storage import all_frames_bytes, written_as
 from coreframe.tasks.report.tables import SELECTED_MARK, comparison, size
+from coreframe.tasks.store.catalogue import VideoState
 from coreframe.tasks.store.store import Store
 
 
@@ -134,6 +135,31 @@ def show_checked(result: Mapping[str, Any], store: str) -> None:
     _say("run `coreframe ingest` or `curate` again with the same videos: it embeds what is missing")
 
 
+def show_forgotten(found: Mapping[str, Any], store: str) -> None:
+    """Print what was forgotten, or would be, and which folders nobody has touched."""
+    did = "would be forgotten in" if found["dry_run"] else "forgotten in"
+    copies = " (a content goes with all of its copies)" * (found["videos"] > found["contents"])
+    videos, frames = _counted(found["videos"], "video"), _counted(found["frames"], "frame")
+    _say(f"{did} {store}: {videos}, {frames}{copies}")
+    for fingerprint in found["fingerprints"]:
+        _say(f"later runs pass over what has the fingerprint {fingerprint}")
+    for out, frames in found["outside"]:
+        holds = "learned from this store" if frames is None else f"has {_counted(frames, 'frame')}"
+        _say(f"not touched: {out}, which {holds}: delete it, or make it anew")
+    _say(
+        "not known here: exported datasets, backups, what Prefect's server keeps, and outputs that "
+        "earlier versions made without --name"
+    )
+
+
+def show_unforgotten(fingerprints: Sequence[str], store: str) -> None:
+    """Print what may come back."""
+    _say(
+        f"{_counted(len(fingerprints), 'content')} may come back into {store}: the next `coreframe "
+        "ingest` embeds it anew where it finds it"
+    )
+
+
 def show_exported(written: Dataset, to: str) -> None:
     """Print where a dataset is, and what is not in it."""
     lost = written.without_image
@@ -155,7 +181,10 @@ def show_store(store: Store) -> None:
     table.add_column("video", overflow="fold")
     for title in ("state", "embedded", "seconds", "pixels"):
         table.add_column(title, justify="left" if title == "state" else "right", no_wrap=True)
+    forgotten = [video for video in catalogue.videos if video.state == VideoState.FORGOTTEN]
     for video in catalogue.videos:
+        if video in forgotten:
+            continue
         name = Text(shown(video.path))  # plain text: a file's name may look like markup
         if video.reason or video.note:
             name.append(f"\n  {video.reason or video.note}", style="dim")
@@ -168,6 +197,9 @@ def show_store(store: Store) -> None:
         )
     console = _console()
     console.print(table, width=None if console.is_terminal else 160)
+    if forgotten:
+        rows = sum(video.rows for video in forgotten)
+        _say(f"{_counted(len(forgotten), 'video')} forgotten: {_counted(rows, 'row')} stay empty")
 
 
 def _files(states: Mapping[str, int]) -> str:

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, GetJsonSchemaHandler
+from pydantic import AfterValidator, Field, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 
 
@@ -36,6 +37,18 @@ class Answered(Described):
     answer: Callable[[], str]
 
 
+def _url(value: str | None) -> str | None:
+    if value and "://" not in value:
+        raise ValueError("must be a URL, such as https://media.example.org/coreframe")
+    return value or None  # a deployment gives an empty text for a variable that is not set
+
+
+def _read_by_node_exporter(value: str | None) -> str | None:
+    if value and Path(value).suffix != ".prom":
+        raise ValueError("must end in .prom: the node exporter reads no other files")
+    return value or None
+
+
 StorePath = Annotated[str, Described("Folder of the store, or its URL in an object store.")]
 OutPath = Annotated[str, Described("Folder for frames, tables and report.")]
 TrainedPath = Annotated[str, Described("Folder for checkpoint and loss curve.")]
@@ -53,6 +66,30 @@ Wait = Annotated[
     float,
     Field(default=0.0, ge=0),
     Described("Seconds to wait for another run that writes to the store."),
+]
+ForgottenVideos = Annotated[
+    list[str],
+    Positional("VIDEO..."),
+    Field(min_length=1),
+    Described("As `coreframe info` names it, or its file, URL or fingerprint."),
+]
+Unforget = Annotated[
+    bool,
+    Field(default=False),
+    Described("Let forgotten contents in again: their files, or fingerprints."),
+]
+DryRun = Annotated[bool, Field(default=False), Described("Say what would go, and change nothing.")]
+PageUrl = Annotated[
+    str | None,
+    AfterValidator(_url),
+    Field(default=None),
+    Described("URL that the output folder is served under, for links to its page."),
+]
+MetricsFile = Annotated[
+    str | None,
+    AfterValidator(_read_by_node_exporter),
+    Field(default=None),
+    Described("File to leave the run's numbers in for Prometheus: the node exporter's, .prom."),
 ]
 Format = Annotated[str, Described("imagefolder, webdataset, coco, fiftyone or csv.")]
 Destination = Annotated[

@@ -64,7 +64,7 @@ def encryption(security: Security) -> dict[str, Any]:
         for role in ("client", "scheduler", "worker")
         for part in ("key", "cert")
     }
-    return {"distributed.comm.require-encryption": security.require_encryption} | {
+    return {
         f"distributed.comm.tls.{key}": getattr(security, f"tls_{name}")
         for key, name in found.items()
     }

@@ -22,6 +22,10 @@ class UsageError(Told, ValueError):
     """The command or flow was asked for something impossible. The command exits with status 2."""
 
 
+class ReadOnlyError(UsageError):
+    """What would have to be written may only be read."""
+
+
 class NotAVideoError(Told, ValueError):
     """The file holds no moving picture (audio, a still image, text, ...). It is skipped."""
 

@@ -15,6 +15,7 @@ from coreframe.flows.parameters import Compute, Ingestion
 from coreframe.flows.preflight import open_store
 from coreframe.tasks.embed.plan import PART_LIMITS, PartLimits
 from coreframe.tasks.embed.task import EmbedCounts, embed_frames
+from coreframe.tasks.forget.task import complete
 from coreframe.tasks.index.task import index_files
 from coreframe.tasks.store.catalogue import Video
 from coreframe.tasks.store.store import Store
@@ -38,7 +39,10 @@ def ingest(
     files = discover([str(path) for path in inputs])
     sampling = parameters.sampling()
     limit = {"stall_limit_s": limit_s}
-    index_files(opened, files, sampling, cluster, retry_quarantined=retry, **limit)
+    forgotten = complete(opened)
+    index_files(
+        opened, files, sampling, cluster, retry_quarantined=retry, forgotten=forgotten, **limit
+    )
     spec = compute.embedder(parameters)
     return opened, embed_frames(opened, sampling, spec, cluster, limits=limits, **limit)
 

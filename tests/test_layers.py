@@ -15,7 +15,7 @@ from tests.stores import make_store
 
 ROOT = Path(__file__).parents[1]
 ENGINES = {"prefect", "dask", "distributed", "dask_cuda"}
-BASE = {"errors", "names", "scale", "lattice", "device", "status"}
+BASE = {"errors", "names", "scale", "lattice", "device", "watchdog", "status"}
 BELOW = {
     "storage": BASE,
     "video": BASE | {"storage"},
@@ -33,6 +33,7 @@ BELOW = {
     "report": BASE | {"store", "video", "kcenter", "engine", "output", "select"},
     "train": BASE
     | {"storage", "store", "video", "embedders", "engine", "output", "select", "report"},
+    "forget": BASE | {"storage", "store", "select", "engine", "output"},
     "check": BASE | {"storage", "store", "video", "engine"},
 }
 """What each package of `tasks` may import of the others: a stage uses nouns, never a stage's

@@ -5,6 +5,7 @@ import threading
 import time
 import urllib.request
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from unittest import mock
 
@@ -12,23 +13,28 @@ import numpy as np
 import pytest
 from moto.server import ThreadedMotoServer
 
-from coreframe.flows.parameters import Selecting
+from coreframe.flows.parameters import Compute, Ingestion, Selecting
+from coreframe.flows.preflight import open_store
 from coreframe.tasks.check.task import check_store
 from coreframe.tasks.errors import CoreframeError, UsageError
 from coreframe.tasks.export.task import export_frames
+from coreframe.tasks.index.task import index_files
 from coreframe.tasks.output.images import PictureSettings
 from coreframe.tasks.output.selection_table import write_selection
 from coreframe.tasks.select.choice import Budget, Choice
 from coreframe.tasks.select.task import choose_frames
+from coreframe.tasks.storage import buckets, patience
 from coreframe.tasks.storage.files import RangeFile, size_bytes
 from coreframe.tasks.storage.fingerprint import fingerprint
 from coreframe.tasks.storage.folders import open_folder
+from coreframe.tasks.storage.patience import Waits
 from coreframe.tasks.store.store import Store
 from coreframe.tasks.video.decode import decode_frames
 from coreframe.tasks.video.discover import discover
 from coreframe.tasks.video.indexing import index_video
 from coreframe.tasks.video.mp4 import LOOKED_AT_BYTES
 from coreframe.tasks.video.pixels import frame_digest
+from tests.flaky_proxy import Faults, flaky
 from tests.runs import by_name, bytes_of, content, run
 from tests.videos import RECIPES, clips, make
 
@@ -72,6 +78,7 @@ def test_a_folder_keeps_its_promises(
     place = request.getfixturevalue("bucket") if where == "s3" else str(tmp_path)
     folder = open_folder(f"{place}/a b/ü")
     assert folder.names() == []
+    assert folder.size_bytes() == 0
     assert not folder.exists("x")
     with pytest.raises(FileNotFoundError):
         folder.read("x")
@@ -79,6 +86,7 @@ def test_a_folder_keeps_its_promises(
     folder.write("inner/x", b"2")
     folder.write("y", b"3")
     assert folder.names() == ["inner", "y"]
+    assert folder.size_bytes() == 2
     assert folder.names("inner") == ["x"]
     assert folder.read("inner/x") == b"2"
     assert not folder.swap("y", b"2", b"4")
@@ -214,6 +222,74 @@ def test_a_run_on_a_bucket_equals_one_on_files(
     assert counts.frames == 0  # moved over another: its rows are known
     states = {(video.path, video.state) for video in again.read_catalogue().videos}
     assert {("clip-06.mp4", "ok"), ("clip-06.mp4", "retired")} <= states
+
+
+def test_a_run_on_a_flaky_bucket_gives_the_same(
+    object_store: str,
+    bucket: str,
+    tmp_path: Path,
+    cluster: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`tests/trials/test_flaky_bucket.py` has ten of them, of whole nights."""
+    monkeypatch.setattr(patience, "WAITS", Waits(first_s=0.001, longest_s=0.1))
+    monkeypatch.setitem(buckets.RETRIES, "backoff", {"init_backoff": timedelta(milliseconds=1)})
+    url = upload(clips(tmp_path / "videos", [f"clip-{number}" for number in range(6)]), bucket)
+    well, _ = run(url, f"{bucket}/well", cluster, block_rows=8)
+    faults = Faults(seed=3, lost=0.1, cut=0.1, refused=0.2)
+    with flaky(object_store, faults) as address, monkeypatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", address)
+        store, _ = run(url, f"{bucket}/flaky", cluster, block_rows=8)
+        assert picks(store, cluster, 9) == picks(well, cluster, 9)
+        assert check_store(store, cluster, repair=False).sound
+    assert faults.happened["lost"] > 3
+    store = Store.open(store.path)  # without the proxy
+    assert content(store)[0].equals(content(well)[0])
+    assert (content(store)[1] == content(well)[1]).all()
+    assert store.read_catalogue().videos == well.read_catalogue().videos
+
+
+class Away(Faults):
+    """One object is not given from the n-th request for it on."""
+
+    def __init__(self, name: str, given: int) -> None:
+        super().__init__(seed=0)
+        self.name, self.given = name, given
+
+    def fate(self, method: str, path: str) -> str:
+        self.given -= path.endswith(self.name)
+        return "closed" if path.endswith(self.name) and self.given < 0 else ""
+
+
+@pytest.mark.parametrize("stage", ["index", "embed"])
+def test_a_video_that_is_out_of_reach_for_a_night_is_embedded_in_the_next(
+    stage: str,
+    object_store: str,
+    bucket: str,
+    tmp_path: Path,
+    cluster: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = clips(tmp_path / "videos", ["a", "b", "c"])
+    url = upload(folder, bucket)
+    monkeypatch.setattr(patience, "WAITS", Waits(total_s=0.05, first_s=0.01))
+    monkeypatch.setitem(buckets.RETRIES, "max_retries", 0)
+    # each of fingerprint, size, container and margins begins with a HEAD
+    away = Away("/b.mp4", given=0 if stage == "index" else 10**6)
+    with flaky(object_store, away) as address, monkeypatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", address)
+        if stage == "embed":
+            store, parameters = open_store(str(tmp_path / "store"), Ingestion(), Compute())
+            index_files(store, discover([url]), parameters.sampling(), cluster)
+            away.given = 0
+        store, counts = run(url, tmp_path / "store", cluster, block_rows=None)
+    assert counts.frames == 8
+    video = by_name(store)["b"]
+    assert video.state == ("broken" if stage == "index" else "pending")
+    assert f"{url}/b.mp4 cannot be looked at: its bucket does not answer" in video.reason
+    store, counts = run(url, tmp_path / "store", cluster, block_rows=None)
+    assert counts.frames == 4
+    assert [by_name(store)[name].state for name in "abc"] == ["ok"] * 3
 
 
 def test_sampled_work_reads_a_fraction_of_a_long_file(

@@ -17,7 +17,11 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-BROUGHT = {"pydantic": {"pydantic-core"}, "transformers": {"huggingface-hub"}}
+BROUGHT = {
+    "distributed": {"tornado"},
+    "pydantic": {"pydantic-core"},
+    "transformers": {"huggingface-hub"},
+}
 """What a package brings that is used under its own name, and always will be."""
 
 

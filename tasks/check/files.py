@@ -2,7 +2,7 @@
 
 import json
 
-from coreframe.tasks.errors import CoreframeError
+from coreframe.tasks.errors import CoreframeError, UsageError
 from coreframe.tasks.storage.folders import open_folder
 from coreframe.tasks.store.array import (
     ARRAY_DOCUMENT,
@@ -33,10 +33,12 @@ def open_to_check(path: str) -> Store:
     """
     try:
         return Store.open(path)
-    except CoreframeError:
+    except (CoreframeError, UsageError) as refused:
         try:
             return Store(path, StoreSettings(**read_settings_copy(open_folder(path))))
         except (OSError, ValueError, TypeError):
+            if isinstance(refused, UsageError):
+                raise refused from None
             raise CoreframeError(
                 f"neither {path}/{MADE} nor {path}/{SETTINGS_COPY}, which say what made the store, "
                 "can be read: bring one of them back from a backup, or ingest into a new store."
@@ -50,7 +52,7 @@ def check_made(store: Store, catalogue: Catalogue, *, repair: bool) -> list[str]
     try:
         with understandably(store.path, MADE):
             read_settings(folder)
-    except CoreframeError as error:
+    except (CoreframeError, UsageError) as error:
         found.append(clause(error))
         if repair:
             folder.write(MADE, group_document(settings))
@@ -113,6 +115,6 @@ def check_kept_files(store: Store, *, repair: bool) -> tuple[list[str], list[str
     return found, lost
 
 
-def clause(error: CoreframeError | str) -> str:
+def clause(error: Exception | str) -> str:
     """What is wrong, without what to do about it: that comes once, at the end."""
     return str(error).partition(": mend the store with")[0].partition(". Mend it with")[0]

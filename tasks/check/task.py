@@ -12,7 +12,7 @@ from coreframe.tasks.engine.dispatch import run_jobs
 from coreframe.tasks.engine.progress import stage_bar
 from coreframe.tasks.engine.stage import stage
 from coreframe.tasks.errors import CoreframeError
-from coreframe.tasks.store.catalogue import INACTIVE, Catalogue
+from coreframe.tasks.store.catalogue import INACTIVE, Catalogue, VideoState
 from coreframe.tasks.store.catalogue_file import copy_fault, read_copy
 from coreframe.tasks.store.frames import FrameState
 from coreframe.tasks.store.indexes import index_name
@@ -129,7 +129,8 @@ def _catalogue(store: Store, checked: Checked, repair: bool) -> Catalogue:
 
 
 def _check_indexes(store: Store, catalogue: Catalogue, checked: Checked, repair: bool) -> None:
-    names = {video.fingerprint: video.path for video in catalogue.videos if video.rows}
+    planned = (v for v in catalogue.videos if v.rows and v.state != VideoState.FORGOTTEN)
+    names = {video.fingerprint: video.path for video in planned}
     held = [name.partition(".")[0] for name in store.folder.names("index")]
     for fingerprint in dict.fromkeys([*names, *held]):
         try:

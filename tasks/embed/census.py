@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass, replace
 
-from coreframe.tasks.errors import BrokenVideoError, NotAVideoError
+from coreframe.tasks.errors import BrokenVideoError, NotAVideoError, OutOfReachError
 from coreframe.tasks.store.stalls import note_stall
 from coreframe.tasks.store.store import Store
 from coreframe.tasks.video.census import take_census
 from coreframe.tasks.video.deinterlace import field_note
-from coreframe.tasks.video.watchdog import watching
+from coreframe.tasks.watchdog import watching
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ def take_and_keep_census(job: CensusJob) -> str:
     """Take a video's census on its own: why there is none, or "" when it is in the store."""
     try:
         survey(Store.open(job.store), job.source, job.fingerprint, job.stall_limit_s)
-    except (BrokenVideoError, NotAVideoError, OSError) as error:
+    except (BrokenVideoError, NotAVideoError, OutOfReachError, OSError) as error:
         return str(error)
     return ""
 
@@ -37,7 +37,7 @@ def survey(store: Store, source: str, content: str, stall_limit_s: float) -> str
         The note.
 
     Raises:
-        BrokenVideoError, NotAVideoError, OSError: nothing can be decoded any more.
+        BrokenVideoError, NotAVideoError, OutOfReachError, OSError: nothing can be decoded any more.
     """
     facts, demuxed = store.read_facts_and_index(content)
 

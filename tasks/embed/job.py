@@ -29,6 +29,7 @@ from coreframe.tasks.errors import (
     ColoursError,
     CoreframeError,
     DamagedVideoError,
+    OutOfReachError,
     SourceChangedError,
 )
 from coreframe.tasks.store.frames import FrameRecord, FrameState, frame_records, frames_table
@@ -46,7 +47,7 @@ from coreframe.tasks.video.pixels import (
 )
 from coreframe.tasks.video.sampling import Sampling
 from coreframe.tasks.video.viewing import Viewing
-from coreframe.tasks.video.watchdog import beat, rest, watching
+from coreframe.tasks.watchdog import beat, rest, watching
 
 logger = logging.getLogger("coreframe")
 
@@ -154,7 +155,7 @@ def embed_part(job: PartJob) -> Part:
         try:
             viewed = replace(job, viewing=job.viewing.of(facts))
             fresh = _embed_or_survey(viewed, store, embedder, segment, index, missing, incidents)
-        except (SourceChangedError, BrokenVideoError) as error:
+        except (SourceChangedError, BrokenVideoError, OutOfReachError) as error:
             incidents.unreadable[segment.video] = str(error)
         except CoreframeError:  # the embedder's fault, not this file's
             raise

@@ -7,7 +7,12 @@ from pathlib import Path
 
 from PIL import Image
 
-from coreframe.tasks.errors import DamagedVideoError, SourceChangedError, UsageError
+from coreframe.tasks.errors import (
+    DamagedVideoError,
+    OutOfReachError,
+    SourceChangedError,
+    UsageError,
+)
 from coreframe.tasks.output.exported import NOTHING_MORE, Exported, Failure, Fault
 from coreframe.tasks.output.images import ImageFormat, PictureSettings, Pixels, to_pillow
 from coreframe.tasks.output.thumbnails import small_picture
@@ -57,7 +62,14 @@ def export_job(job: ExportJob) -> Exported:
             if job.measure[which]:
                 result.sample.append(len(data))
             due.remove(which)
-    except (DamagedVideoError, SourceChangedError, _CannotWriteError, UsageError, OSError) as error:
+    except (
+        DamagedVideoError,
+        SourceChangedError,
+        OutOfReachError,
+        _CannotWriteError,
+        UsageError,
+        OSError,
+    ) as error:
         trouble = error
     lacking = not_written(job, due, str(trouble))
     result.failures += lacking
@@ -81,10 +93,10 @@ def not_written(job: ExportJob, due: Iterable[int], why: str) -> list[Failure]:
 
 def _fault(job: ExportJob, trouble: Exception) -> Fault:
     """What is wrong with a video whose frames did not come: with its file, or what is in it."""
-    if not exists(job.source):
-        return Fault(VideoState.MISSING, GONE)
     cause = trouble.__cause__
     try:
+        if not exists(job.source):
+            return Fault(VideoState.MISSING, GONE)
         now = fingerprint(job.source)
     except OSError as unreadable:
         cause = unreadable

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from coreframe.tasks.errors import BrokenVideoError, CoreframeError, NotAVideoError
+from coreframe.tasks.errors import BrokenVideoError, CoreframeError, NotAVideoError, OutOfReachError
 from coreframe.tasks.storage.files import size_bytes
 from coreframe.tasks.storage.fingerprint import fingerprint
 from coreframe.tasks.store.catalogue import Video, VideoState
@@ -15,7 +15,7 @@ from coreframe.tasks.video.index import VideoFacts, VideoIndex
 from coreframe.tasks.video.indexing import index_video
 from coreframe.tasks.video.sampling import Sampling
 from coreframe.tasks.video.viewing import Viewing
-from coreframe.tasks.video.watchdog import watching
+from coreframe.tasks.watchdog import watching
 
 logger = logging.getLogger("coreframe")
 
@@ -35,6 +35,8 @@ class IndexJob:
     stall_limit_s: float
     most_frames: int
     """That a file may have."""
+    forgotten: frozenset[str] = frozenset()
+    """Fingerprints of contents of which nothing is to be kept."""
 
 
 def look_at_files(job: IndexJob) -> list[Video]:
@@ -64,10 +66,15 @@ def _look_at(file: SourceFile, job: IndexJob, store: Store, hanging: Mapping[str
     )
     if video.source != file.path:
         return replace(video, reason="its name is not valid UTF-8: rename it")
+    unread = replace(video, version="")  # so that the next run looks again: it says nothing of it
     try:
         video = replace(video, fingerprint=fingerprint(file.path), size_bytes=size_bytes(file.path))
     except OSError as error:
-        return replace(video, reason=f"cannot be read: {error.strerror or error}")
+        return replace(unread, reason=f"cannot be read: {error.strerror or error}")
+    except OutOfReachError as error:
+        return replace(unread, reason=str(error))
+    if video.fingerprint in job.forgotten:
+        return replace(video, state=VideoState.FORGOTTEN)
     if video.fingerprint in job.quarantined:
         return replace(video, state=VideoState.QUARANTINED)
     if video.fingerprint in hanging:
@@ -84,8 +91,10 @@ def _look_at(file: SourceFile, job: IndexJob, store: Store, hanging: Mapping[str
             facts, index = _facts_and_index(file, video.fingerprint, store, job)
     except NotAVideoError as error:
         return replace(video, state=VideoState.SKIPPED, reason=str(error))
-    except (BrokenVideoError, OSError) as error:
+    except BrokenVideoError as error:
         return replace(video, reason=str(error))
+    except (OSError, CoreframeError) as error:  # a bucket's or the store's fault
+        return replace(video, reason=str(error), version=unread.version)
     except Exception as error:  # whatever one file does, the others go on
         return replace(video, reason=f"{type(error).__name__}: {error}")
     if not job.viewing.holds_crop(facts.width, facts.height):

@@ -14,7 +14,7 @@ from coreframe.tasks.store.catalogue import (
 )
 
 
-def merge(catalogue: Catalogue, looked_at: Iterable[Video]) -> list[int]:
+def merge(catalogue: Catalogue, looked_at: Iterable[Video]) -> list[int | None]:
     """Enter what was found into the catalogue, in the order of the files.
 
     Args:
@@ -22,11 +22,11 @@ def merge(catalogue: Catalogue, looked_at: Iterable[Video]) -> list[int]:
         looked_at: what is known of each file, not yet numbered.
 
     Returns:
-        The number of each file's video.
+        The number of each file's video; None for one whose content is forgotten.
     """
     merging = _Merging(catalogue)
     numbers = [merging.enter(found) for found in looked_at]
-    for number in sorted(set(range(len(catalogue))) - set(numbers)):
+    for number in sorted(set(range(len(catalogue))).difference(numbers)):
         video = catalogue.videos[number]
         why = _not_there(video) if video.active else ""
         if why:
@@ -52,7 +52,8 @@ class _Merging:
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
-        current = [video for video in catalogue.videos if video.state != VideoState.RETIRED]
+        ended = (VideoState.RETIRED, VideoState.FORGOTTEN)
+        current = [video for video in catalogue.videos if video.state not in ended]
         self._by_source = {video.source: video.video for video in current}
         self._names = {video.path for video in current}
         self._by_content: dict[str, list[int]] = {}
@@ -60,14 +61,17 @@ class _Merging:
         self._quarantined: dict[str, Video] = {}
         """The first of each content."""
         for video in catalogue.videos:
-            if video.rows:
+            if video.rows and video.state != VideoState.FORGOTTEN:
                 self._by_content.setdefault(video.fingerprint, []).append(video.video)
             if video.state == VideoState.QUARANTINED:
                 self._quarantined.setdefault(video.fingerprint, video)
         self._next_row = catalogue.rows
 
-    def enter(self, found: Video) -> int:
-        """Enter what was found in one file, and give the number of its video."""
+    def enter(self, found: Video) -> int | None:
+        """Enter what was found in one file, and give the number of its video.
+
+        Nothing is entered of a forgotten content, and None given.
+        """
         catalogue = self._catalogue
         quarantined = self._quarantined.get(found.fingerprint)
         if quarantined is not None:  # its content was not opened
@@ -82,6 +86,8 @@ class _Merging:
             reason = "its file now holds another content"
             catalogue.update(own, state=VideoState.RETIRED, reason=reason)
             self._names.discard(known.path)
+        if found.state == VideoState.FORGOTTEN:
+            return None
         fallback = [] if quarantined is None else [quarantined.video]
         same = self._by_content.get(found.fingerprint, fallback)
         free = [number for number in same if without_file(catalogue.videos[number])]

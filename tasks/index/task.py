@@ -34,8 +34,9 @@ def index_files(
     *,
     stall_limit_s: float = 0.0,
     retry_quarantined: bool = False,
+    forgotten: frozenset[str] = frozenset(),
     most_frames: int = MOST_FRAMES,
-) -> list[int]:
+) -> list[int | None]:
     """Index new and changed files, plan their rows, and write the catalogue.
 
     A file whose content is known keeps its entry, also under another name. New content under a
@@ -50,10 +51,11 @@ def index_files(
         cluster: the scheduler's address.
         stall_limit_s: longest time without a packet or frame; 0 for any.
         retry_quarantined: try those again that were taken out.
+        forgotten: fingerprints of contents of which nothing is to be kept.
         most_frames: that a file may have.
 
     Returns:
-        The catalogue numbers of the given files, in their order.
+        The catalogue numbers of the given files, in their order; None for forgotten ones.
     """
     catalogue = store.read_catalogue()
     refuse_lost_blocks(store, catalogue)
@@ -73,6 +75,7 @@ def index_files(
         quarantined=frozenset(
             video.fingerprint for video in catalogue.videos if video.state == VideoState.QUARANTINED
         ),
+        forgotten=forgotten,
         stall_limit_s=stall_limit_s,
         most_frames=most_frames,
     )

@@ -100,8 +100,9 @@ class KeptCenters:
 
 
 def _rows_taken_out(store: Store) -> NDArray[np.int64]:
-    """Rows of quarantined videos: nothing of them stays chosen, as no image can be made of it."""
-    taken_out = (v for v in store.read_catalogue().videos if v.state == VideoState.QUARANTINED)
+    """Rows of quarantined and forgotten videos: nothing of them stays chosen."""
+    states = (VideoState.QUARANTINED, VideoState.FORGOTTEN)
+    taken_out = (video for video in store.read_catalogue().videos if video.state in states)
     rows = [np.arange(v.first_row, v.first_row + v.rows) for v in taken_out]
     return np.concatenate([np.empty(0, np.int64), *rows])
 

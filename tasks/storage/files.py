@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, cast
 
 from coreframe.tasks.errors import OutOfReachError
 from coreframe.tasks.storage.buckets import Bucket, StoredObject, in_bucket, is_url
+from coreframe.tasks.watchdog import elsewhere
 
 LEAST_RANGE_BYTES, MOST_RANGE_BYTES = 64 * 1024, 4 * 1024 * 1024
 """Of one request for a part of an object."""
@@ -147,7 +148,8 @@ class RangeFile(io.RawIOBase):
         self._ahead = min(2 * self._ahead, MOST_RANGE_BYTES) if goes_on else LEAST_RANGE_BYTES
         length = min(max(wanted, self._ahead), self._size - self._place)
         try:
-            self._held = self._bucket.get_range(self._name, self._place, length)
+            with elsewhere():  # which has a limit of its own
+                self._held = self._bucket.get_range(self._name, self._place, length)
         except (OutOfReachError, FileNotFoundError) as error:
             self._failure = error
             raise

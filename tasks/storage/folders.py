@@ -72,6 +72,9 @@ class Folder(Protocol):
     def zarr_store(self) -> Any:
         """What Zarr opens to find this folder."""
 
+    def size_bytes(self) -> int:
+        """Bytes of all files in it and in the folders inside."""
+
 
 def open_folder(place: str | Path) -> Folder:
     """The folder at a path or URL; nothing is made or looked at yet.
@@ -170,11 +173,22 @@ class LocalFolder:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
+    def writable(self) -> bool:
+        """Whether this process may write to the folder, which exists."""
+        return os.access(self.path, os.W_OK, effective_ids=True)
+
     def load_array(self, name: str) -> NDArray[Any]:
         return np.load(self.path / name, mmap_mode="r")
 
     def zarr_store(self) -> Any:
         return self.name
+
+    def size_bytes(self) -> int:
+        sizes = 0
+        for path in self.path.rglob("*"):
+            with suppress(FileNotFoundError):  # one that another process just replaced
+                sizes += path.stat().st_size if path.is_file() else 0
+        return sizes
 
 
 class BucketFolder:
@@ -241,3 +255,6 @@ class BucketFolder:
         from coreframe.tasks.storage.zarr_store import FolderStore
 
         return FolderStore(self)
+
+    def size_bytes(self) -> int:
+        return sum(found.size_bytes for found in self._bucket.listed(""))

@@ -3,17 +3,25 @@
 import json
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import zarr
 from zarr.codecs import ZstdCodec
 
+from coreframe.tasks.errors import UsageError
 from coreframe.tasks.scale import SCALE
 from coreframe.tasks.storage.folders import Folder
 from coreframe.tasks.store.reading import understandably
 from coreframe.tasks.store.seals import BLANK, SEAL_KEY, check_seal, parse_json, sealed, sealed_json
-from coreframe.tasks.store.settings import ARRAY, EMBEDDINGS, MADE, SETTINGS_COPY, StoreSettings
+from coreframe.tasks.store.settings import (
+    ARRAY,
+    EMBEDDINGS,
+    FORMAT_VERSION,
+    MADE,
+    SETTINGS_COPY,
+    StoreSettings,
+)
 
 ARRAY_ATTRIBUTES: dict[str, Any] = {
     "scale_factor": 1 / SCALE,
@@ -101,14 +109,27 @@ def write_rows(folder: Folder, settings: StoreSettings, rows: int) -> None:
     folder.write(ARRAY_DOCUMENT, _with_rows(read_array_document(folder, settings), rows))
 
 
-def read_settings(folder: Folder) -> dict[str, Any]:
+def read_settings(folder: Folder, newest: int = FORMAT_VERSION) -> dict[str, Any]:
     """What made a store, as it is written in the group's attributes.
+
+    Args:
+        folder: the store's.
+        newest: format that is understood.
 
     Raises:
         FileNotFoundError: nothing is written there.
         ValueError: it is not what was written.
+        UsageError: the store is of a newer format.
     """
     data = folder.read(MADE)
+    version = 0
+    with suppress(ValueError, LookupError, TypeError):
+        version = int(json.loads(data)["attributes"]["coreframe"]["format_version"])
+    if version > newest:  # which may seal in another way
+        raise UsageError(
+            f"the store {folder.name} has format {version}, and this version of Coreframe reads "
+            f"formats up to {newest}: install a newer one."
+        )
     sealed_here = check_seal(MADE, data)
     written: dict[str, Any] = json.loads(data)["attributes"]["coreframe"]
     if not sealed_here and folder.exists(SETTINGS_COPY):  # it was made before there were seals

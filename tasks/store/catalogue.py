@@ -36,9 +36,13 @@ class VideoState(StrEnum):
     """Its file is gone, or cannot be read."""
     RETIRED = "retired"
     """Another content has taken its file's place."""
+    FORGOTTEN = "forgotten"
+    """Somebody wanted all of it gone: what is left is where its rows were."""
 
 
-INACTIVE = frozenset({VideoState.QUARANTINED, VideoState.MISSING, VideoState.RETIRED})
+INACTIVE = frozenset(
+    {VideoState.QUARANTINED, VideoState.MISSING, VideoState.RETIRED, VideoState.FORGOTTEN}
+)
 """States of videos whose rows, if there are any, do not belong to the corpus."""
 
 
@@ -185,7 +189,11 @@ class Catalogue:
 
     def state(self) -> str:
         """A hash that is the same as long as the same rows belong to the corpus."""
-        facts = [(v.video, v.path, v.decoded, v.undecodable) for v in self.videos if v.active]
+        facts: list[object] = [
+            (v.video, v.path, v.decoded, v.undecodable) for v in self.videos if v.active
+        ]
+        # an earlier selection may hold frames of these
+        facts += [v.video for v in self.videos if v.state == VideoState.FORGOTTEN]
         return xxhash.xxh3_128(repr(facts).encode()).hexdigest()
 
     def update(self, video: int, **changes: object) -> None:
@@ -234,6 +242,20 @@ class Catalogue:
         """Take a video out, with the number of workers that it has cost just now."""
         attempts += self.videos[video].attempts
         self.update(video, state=VideoState.QUARANTINED, reason=reason, attempts=attempts)
+
+    def forget(self, video: int) -> None:
+        """Keep of an entry no more than its number and which rows were its own."""
+        held = self.videos[video]
+        self.videos[video] = Video(
+            video=video,
+            path="",
+            source="",
+            fingerprint="",
+            size_bytes=0,
+            state=VideoState.FORGOTTEN,
+            first_row=held.first_row,
+            rows=held.rows,
+        )
 
     def released(self, video: int) -> None:
         """Let a quarantined video be tried again."""

@@ -9,6 +9,7 @@ by its token, whatever it believes to have written last; and what is written is 
 twice, so that a write which a network has delayed does not find what it may replace.
 """
 
+import errno
 import json
 import os
 import socket
@@ -23,7 +24,7 @@ from uuid import uuid4
 
 import psutil
 
-from coreframe.tasks.errors import CoreframeError
+from coreframe.tasks.errors import CoreframeError, ReadOnlyError
 from coreframe.tasks.store.store import Store, not_held
 
 LOCK = "lock.json"
@@ -97,8 +98,18 @@ def writing(
 
     Raises:
         CoreframeError: another run writes to it, and does not end in time.
+        ReadOnlyError: nobody here may write to it.
     """
-    lease = _Lease(store, _take(store, run, wait_s, times), times)
+    try:
+        mine = _take(store, run, wait_s, times)
+    except OSError as error:
+        if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
+            raise
+        raise ReadOnlyError(
+            f"the store {store.path} cannot be written ({error.strerror}): run this as a user who "
+            "may write there, or name another store."
+        ) from error
+    lease = _Lease(store, mine, times)
     ended = threading.Event()
 
     def keep() -> None:

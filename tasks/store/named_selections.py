@@ -128,6 +128,11 @@ class NamedSelection:
             centers = pq.read_table(table, schema=CENTERS_SCHEMA).to_pandas()
         return SavedSelection(generation.folder.name, centers, generation.load(CENTER_VECTORS))
 
+    def sequence_length(self) -> int:
+        """Of the sequences that were chosen; 1 for frames, and before the first generation."""
+        pointer = self._pointer()
+        return 1 if pointer is None else pointer.sequence_length
+
     def begin(self) -> str:
         """Name the place of the next generation, for workers to write to."""
         pointer = self._pointer()
@@ -353,7 +358,7 @@ def read_centers(
 
 def settled_rows(folder: str, gone: NDArray[np.int64]) -> NDArray[np.int64]:
     """(n,) int64: the units whose nearest center is known and not one of some rows."""
-    rows = [part["row"][~np.isin(part["center"], gone)] for part in _nearest(folder)]
+    rows = [part["row"][~np.isin(part["center"], gone)] for part in nearest(folder)]
     return np.concatenate([np.empty(0, np.int64), *rows])
 
 
@@ -361,12 +366,12 @@ def read_distances(
     folder: str, rows: NDArray[np.int64]
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.void]]]:
     """Of each partition, (n,) places among ascending rows, and (n,) NEAREST_DTYPE of the units."""
-    for part in _nearest(folder):
+    for part in nearest(folder):
         asked = part[np.isin(part["row"], rows, assume_unique=True)]
         yield np.searchsorted(rows, asked["row"]), asked
 
 
-def _nearest(folder: str) -> Iterator[NDArray[np.void]]:
+def nearest(folder: str) -> Iterator[NDArray[np.void]]:
     """What partitions wrote, one after the other: together they may be more than fits."""
     generation = _Files(folder)
     for name in generation.distances():

@@ -1,6 +1,7 @@
 """A store on disk: where everything is, and how it is written so that nothing is half there."""
 
 import atexit
+import errno
 import json
 import re
 from collections.abc import Callable, Sequence
@@ -18,7 +19,7 @@ from zarr.core.sync import cleanup_resources
 
 from coreframe.tasks.errors import CoreframeError, UsageError
 from coreframe.tasks.scale import SCALE
-from coreframe.tasks.storage.folders import GUARD, explain_full_disk, open_folder
+from coreframe.tasks.storage.folders import GUARD, LocalFolder, explain_full_disk, open_folder
 from coreframe.tasks.store import catalogue_file
 from coreframe.tasks.store import frames as frames_schema
 from coreframe.tasks.store.array import (
@@ -102,18 +103,13 @@ class Store:
         folder = open_folder(path)
         with understandably(folder.name, MADE):
             try:
-                written = read_settings(folder)
+                written = read_settings(folder, FORMAT_VERSION)
             except (FileNotFoundError, NotADirectoryError):
                 if folder.exists(SETTINGS_COPY):
                     raise
                 raise UsageError(
                     f"no store at {path}: make one with `coreframe ingest VIDEOS --store {path}`."
                 ) from None
-            if written["format_version"] > FORMAT_VERSION:
-                raise UsageError(
-                    f"the store {path} has format {written['format_version']}, and this version "
-                    f"of Coreframe reads formats up to {FORMAT_VERSION}: install a newer one."
-                )
             return cls(path, StoreSettings(**written))
 
     @classmethod
@@ -143,6 +139,8 @@ class Store:
                         f"{path} is not a store and not empty: name a new or empty folder."
                     )
                 folder.swap(MADE, None, group_document(settings))  # of several, the first makes it
+            elif isinstance(folder, LocalFolder) and not folder.writable():
+                raise PermissionError(errno.EACCES, "it may only be read here")
             store = cls.open(path)
             store._refuse_other(replace(settings, block_rows=block_rows or store.block_rows))
             if not folder.exists(SETTINGS_COPY):

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from coreframe.tasks.device import resolve_device
 from coreframe.tasks.embedders.simclr import Checkpoint
-from coreframe.tasks.errors import DamagedVideoError, SourceChangedError
+from coreframe.tasks.errors import DamagedVideoError, OutOfReachError, SourceChangedError
 from coreframe.tasks.store.store import Store
 from coreframe.tasks.train.contrast import TrainingState, new_network, train_epoch
 from coreframe.tasks.train.frames import TrainingFrames
@@ -67,7 +67,7 @@ def read_frames(job: FramesJob) -> FramesRead:
             if job.viewing.holds_crop(*upright_size(one.shown, job.viewing)):
                 images.append(scale(one.shown))
                 times.append(time_of[one.position])
-    except (DamagedVideoError, SourceChangedError, OSError) as error:
+    except (DamagedVideoError, SourceChangedError, OutOfReachError, OSError) as error:
         trouble = str(error)
     shape = (len(images), job.input_px, job.input_px, 3)
     np.save(job.target, np.array(images, np.uint8).reshape(shape))

@@ -9,7 +9,7 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any
 
-from coreframe.tasks.video.watchdog import beat, watching
+from coreframe.tasks.watchdog import beat, watching
 
 GRACE_S = 5.0
 """By which whoever asked is the first to end a process that hangs. It ends itself where they are

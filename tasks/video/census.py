@@ -28,7 +28,7 @@ from coreframe.tasks.video.index import VideoIndex
 from coreframe.tasks.video.pixels import frame_digest
 from coreframe.tasks.video.suspects import Suspects
 from coreframe.tasks.video.viewing import AS_SHOWN, Viewing
-from coreframe.tasks.video.watchdog import beat
+from coreframe.tasks.watchdog import beat
 
 
 class _Decoded(NamedTuple):

@@ -7,11 +7,12 @@ listing it is counted beforehand, and what a file gives is counted as it is read
 
 import io
 from dataclasses import dataclass
+from functools import cached_property
 from typing import BinaryIO
 
 from coreframe.tasks.errors import BrokenVideoError, NotAVideoError
 from coreframe.tasks.video.contents import REFERENCES
-from coreframe.tasks.video.mp4 import boxes, inner_boxes
+from coreframe.tasks.video.mp4 import boxes, held, inner_boxes
 
 MOST_FRAMES = 20_000_000
 """Of a file, unless another limit is given: a day at 30 a second is 2.6 million."""
@@ -29,9 +30,6 @@ MOST_STREAMS = 1000
 SHORTEST_NAME_BYTES = 16
 """Of a file, with what stands before it; some writers leave the name empty that is their own."""
 
-MOST_FRAGMENT_BYTES = 64 * 1024 * 1024
-"""Of the index of one fragment, of which more is not looked at."""
-
 SIZES_OF_SAMPLES = 0x000F00
 """Flags of a fragment's run of samples: for each there is a duration, a size, flags, an offset."""
 
@@ -42,6 +40,11 @@ class Allowance:
 
     size_bytes: int
     most_frames: int
+
+    @cached_property
+    def frames(self) -> int:
+        """That are not refused."""
+        return min(self.most_frames, self.size_bytes // LEAST_BYTES_A_FRAME)
 
     def check(self, frames: int) -> None:
         """Refuse a number of frames that a file has given or lists.
@@ -78,7 +81,7 @@ def refuse_claims(file: BinaryIO, most_frames: int) -> Allowance:
         if start <= 16 and kind != b"ftyp":
             break
         if kind == b"moov":
-            unlisted += _of_tracks(file, start, stop, allowance)
+            unlisted += _of_tracks(*held(file, start, stop), allowance)
         elif kind == b"moof":
             unlisted += _of_fragment(file, start, stop)
             allowance.check(unlisted)
@@ -146,23 +149,19 @@ def _raw_sound(file: BinaryIO, found: dict[bytes, tuple[int, int]]) -> bool:
 
 def _of_fragment(file: BinaryIO, start: int, stop: int) -> int:
     """How many samples a fragment claims without a word on each."""
-    if stop - start > MOST_FRAGMENT_BYTES:
-        return 0
-    file.seek(start)
-    held = io.BytesIO(file.read(stop - start))
-    size = len(held.getbuffer())
+    index, begin, end = held(file, start, stop)
     return sum(
-        _of_run(held, begin, end)
-        for kind, first, last in boxes(held, 0, size)
+        _of_run(index, begin, end)
+        for kind, first, last in boxes(index, begin, end)
         if kind == b"traf"
-        for kind, begin, end in boxes(held, first, last)
+        for kind, begin, end in boxes(index, first, last)
         if kind == b"trun"
     )
 
 
-def _of_run(held: io.BytesIO, begin: int, end: int) -> int:
-    held.seek(begin)
-    head = held.read(8)
+def _of_run(index: BinaryIO, begin: int, end: int) -> int:
+    index.seek(begin)
+    head = index.read(8)
     if len(head) < 8:
         return 0
     each = 4 * (int.from_bytes(head[1:4], "big") & SIZES_OF_SAMPLES).bit_count()

@@ -30,7 +30,7 @@ from coreframe.tasks.video.container import open_video, packets
 from coreframe.tasks.video.index import VideoIndex
 from coreframe.tasks.video.pixels import frame_digest
 from coreframe.tasks.video.viewing import AS_SHOWN, Viewing
-from coreframe.tasks.video.watchdog import beat
+from coreframe.tasks.watchdog import beat
 
 T = TypeVar("T")
 

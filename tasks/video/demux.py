@@ -13,7 +13,7 @@ from coreframe.tasks.video.clock import PacketClock, clock, durations, jumps_all
 from coreframe.tasks.video.container import lists_keyframes, packets
 from coreframe.tasks.video.index import VideoIndex
 from coreframe.tasks.video.viewing import Viewing
-from coreframe.tasks.video.watchdog import beat
+from coreframe.tasks.watchdog import beat
 
 TIMED_CONTAINERS = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "mpegts", "flv", "ogg", "ivf"}
 """Containers that store presentation times. In others the order of decoding tells."""
@@ -70,7 +70,7 @@ def demux(
     """
     found = _Packets()
     following = PacketClock(container, stream)
-    count, trouble = 0, ""
+    count, trouble, most = 0, "", allowance.frames
     corrupt = last_corrupt = False
     if container.format.name not in TIMED_CONTAINERS:
         trouble = f"a file of format {container.format.name} stores no presentation times"
@@ -80,7 +80,8 @@ def demux(
             if packet is None:
                 continue
             count += 1
-            allowance.check(count)
+            if count > most:
+                allowance.check(count)
             if packet.is_discard:  # outside the edit list
                 continue
             corrupt |= last_corrupt

@@ -14,7 +14,7 @@ from av.video.stream import VideoStream
 
 from coreframe.tasks.storage.files import open_file
 from coreframe.tasks.video.ebml import elements
-from coreframe.tasks.video.mp4 import boxes, inner_boxes
+from coreframe.tasks.video.mp4 import boxes, held, inner_boxes
 from coreframe.tasks.video.viewing import Margins
 
 VISUAL_ENTRY_BYTES = 78
@@ -53,7 +53,8 @@ def _of_mp4(file: BinaryIO, track: int, width: int, height: int) -> Margins:
     moov = next((one for one in boxes(file, 0, size) if one[0] == b"moov"), None)
     if moov is None:
         return Margins()
-    for kind, start, stop in boxes(file, *moov[1:]):
+    file, begin, end = held(file, *moov[1:])
+    for kind, start, stop in boxes(file, begin, end):
         if kind != b"trak":
             continue
         found = {kind: (begin, end) for kind, begin, end in inner_boxes(file, start, stop)}

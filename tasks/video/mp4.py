@@ -16,6 +16,10 @@ LOOKED_AT_BYTES = 1024 * 1024
 """Of the packets, at the beginning: FFmpeg learns from them what the file does not say."""
 
 
+MOST_HELD_BYTES = 1024 * 1024
+"""Of an index, of which more is not held in memory to be looked at."""
+
+
 class PacketsOnly(io.RawIOBase):
     """A file whose packets' contents read as zeros where its format says which bytes they are.
 
@@ -105,3 +109,12 @@ def inner_boxes(
         yield kind, begin, end
         if kind in CONTAINER_BOXES and depth < DEEPEST:
             yield from inner_boxes(file, begin, end, depth + 1)
+
+
+def held(file: BinaryIO, start: int, stop: int) -> tuple[BinaryIO, int, int]:
+    """A part of a file in memory, where it is not large: it is looked at in many places."""
+    if stop - start > MOST_HELD_BYTES:
+        return file, start, stop
+    file.seek(start)
+    content = file.read(stop - start)
+    return io.BytesIO(content), 0, len(content)

@@ -42,7 +42,7 @@ SEALED = {
 """Options with which every container is opened."""
 
 
-class Source(io.RawIOBase):
+class Source:
     """An open file, as FFmpeg is given it: of its name only the ending.
 
     By the ending FFmpeg decides where contents leave it in doubt. More of a name would be a path
@@ -52,14 +52,9 @@ class Source(io.RawIOBase):
     def __init__(self, file: BinaryIO | io.RawIOBase, name: str) -> None:
         """Read a file that was opened under a name, which may be a path or a URL."""
         self.file = file
+        self.read = file.read
         suffix = PurePosixPath(name).suffix
         self.name = f"film{suffix}" if re.fullmatch(r"\.[A-Za-z0-9_-]+", suffix) else "film"
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
 
     def tell(self) -> int:
         return self.file.tell()
@@ -72,6 +67,3 @@ class Source(io.RawIOBase):
             if isinstance(error, OSError) and error.errno != errno.EINVAL:
                 raise
             return -errno.EINVAL
-
-    def read(self, size: int = -1) -> bytes:
-        return self.file.read(size) or b""

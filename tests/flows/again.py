@@ -26,8 +26,8 @@ def again(place: Path, cluster: str, block_rows: int = 16, **selecting: Any) -> 
     )
 
 
-def records(place: Path) -> list[dict[str, Any]]:
-    return [json.loads(path.read_text()) for path in sorted((place / "store" / "runs").iterdir())]
+def records(place: Path, store: str = "store") -> list[dict[str, Any]]:
+    return [json.loads(path.read_text()) for path in sorted((place / store / "runs").iterdir())]
 
 
 def without_records(place: Path) -> dict[Path, bytes]:

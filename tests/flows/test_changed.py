@@ -116,6 +116,7 @@ def test_another_choice_is_made_where_chosen_frames_have_changed(
             compute=Compute(cluster=cluster),
         )
         assert len(result["warnings"]) == 2 * (name == "store")
+        assert records(tmp_path, name)[-1]["warnings"] == result["warnings"]
         return whole(tmp_path / f"out-{name}")
 
     pd.testing.assert_frame_equal(chosen("store"), chosen("without"))

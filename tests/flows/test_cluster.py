@@ -77,7 +77,7 @@ def test_nobody_else_can_use_a_local_cluster(capfd: pytest.CaptureFixture[str]) 
         stranger = encryption(Security.temporary())
         for address, settings in ((cluster, stranger), (cluster.replace("tls", "tcp"), {})):
             with (
-                dask.config.set({"distributed.comm.require-encryption": False} | settings),
+                dask.config.set(settings),
                 pytest.raises(CoreframeError, match="no Dask scheduler answers at"),
             ):
                 await_worker(address, time.monotonic() + 0.5, 0.5)

@@ -1,8 +1,10 @@
 """A whole run, as a Prefect flow on a Dask cluster of processes, checked against plain tools."""
 
 import json
+import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from prefect.client.orchestration import get_client
 
 from coreframe.flows.curate import curate
+from coreframe.flows.failures import ENGINES
 from coreframe.flows.ingest import ingest
 from coreframe.flows.parameters import Compute, Ingestion, Picture, Selecting, Sources
 from coreframe.flows.selection import select
@@ -215,16 +219,45 @@ def test_more_than_there_is_takes_all_and_min_distance_holds(
 def test_too_many_broken_videos_end_in_an_error_after_all_is_written(
     corpus: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(CoreframeError, match=r"1 of 9 videos .* threshold of 0.1 \(broken.mp4"):
+    why = r"1 of 9 videos .* threshold of 0.1 \(broken.mp4"
+    with logged() as told, pytest.raises(CoreframeError, match=why):
         curate(
             store=str(tmp_path / "store"),
             out=str(tmp_path / "out"),
             corpus=Sources(videos=[str(corpus)]),
             selecting=Selecting(n_samples=3),
             compute=Compute(workers=2, device="cpu"),
+            metrics_file=str(tmp_path / "night.prom"),
         )
     assert len(pd.read_parquet(tmp_path / "out" / "selection.parquet")) == 3
     assert (tmp_path / "out" / "run.json").exists()
+    assert [line for line in told if "broken.mp4 " in line or "of 9 videos" in line] == told[-1:]
+    assert told[-1].startswith("curate failed: 1 of 9 videos")
+    (record,) = map(json.loads, map(Path.read_text, (tmp_path / "store" / "runs").iterdir()))
+    name = f"{record['started'][:10]} curate out: 8 new, 2 unusable, 3 frames"
+    assert record["run"] == name
+    with get_client(sync_client=True) as client:
+        asked = {"flow_runs": {"name": {"any_": [name]}}}
+        runs = client.request("POST", "/flow_runs/filter", json=asked).json()
+    assert [run["state"]["type"] for run in runs] == ["FAILED"]
+    numbers = (tmp_path / "night.prom").read_text()
+    assert f'outcome="failed",store="{tmp_path / "store"}"}} 1.0' in numbers
+    assert "coreframe_run_last_good" not in numbers
+
+
+@contextmanager
+def logged() -> Iterator[list[str]]:
+    """While the context lasts, what runs log as errors, with tracebacks."""
+    lines: list[str] = []
+    handler = logging.Handler(logging.ERROR)
+    handler.emit = lambda record: lines.append(handler.format(record))  # type: ignore[method-assign]
+    for name in ENGINES:
+        logging.getLogger(name).addHandler(handler)
+    try:
+        yield lines
+    finally:
+        for name in ENGINES:
+            logging.getLogger(name).removeHandler(handler)
 
 
 def test_nothing_but_broken_videos_is_said_so(made_videos: dict[str, Path], tmp_path: Path) -> None:

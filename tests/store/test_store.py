@@ -12,7 +12,7 @@ import pytest
 import zarr
 from numcodecs.zstd import compress
 
-from coreframe.tasks.errors import CoreframeError, UsageError
+from coreframe.tasks.errors import CoreframeError, ReadOnlyError, UsageError
 from coreframe.tasks.store.catalogue import Catalogue, Video, VideoState
 from coreframe.tasks.store.corpus import read_corpus
 from coreframe.tasks.store.frames import (
@@ -22,10 +22,12 @@ from coreframe.tasks.store.frames import (
     frame_records,
     frames_table,
 )
-from coreframe.tasks.store.settings import StoreSettings
+from coreframe.tasks.store.lock import writing
+from coreframe.tasks.store.settings import EMBEDDINGS, StoreSettings
 from coreframe.tasks.store.store import Store
 from coreframe.tasks.video.census import take_census
 from coreframe.tasks.video.indexing import index_video
+from tests.powers import obeying_modes
 
 SETTINGS = StoreSettings("descriptor", "descriptor-1", 5, 64, "all", "", block_rows=4)
 
@@ -272,3 +274,18 @@ def test_a_catalogue_with_a_state_that_is_not_known_is_refused_by_name(tmp_path:
     pq.write_table(table.set_column(place, "state", pa.array(["lost"])), path)
     with pytest.raises(CoreframeError, match=r"catalogue.parquet cannot be read .*'lost'"):
         store.read_catalogue()
+
+
+def test_a_store_that_may_only_be_read_is_read_and_not_written(tmp_path: Path) -> None:
+    store = Store.open_or_create(tmp_path / "store", SETTINGS)
+    store.write_catalogue(Catalogue())
+    for folder in (tmp_path / "store", tmp_path / "store" / EMBEDDINGS):
+        folder.chmod(0o555)
+    with obeying_modes():
+        assert Store.open(tmp_path / "store").read_catalogue().videos == []
+        with pytest.raises(UsageError, match="it may only be read here"):
+            Store.open_or_create(tmp_path / "store", SETTINGS)
+        with pytest.raises(ReadOnlyError, match="Permission denied"), writing(store, "mine"):
+            pass
+    with writing(store, "mine"):
+        pass

@@ -65,6 +65,19 @@ def rest() -> None:
         watched.since = None
 
 
+@contextmanager
+def elsewhere() -> Iterator[None]:
+    """For as long as the context lasts this thread waits for another machine, not its decoder."""
+    watched = _watched.get(threading.get_ident())
+    counting = watched is not None and watched.since is not None
+    rest()
+    try:
+        yield
+    finally:
+        if counting:
+            beat()
+
+
 def _watch() -> None:
     while True:
         time.sleep(CHECK_S)

@@ -1,0 +1,1 @@
+"""The forget stage: a content and all that a store holds of it, removed for good."""
