@@ -135,6 +135,7 @@ def ended_at_moments(made: Path, folder: Path, cluster: str, *, every: int) -> i
                 return moment - moments.left
         store = Store.open(place)
         assert len(read_corpus(store, ["row"])) in (20, 28)
+        content(store)  # every vector, which is compared with its commit
         choose_frames(store, choice, "cpu", cluster)
         if moment == 0:
             forget(str(place), [GONE])  # nothing had been written
