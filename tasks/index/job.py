@@ -100,6 +100,11 @@ def _look_at(file: SourceFile, job: IndexJob, store: Store, hanging: Mapping[str
     if not job.viewing.holds_crop(facts.width, facts.height):
         reason = f"its {facts.width}x{facts.height} pixels do not hold the crop {job.viewing.crop}"
         return replace(video, reason=reason)
+    return _described(video, facts, index, rows=len(job.sampling.positions(index)))
+
+
+def _described(video: Video, facts: VideoFacts, index: VideoIndex, rows: int) -> Video:
+    """With what is known of its content, and so many rows to come."""
     return replace(
         video,
         state=VideoState.PENDING,
@@ -124,7 +129,7 @@ def _look_at(file: SourceFile, job: IndexJob, store: Store, hanging: Mapping[str
         time_base_den=index.time_base.denominator,
         duration_s=facts.duration_s,
         frame_count=len(index),
-        rows=len(job.sampling.positions(index)),
+        rows=rows,
     )
 
 
