@@ -105,11 +105,6 @@ def _described(video: Video, job: IndexJob, facts: VideoFacts, index: VideoIndex
     if not job.viewing.holds_crop(facts.width, facts.height):
         reason = f"its {facts.width}x{facts.height} pixels do not hold the crop {job.viewing.crop}"
         return replace(video, reason=reason)
-    return _described(video, facts, index, rows=len(job.sampling.positions(index)))
-
-
-def _described(video: Video, facts: VideoFacts, index: VideoIndex, rows: int) -> Video:
-    """With what is known of its content, and so many rows to come."""
     return replace(
         video,
         state=VideoState.PENDING,
@@ -134,7 +129,7 @@ def _described(video: Video, facts: VideoFacts, index: VideoIndex, rows: int) ->
         time_base_den=index.time_base.denominator,
         duration_s=facts.duration_s,
         frame_count=len(index),
-        rows=rows,
+        rows=len(job.sampling.positions(index)),
     )
 
 
