@@ -103,6 +103,11 @@ def _look_at(file: SourceFile, job: IndexJob, store: Store, hanging: Mapping[str
     if not job.viewing.holds_crop(facts.width, facts.height):
         reason = f"its {facts.width}x{facts.height} pixels do not hold the crop {job.viewing.crop}"
         return replace(video, reason=reason)
+    return _pending(video, facts, index, job.sampling)
+
+
+def _pending(video: Video, facts: VideoFacts, index: VideoIndex, sampling: Sampling) -> Video:
+    """What is known of a video whose frames are to be embedded."""
     return replace(
         video,
         state=VideoState.PENDING,
@@ -127,7 +132,7 @@ def _look_at(file: SourceFile, job: IndexJob, store: Store, hanging: Mapping[str
         time_base_den=index.time_base.denominator,
         duration_s=facts.duration_s,
         frame_count=len(index),
-        rows=len(job.sampling.positions(index)),
+        rows=len(sampling.positions(index)),
     )
 
 
