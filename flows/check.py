@@ -8,19 +8,22 @@ from prefect import flow
 
 from coreframe.flows.cluster import open_cluster
 from coreframe.flows.parameters import Compute
+from coreframe.flows.preflight import check_metrics_file
 from coreframe.flows.record import recorded, timed
-from coreframe.flows.values import Repair, StorePath, Wait
+from coreframe.flows.run_names import begun_name
+from coreframe.flows.values import MetricsFile, Repair, StorePath, Wait
 from coreframe.tasks.check.files import open_to_check
 from coreframe.tasks.check.task import check_stage
 from coreframe.tasks.errors import CoreframeError, ReadOnlyError
 
 
-@flow(name="check", flow_run_name="check-{store}")
+@flow(name="check", flow_run_name=begun_name)
 def check(
     store: StorePath,
     repair: Repair = False,
     compute: Compute = Compute(),  # noqa: B008 - Prefect shows the default in its form
     wait: Wait = 0.0,
+    metrics_file: MetricsFile = None,
 ) -> dict[str, Any]:
     """Compare every block with its commit. With ``repair``, the next run embeds anew what is bad.
 
@@ -31,12 +34,13 @@ def check(
         CoreframeError: something is wrong, and nothing was repaired.
     """
     opened = open_to_check(store)
+    check_metrics_file(metrics_file)
     timings: dict[str, float] = {}
     parameters = {"store": store, "repair": repair, "compute": compute.model_dump()}
     with ExitStack() as stack:
         record: dict[str, Any] = {}
         try:
-            record = stack.enter_context(recorded(opened, "check", parameters, wait))
+            record = stack.enter_context(recorded(opened, "check", parameters, wait, metrics_file))
         except ReadOnlyError:
             if repair:
                 raise

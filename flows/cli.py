@@ -4,7 +4,9 @@ import logging
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 import typer
 
@@ -16,8 +18,10 @@ from coreframe.flows.values import (
     DryRun,
     ForgottenVideos,
     Format,
+    MetricsFile,
     OtherPaths,
     OutPath,
+    PageUrl,
     Repair,
     SelectedPath,
     StoreOfSelection,
@@ -30,6 +34,7 @@ from coreframe.flows.values import (
 from coreframe.tasks import status
 from coreframe.tasks.errors import CoreframeError, UsageError
 from coreframe.tasks.names import shown
+from coreframe.tasks.video.discover import readable
 from coreframe.tasks.video.listing import Unread
 
 PREFECT_AND_DASK = {
@@ -77,6 +82,8 @@ def curate(
     picture: Picture,
     compute: Compute,
     wait: Wait,
+    page_url: PageUrl,
+    metrics_file: MetricsFile,
 ) -> None:
     """Do everything: index, embed what is new, select, export, compare."""
     from coreframe.flows import preflight
@@ -84,6 +91,7 @@ def curate(
     preflight.check_compute(compute)
     preflight.follow_store(store, ingestion, compute)
     preflight.check_selecting(store, selecting)
+    preflight.check_metrics_file(metrics_file)
     unread: list[Unread] = []
     preflight.check_corpus(corpus, store, out, unread.append)
     _warn(unread)
@@ -103,6 +111,8 @@ def curate(
         picture=picture,
         compute=compute,
         wait=wait,
+        page_url=page_url,
+        metrics_file=metrics_file,
     )
     show_result(result, out)
 
@@ -110,7 +120,12 @@ def curate(
 @app.command()
 @with_options
 def ingest(
-    store: StorePath, corpus: Sources, ingestion: Ingestion, compute: Compute, wait: Wait
+    store: StorePath,
+    corpus: Sources,
+    ingestion: Ingestion,
+    compute: Compute,
+    wait: Wait,
+    metrics_file: MetricsFile,
 ) -> None:
     """Index the videos and embed the frames that the store lacks."""
     from coreframe.flows import preflight
@@ -120,13 +135,20 @@ def ingest(
     unread: list[Unread] = []
     preflight.check_corpus(corpus, store, tell=unread.append)
     _warn(unread)
+    preflight.check_metrics_file(metrics_file)
     preflight.open_store(store, ingestion, compute)
     from coreframe.flows.ingest import ingest as flow
     from coreframe.flows.server import on_server
     from coreframe.flows.terminal import show_ingested
 
     result = on_server(
-        flow, store=store, corpus=corpus, ingestion=ingestion, compute=compute, wait=wait
+        flow,
+        store=store,
+        corpus=corpus,
+        ingestion=ingestion,
+        compute=compute,
+        wait=wait,
+        metrics_file=metrics_file,
     )
     show_ingested(result, store)
 
@@ -140,6 +162,7 @@ def select(
     picture: Picture,
     compute: Compute,
     wait: Wait,
+    page_url: PageUrl,
 ) -> None:
     """Select from an existing store, write the frames, compare the methods."""
     from coreframe.flows import preflight
@@ -161,6 +184,7 @@ def select(
         picture=picture,
         compute=compute,
         wait=wait,
+        page_url=page_url,
     )
     show_result(result, out)
 
@@ -186,18 +210,23 @@ def train(store: StorePath, out: TrainedPath, training: Training, compute: Compu
 
 @app.command()
 @with_options
-def check(store: StorePath, repair: Repair, compute: Compute, wait: Wait) -> None:
+def check(
+    store: StorePath, repair: Repair, compute: Compute, wait: Wait, metrics_file: MetricsFile
+) -> None:
     """Verify all that a store holds against what was written."""
     from coreframe.flows import preflight
     from coreframe.tasks.check.files import open_to_check
 
     preflight.check_compute(compute)
     open_to_check(store)
+    preflight.check_metrics_file(metrics_file)
     from coreframe.flows.check import check as flow
     from coreframe.flows.server import on_server
     from coreframe.flows.terminal import show_checked
 
-    result = on_server(flow, store=store, repair=repair, compute=compute, wait=wait)
+    result = on_server(
+        flow, store=store, repair=repair, compute=compute, wait=wait, metrics_file=metrics_file
+    )
     show_checked(result, store)
 
 
@@ -221,7 +250,9 @@ def forget(
 
 @app.command()
 @with_options
-def report(store: StorePath, out: SelectedPath, others: OtherPaths, compute: Compute) -> None:
+def report(
+    store: StorePath, out: SelectedPath, others: OtherPaths, compute: Compute, page_url: PageUrl
+) -> None:
     """Make the page of a selection again, alone or beside others; nothing is selected."""
     from coreframe.flows import preflight
     from coreframe.tasks.store.store import Store
@@ -232,7 +263,7 @@ def report(store: StorePath, out: SelectedPath, others: OtherPaths, compute: Com
     from coreframe.flows.server import on_server
     from coreframe.flows.terminal import show_reported
 
-    on_server(flow, store=store, out=out, others=others, compute=compute)
+    on_server(flow, store=store, out=out, others=others, compute=compute, page_url=page_url)
     show_reported(out)
 
 
@@ -266,6 +297,12 @@ def main() -> None:
     """Run the command; answer wrong use in one sentence and status 2, a failed run with 1."""
     for name, value in PREFECT_AND_DASK.items():
         os.environ.setdefault(name, value)
+    warnings.filterwarnings("ignore", message="Failed to create the Prefect home")  # or refused
+    if isinstance(sys.stdout, TextIOWrapper):  # whatever the terminal's alphabet, names are shown
+        sys.stdout.reconfigure(errors="backslashreplace")
+    for one in sys.argv[1:]:
+        if readable(one) != one:
+            _fail(f"the name {shown(one)} is not valid UTF-8: rename it", 2)
     try:
         if app(standalone_mode=False, prog_name="coreframe") == INTERRUPTED:
             raise KeyboardInterrupt  # Typer has caught it
@@ -278,16 +315,15 @@ def main() -> None:
         _fail(str(error), 2)
     except CoreframeError as error:
         _fail(str(error), 1)
-    except (
-        OSError
-    ) as error:  # the system's refusal, from wherever it came; Prefect has the traceback
-        where = f"{error.filename}: " if isinstance(error.filename, str) else ""
+    except OSError as error:  # the system's refusal; Prefect's log has the traceback
+        where = f"{shown(error.filename)}: " if isinstance(error.filename, str) else ""
         _fail(f"{where}{error.strerror or error}", 1)
 
 
 def _warn(unread: Sequence[Unread]) -> None:
     """Say on one line which folders cannot be read; a log in JSON says it in its own way."""
     if unread and not logging.getLogger("coreframe").handlers:
+        status.hide()
         named = ", ".join(f"{one.path} ({one.why})" for one in unread[:NAMED])
         more = f" and {len(unread) - NAMED:,} more" if len(unread) > NAMED else ""
         print(f"coreframe: left out, since it cannot be read: {named}{more}.", file=sys.stderr)

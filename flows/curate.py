@@ -5,6 +5,7 @@ from typing import Any
 
 from prefect import flow
 
+from coreframe.flows.artifacts import page_address, show_page
 from coreframe.flows.cluster import open_cluster
 from coreframe.flows.ingest import ingest_stages
 from coreframe.flows.logs import log_unread
@@ -12,18 +13,20 @@ from coreframe.flows.outcome import check_broken, check_selectable
 from coreframe.flows.parameters import Compute, Ingestion, Picture, Selecting, Sources
 from coreframe.flows.preflight import (
     check_corpus,
+    check_metrics_file,
     check_selecting,
     open_store,
     output_folder,
 )
 from coreframe.flows.record import ended, recorded, unread_before
+from coreframe.flows.run_names import begun_name
 from coreframe.flows.selection import selection_stages
-from coreframe.flows.values import OutPath, StorePath, Wait
+from coreframe.flows.values import MetricsFile, OutPath, PageUrl, StorePath, Wait
 from coreframe.tasks.output.standing import standing_result
 from coreframe.tasks.video.listing import Unread
 
 
-@flow(name="curate", flow_run_name="curate-into-{out}")
+@flow(name="curate", flow_run_name=begun_name)
 def curate(
     store: StorePath,
     out: OutPath,
@@ -33,6 +36,8 @@ def curate(
     picture: Picture = Picture(),  # noqa: B008
     compute: Compute = Compute(),  # noqa: B008
     wait: Wait = 0.0,
+    page_url: PageUrl = None,
+    metrics_file: MetricsFile = None,
 ) -> dict[str, Any]:
     """Index, embed, select, export, metrics, report. Only what the store lacks is embedded.
 
@@ -46,6 +51,7 @@ def curate(
     unread: list[Unread] = []
     files = check_corpus(corpus, store, out, unread.append)
     check_selecting(store, selecting)
+    check_metrics_file(metrics_file)
     folder = output_folder(out)
     opened, ingestion = open_store(store, ingestion, compute)
     parameters = {
@@ -58,7 +64,7 @@ def curate(
         "compute": compute.model_dump(),
     }
     timings: dict[str, float] = {}
-    with recorded(opened, "curate", parameters, wait) as record:
+    with recorded(opened, "curate", parameters, wait, metrics_file) as record:
         log_unread(unread)
         with open_cluster(compute) as cluster:
             ingested = ingest_stages(opened, files, corpus, ingestion, compute, cluster, timings)
@@ -82,6 +88,8 @@ def curate(
                 )
                 record["counts"] = result.run.counts.model_dump()
                 record |= {"changes": ingested.changes, "warnings": result.run.warnings}
+            show_page(folder, page_url)
+            record["page"] = page_address(folder, page_url)
         record["timings_s"] = timings
         check_broken(ingested.videos, corpus.corrupt_threshold)
     return ended(result.to_json(), record["warnings"])

@@ -12,9 +12,10 @@ from coreframe.flows.cluster import open_cluster
 from coreframe.flows.logs import log_unread
 from coreframe.flows.outcome import check_broken, check_named, warnings
 from coreframe.flows.parameters import Compute, Ingestion, Sources
-from coreframe.flows.preflight import check_corpus, open_store
+from coreframe.flows.preflight import check_corpus, check_metrics_file, open_store
 from coreframe.flows.record import ended, recorded, summarized, timed, unread_before
-from coreframe.flows.values import StorePath, Wait
+from coreframe.flows.run_names import begun_name
+from coreframe.flows.values import MetricsFile, StorePath, Wait
 from coreframe.tasks.embed.task import EmbedCounts, embed_stage
 from coreframe.tasks.forget.task import complete
 from coreframe.tasks.index.task import index_stage
@@ -63,17 +64,19 @@ class Ingested:
         }
 
 
-@flow(name="ingest", flow_run_name="ingest-into-{store}")
+@flow(name="ingest", flow_run_name=begun_name)
 def ingest(
     store: StorePath,
     corpus: Sources,
     ingestion: Ingestion = Ingestion(),  # noqa: B008 - Prefect shows the default in its form
     compute: Compute = Compute(),  # noqa: B008
     wait: Wait = 0.0,
+    metrics_file: MetricsFile = None,
 ) -> dict[str, Any]:
     """Index the videos and embed every frame that the store does not hold yet."""
     unread: list[Unread] = []
     files = check_corpus(corpus, store, tell=unread.append)
+    check_metrics_file(metrics_file)
     opened, ingestion = open_store(store, ingestion, compute)
     timings: dict[str, float] = {}
     parameters = {
@@ -82,7 +85,7 @@ def ingest(
         "ingestion": ingestion.model_dump(),
         "compute": compute.model_dump(),
     }
-    with recorded(opened, "ingest", parameters, wait) as record:
+    with recorded(opened, "ingest", parameters, wait, metrics_file) as record:
         log_unread(unread)
         with open_cluster(compute) as cluster:
             ingested = ingest_stages(opened, files, corpus, ingestion, compute, cluster, timings)
@@ -132,7 +135,7 @@ def ingest_stages(
     with timed(timings, "embed"):
         embedded = embed_stage(store, sampling, spec, cluster, stall_limit_s=limit_s)
     videos = store.read_catalogue().videos
-    show_quarantined(videos)
+    show_quarantined(store, videos)
     own = [videos[number] for number in numbers]
     passed_over = len(files) - len(own)
     ingested = Ingested(own, before, corpus.corrupt_threshold, passed_over, embedded)

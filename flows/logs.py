@@ -16,10 +16,13 @@ from dask.distributed import Client
 from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
 
+from coreframe.flows.failures import tell_once
 from coreframe.tasks.names import shown, shown_all
 from coreframe.tasks.video.listing import Unread
 
 LOGGER = "coreframe"
+
+tell_once()  # here, since all flows import this module
 
 ALWAYS_THERE = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 """Attributes of any record; what else it has was given as ``extra``."""
@@ -44,7 +47,12 @@ class _ToRun(logging.Handler):
         self._run = get_run_logger()
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._run.log(record.levelno, shown(record.getMessage()))
+        self._run.log(record.levelno, shown(record.getMessage()), exc_info=record.exc_info)
+
+
+def level() -> int:
+    """From which level on is logged: INFO, or DEBUG where Prefect's runs are."""
+    return min(logging.INFO, logging.getLogger("prefect.flow_runs").getEffectiveLevel())
 
 
 def log_json() -> None:
@@ -75,14 +83,14 @@ def logs_of_run() -> Iterator[None]:
         yield
         return
     logger.addHandler(handler)
-    level, propagate = logger.level, logger.propagate
-    logger.setLevel(logging.INFO)
+    before, propagate = logger.level, logger.propagate
+    logger.setLevel(level())
     logger.propagate = False  # the run's logger shows it where Prefect shows logs
     try:
         yield
     finally:
         logger.removeHandler(handler)
-        logger.setLevel(level)
+        logger.setLevel(before)
         logger.propagate = propagate
 
 
@@ -95,5 +103,5 @@ def logs_of_workers(cluster: str) -> Iterator[None]:
             # A worker that dies just now takes the call with it, not what it was for: the others
             # were told at the same time, and whoever comes later is told by the scheduler.
             with suppress(OSError):
-                client.forward_logging(LOGGER, level=logging.INFO)
+                client.forward_logging(LOGGER, level=level())
         yield

@@ -3,6 +3,7 @@
 Nothing here imports Prefect or Dask, so the command answers wrong use at once.
 """
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -61,6 +62,23 @@ def check_compute(compute: Compute) -> None:
         UsageError: a GPU was asked for and there is none.
     """
     resolve_device(compute.device)
+
+
+def check_metrics_file(path: str | None) -> None:
+    """Refuse a place for Prometheus' numbers where no file can be made.
+
+    Raises:
+        UsageError: naming the folder and the reason.
+    """
+    if path is None:
+        return
+    folder = Path(path).absolute().parent
+    if not os.access(folder, os.W_OK | os.X_OK):
+        why = "may not be written to by this user" if folder.is_dir() else "is no folder"
+        raise UsageError(
+            f"cannot write the metrics file {path}: {folder} {why}. Name a file in the folder of "
+            "the node exporter's textfile collector."
+        )
 
 
 def check_corpus(

@@ -16,8 +16,11 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 
 from coreframe.flows.artifacts import show_run
+from coreframe.flows.failures import is_explained, tell
 from coreframe.flows.logs import LOGGER, logs_of_run
 from coreframe.flows.outcome import Outcome
+from coreframe.flows.prometheus import write_metrics
+from coreframe.flows.run_names import name_news, news_of
 from coreframe.tasks import status
 from coreframe.tasks.errors import CoreframeError
 from coreframe.tasks.names import shown, shown_all
@@ -40,13 +43,19 @@ LEVELS = {
     Outcome.INTERRUPTED: logging.WARNING,
 }
 
-EVENT_KEYS = ("flow", "run", "outcome", "reason", "seconds", "changes", "counts", "timings_s")
+EVENT_KEYS = (
+    *("flow", "run", "outcome", "reason", "seconds", "changes", "counts", "timings_s", "page"),
+)
 """Of a record, what goes into events and logs."""
 
 
 @contextmanager
 def recorded(
-    store: Store, flow: str, parameters: Mapping[str, Any], wait_s: float | None
+    store: Store,
+    flow: str,
+    parameters: Mapping[str, Any],
+    wait_s: float | None,
+    metrics_file: str | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Be the store's only writer for one run, and leave a record of it, however it ends.
 
@@ -55,9 +64,11 @@ def recorded(
         flow: the flow's name.
         parameters: what it was asked for.
         wait_s: how long to wait for another writer; None for a run that writes nothing else.
+        metrics_file: where to leave the run's numbers for Prometheus, if anywhere.
 
     Yields:
-        The record, for the run to add to: ``changes``, ``counts``, ``timings_s``, ``warnings``.
+        The record, for the run to add to: ``changes``, ``counts``, ``timings_s``, ``warnings``,
+        ``page``.
 
     Raises:
         CoreframeError: another run writes to the store; nothing is recorded then.
@@ -75,22 +86,32 @@ def recorded(
             "warnings": [],
         }
         outcome, reason = Outcome.INTERRUPTED, "it was stopped; the next run continues"
+        unexplained: Exception | None = None
         try:
             yield record
             reason = "; ".join(record["warnings"])
             outcome = Outcome.WARNED if reason else Outcome.COMPLETED
         except Exception as error:
             outcome, reason = Outcome.FAILED, str(error) or type(error).__name__
+            if is_explained(error):
+                tell(error)  # below
+            else:
+                unexplained = error
             raise
         finally:
             seconds = (datetime.now(UTC) - started).total_seconds()
             record |= {"outcome": outcome, "reason": reason, "seconds": round(seconds, 3)}
+            if outcome != Outcome.INTERRUPTED:  # whoever stops it does not want to wait
+                record["run"] = name_news(news_of(record))
             level = LEVELS[outcome]
             facts = {key: record[key] for key in EVENT_KEYS if key in record} | {"event": "run"}
-            logger.log(level, "%s %s %s", flow, outcome, reason, extra=facts)
+            said = f"{flow} {outcome}: {reason}" if reason else f"{flow} {outcome}"
+            logger.log(level, "%s", said, extra=facts, exc_info=unexplained)
             place = f"{RUNS}/{started:%Y%m%dT%H%M%S}-{flow}-{uuid4().hex[:8]}.json"
             with suppress(OSError, CoreframeError):  # a full disk has been reported already
                 store.folder.write(place, sealed_json(place, record))
+            if metrics_file is not None:
+                write_metrics(metrics_file, store, record, last_good(store, flow))
             _emit(store, record)
 
 
@@ -118,12 +139,13 @@ def ended(result: dict[str, Any], warnings: Sequence[str]) -> dict[str, Any]:
 def _emit(store: Store, record: Mapping[str, Any]) -> None:
     """Tell Prefect's server, so that automations can follow."""
     if flow_run.get_id():
-        show_run(record)
+        show_run(store, record)
         emit_event(
             event=f"coreframe.run.{record['outcome'].name.lower()}",
             resource={
                 "prefect.resource.id": f"coreframe.store.{store.path}",
                 "prefect.resource.name": shown(store.path),
+                "coreframe.flow": str(record["flow"]),
             },
             related=[
                 {
@@ -133,6 +155,18 @@ def _emit(store: Store, record: Mapping[str, Any]) -> None:
             ],
             payload={key: shown_all(record[key]) for key in EVENT_KEYS if key in record},
         )
+
+
+def last_good(store: Store, flow: str) -> datetime | None:
+    """When the last run of a flow began that came to its end, by the records in the store."""
+    names = [name for name in store.folder.names(RUNS) if f"-{flow}-" in name]
+    for name in reversed(names):
+        with suppress(OSError, CoreframeError, ValueError, KeyError):  # one that is torn
+            place = f"{RUNS}/{name}"
+            record = parse_json(place, store.folder.read(place))
+            if record["outcome"] in (Outcome.COMPLETED, Outcome.WARNED):
+                return datetime.fromisoformat(record["started"])
+    return None
 
 
 def summarized(found: Mapping[Change, list[str]]) -> dict[str, Any]:

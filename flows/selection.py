@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from prefect import flow
 
-from coreframe.flows.artifacts import show_quarantined
+from coreframe.flows.artifacts import page_address, show_outputs, show_page, show_quarantined
 from coreframe.flows.cluster import open_cluster
 from coreframe.flows.ingest import Ingested
 from coreframe.flows.logs import LOGGER
@@ -19,10 +19,12 @@ from coreframe.flows.outcome import outcome
 from coreframe.flows.parameters import Compute, Picture, Selecting
 from coreframe.flows.preflight import check_selecting, output_folder
 from coreframe.flows.record import ended, recorded, timed, versions
-from coreframe.flows.values import OutPath, StorePath, Wait
+from coreframe.flows.run_names import begun_name
+from coreframe.flows.values import OutPath, PageUrl, StorePath, Wait
 from coreframe.tasks import status
 from coreframe.tasks.errors import CoreframeError
 from coreframe.tasks.export.task import export_stage, raise_on_failures, take_out
+from coreframe.tasks.forget.erase import erase_from_selection
 from coreframe.tasks.measure.pairwise import L2_BIN
 from coreframe.tasks.measure.task import metrics_stage
 from coreframe.tasks.output.exported import Exported
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(LOGGER)
 
 
-@flow(name="select", flow_run_name="select-from-{store}")
+@flow(name="select", flow_run_name=begun_name)
 def select(
     store: StorePath,
     out: OutPath,
@@ -53,6 +55,7 @@ def select(
     picture: Picture = Picture(),  # noqa: B008
     compute: Compute = Compute(),  # noqa: B008
     wait: Wait = 0.0,
+    page_url: PageUrl = None,
 ) -> dict[str, Any]:
     """Select from an existing store; nothing is decoded but the chosen frames.
 
@@ -79,6 +82,8 @@ def select(
         )
         record |= {"counts": result.run.counts.model_dump(), "timings_s": timings}
         record |= {"changes": ingested.changes, "warnings": result.run.warnings}
+        show_page(folder, page_url)
+        record["page"] = page_address(folder, page_url)
     return ended(result.to_json(), result.run.warnings)
 
 
@@ -129,6 +134,7 @@ def selection_stages(
         outcome=outcome(ingested.videos, ingested.corrupt_threshold, exported.failures, warned),
     )
     outputs_stage(out, table, metrics, run)
+    show_outputs(out, metrics)
     status.show("drawing the page")
     page_stage(store, choice, out, [], device, cluster, exported.small)
     raise_on_failures(exported)
@@ -162,7 +168,9 @@ def _chosen_and_written(
         try:
             with sole_writer(store, "a selection"):
                 take_out(store, exported.faults)
-            show_quarantined(store.read_catalogue().videos)
+                if choice.name is not None:  # or what was chosen beside them would stay chosen
+                    erase_from_selection(store, choice.name, selection.added)
+            show_quarantined(store, store.read_catalogue().videos)
         except (CoreframeError, OSError) as error:
             logger.warning("nothing could be taken out of the corpus: %s", error)
             return selection, table, exported

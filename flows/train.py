@@ -7,10 +7,12 @@ from typing import Any
 
 from prefect import flow
 
+from coreframe.flows.artifacts import show_training
 from coreframe.flows.cluster import open_cluster
 from coreframe.flows.parameters import Compute, Training
 from coreframe.flows.preflight import check_training, output_folder
 from coreframe.flows.record import recorded, timed, versions
+from coreframe.flows.run_names import begun_name, name_news
 from coreframe.flows.values import StorePath, TrainedPath
 from coreframe.tasks.store.store import Store
 from coreframe.tasks.train.task import frames_stage, summary_stage, train_stage
@@ -19,7 +21,7 @@ SCRATCH = ".frames-"
 """What the folder of a run's small pictures begins with."""
 
 
-@flow(name="train", flow_run_name="train-on-{store}")
+@flow(name="train", flow_run_name=begun_name)
 def train(
     store: StorePath,
     out: TrainedPath,
@@ -73,4 +75,6 @@ def train(
         "failures": gathered.failures,
     }
     summary_stage(folder, trained, run)
+    show_training(folder, trained.losses, trained.fingerprint)
+    name_news(f"{len(gathered.frames):,} frames, loss {trained.losses[-1]:.3f}")
     return run

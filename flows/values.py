@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, GetJsonSchemaHandler
+from pydantic import AfterValidator, Field, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 
 
@@ -34,6 +35,18 @@ class Answered(Described):
     """Marks an option that is answered at once, whatever else is given."""
 
     answer: Callable[[], str]
+
+
+def _url(value: str | None) -> str | None:
+    if value and "://" not in value:
+        raise ValueError("must be a URL, such as https://media.example.org/coreframe")
+    return value or None  # a deployment gives an empty text for a variable that is not set
+
+
+def _read_by_node_exporter(value: str | None) -> str | None:
+    if value and Path(value).suffix != ".prom":
+        raise ValueError("must end in .prom: the node exporter reads no other files")
+    return value or None
 
 
 StorePath = Annotated[str, Described("Folder of the store, or its URL in an object store.")]
@@ -66,6 +79,18 @@ Unforget = Annotated[
     Described("Let forgotten contents in again: their files, or fingerprints."),
 ]
 DryRun = Annotated[bool, Field(default=False), Described("Say what would go, and change nothing.")]
+PageUrl = Annotated[
+    str | None,
+    AfterValidator(_url),
+    Field(default=None),
+    Described("URL that the output folder is served under, for links to its page."),
+]
+MetricsFile = Annotated[
+    str | None,
+    AfterValidator(_read_by_node_exporter),
+    Field(default=None),
+    Described("File to leave the run's numbers in for Prometheus: the node exporter's, .prom."),
+]
 Format = Annotated[str, Described("imagefolder, webdataset, coco, fiftyone or csv.")]
 Destination = Annotated[
     str | None,

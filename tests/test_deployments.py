@@ -2,19 +2,25 @@
 
 import json
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import yaml
+from prefect.events import Event
+from prefect.settings import Settings
 
 from coreframe.tasks.store.lock import writing
 from coreframe.tasks.store.store import Store
@@ -102,6 +108,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         "COREFRAME_VIDEOS": str(folder / "videos"),
         "COREFRAME_STORE": str(folder / "store"),
         "COREFRAME_OUT": str(folder / "out"),
+        "COREFRAME_PAGE_URL": "https://media.example.org/out",
     }
     made = Place(folder, environment["PREFECT_API_URL"], environment)
     processes = []
@@ -245,8 +252,124 @@ def test_an_event_starts_a_run_and_its_end_is_an_event(place: Place) -> None:
             if any(run["id"] in one["prefect.resource.id"] for one in event["related"])
         ]
 
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d nightly: 1 new, \d+ frames?", run["name"])
     event = place.wait_for(told)[0]
-    assert event["payload"]["flow"] == "curate"
+    assert event["resource"]["coreframe.flow"] == event["payload"]["flow"] == "curate"
+    assert event["payload"]["run"] == run["name"]
+    assert event["payload"]["page"] == "https://media.example.org/out/report.html"
+
+
+@pytest.fixture
+def inbox() -> Iterator[tuple[str, list[dict[str, str]]]]:
+    """Where messages to people go: its address, and what came."""
+    came: list[dict[str, str]] = []
+
+    class Inbox(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            came.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Inbox) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/", came
+        server.shutdown()
+
+
+def test_people_are_told_of_failed_warned_missed_and_lost_runs(
+    place: Place, inbox: tuple[str, list[dict[str, str]]]
+) -> None:
+    """The last test to start runs: here they are lost after ten seconds."""
+    address, came = inbox
+    sender = {"url": address, "json_data": {"subject": "{{subject}}", "body": "{{body}}"}}
+    block = subprocess.run(
+        [sys.executable, "-c", SENDER, json.dumps(sender)],
+        env=place.environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    file = place.folder / "automations.yaml"
+    text = (ROOT / "deployments" / "automations.yaml").read_text()
+    assert "within: 93600" in text
+    assert "within: 600" in text
+    short = text.replace("within: 93600", "within: 10").replace("within: 600", "within: 10")
+    file.write_text(short.replace("NOTIFICATION_BLOCK_ID", block))
+    place.prefect("automation", "create", "--from-file", str(file))
+    flow = place.ask("flows/", name="curate")["id"]
+
+    def run(name: str, *states: tuple[str, str]) -> str:
+        made = place.ask("flow_runs/", flow_id=flow, name=name)["id"]
+        for kind, why in states:
+            state = {"type": kind, "message": why}
+            place.ask(f"flow_runs/{made}/set_state", state=state, force=True)
+        return made
+
+    run("the failed one", ("RUNNING", ""), ("FAILED", "the disk is full"))
+    lost = run("the lost one", ("RUNNING", ""))
+    run("the cancelled one", ("RUNNING", ""), ("CANCELLING", ""))  # by somebody, in vain
+    run("the sound one", ("RUNNING", ""), ("COMPLETED", ""))
+    warned = Event(
+        event="coreframe.run.warned",
+        resource={"prefect.resource.id": "coreframe.store./s", "coreframe.flow": "curate"},
+        payload={"run": "the warned one", "reason": "b.mp4 has changed", "page": "http://p/"},
+    )
+    httpx.post(f"{place.api}/events", json=[warned.model_dump(mode="json")]).raise_for_status()
+    place.wait_for(lambda: len({message["subject"] for message in came}) == 5)
+    told = {message["subject"]: message["body"] for message in came}
+    assert told.keys() == {
+        "Coreframe: the failed one Failed",
+        "Coreframe: the lost one Crashed",
+        "Coreframe: the cancelled one Crashed",
+        "Coreframe: the warned one has warnings",
+        "Coreframe: no night for 26 hours",
+    }
+    assert "the disk is full" in told["Coreframe: the failed one Failed"]
+    assert told["Coreframe: the warned one has warnings"] == "b.mp4 has changed\n\nhttp://p/"
+    assert f"/runs/flow-run/{lost}" in told["Coreframe: the lost one Crashed"]
+
+
+SENDER = """
+import json, sys
+from prefect.blocks.notifications import CustomWebhookNotificationBlock as Sender
+print(Sender(name="coreframe", **json.loads(sys.argv[1])).save("coreframe-alerts"))
+"""
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="there is no systemd here")
+def test_systemd_understands_the_units(tmp_path: Path) -> None:
+    units = sorted((ROOT / "deployments" / "systemd").glob("*.service"))
+    assert len(units) == 2
+    for unit in units:
+        text = unit.read_text()
+        assert text.count("/opt/coreframe/.venv/bin/prefect") == 1
+        text = text.replace("/opt/coreframe/.venv/bin/prefect", PREFECT)
+        (tmp_path / unit.name).write_text(text)
+    said = subprocess.run(
+        ["systemd-analyze", "verify", *sorted(tmp_path.iterdir())], capture_output=True, text=True
+    )
+    assert (said.returncode, said.stderr) == (0, "")
+
+
+def test_the_environment_of_services_is_what_deploying_and_prefect_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lines = (ROOT / "deployments" / "systemd" / "environment").read_text().splitlines()
+    given = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+    asked = re.findall(r"\$(COREFRAME_\w+)", (ROOT / "deployments" / "prefect.yaml").read_text())
+    assert set(asked) <= given.keys()
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    read = Settings()
+    assert read.api.url == "http://127.0.0.1:4200/api"
+    assert read.home == Path("/var/lib/coreframe/prefect")
+    assert not read.server.analytics_enabled
+    vacuum = read.server.services.db_vacuum
+    assert vacuum.enabled_vacuum_types == {"events", "flow_runs", "orphans"}
+    assert vacuum.retention_period.days == 90
 
 
 def test_every_cluster_file_and_compose_file_is_yaml() -> None:

@@ -78,6 +78,7 @@ def test_a_folder_keeps_its_promises(
     place = request.getfixturevalue("bucket") if where == "s3" else str(tmp_path)
     folder = open_folder(f"{place}/a b/ü")
     assert folder.names() == []
+    assert folder.size_bytes() == 0
     assert not folder.exists("x")
     with pytest.raises(FileNotFoundError):
         folder.read("x")
@@ -85,6 +86,7 @@ def test_a_folder_keeps_its_promises(
     folder.write("inner/x", b"2")
     folder.write("y", b"3")
     assert folder.names() == ["inner", "y"]
+    assert folder.size_bytes() == 2
     assert folder.names("inner") == ["x"]
     assert folder.read("inner/x") == b"2"
     assert not folder.swap("y", b"2", b"4")

@@ -1,5 +1,7 @@
 """Running block-sized jobs on a Dask cluster, a bounded number at a time."""
 
+import logging
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
@@ -9,6 +11,8 @@ from coreframe.tasks.errors import CoreframeError
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
+
+logger = logging.getLogger("coreframe")
 
 JOBS_PER_WORKER = 3
 """One running, two waiting: enough that no worker idles, few enough to cost the driver nothing."""
@@ -57,20 +61,22 @@ def run_jobs(
         if job is not None:
             arguments = () if needs is None else (needs(job),)
             future = client.submit(function, job, *arguments, pure=False)
-            job_of[future] = job
+            job_of[future] = job, time.monotonic()
             running.add(future)
 
     for _ in range(window):
         submit()
     try:
         for future in running:
-            job = job_of.pop(future)
+            job, began_s = job_of.pop(future)
             try:
                 result = future.result()
             except KilledWorker as error:
                 if killed is None:
                     raise explained(describe(job), error) from error
                 result = killed(job, error)
+            seconds = time.monotonic() - began_s
+            logger.debug("%s: done %.1f s after it was given out", describe(job), seconds)
             future.release()
             submit()
             yield job, result

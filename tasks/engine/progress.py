@@ -73,8 +73,8 @@ class _Artifact:
         said = f"{self._stage}: {self._done:,} of {self._total:,} {self._unit}"
         with suppress(httpx.HTTPError):  # work goes on while the server cannot be reached
             if self._id is None:
-                key = f"coreframe-{self._stage}"
-                self._id = create_progress_artifact(percent, key=key, description=said)
+                # Without a key it is shown with its run, and not among what other runs replace.
+                self._id = create_progress_artifact(percent, description=said)
             else:
                 update_progress_artifact(self._id, percent, description=said)
         self._written_s = time.monotonic()

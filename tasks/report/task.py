@@ -8,7 +8,6 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 from dask.distributed import Client
-from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
 from coreframe.tasks.engine.stage import stage
 from coreframe.tasks.names import labels
@@ -27,10 +26,8 @@ from coreframe.tasks.output.metrics import Metrics
 from coreframe.tasks.output.run import Run
 from coreframe.tasks.output.selection_table import images_before, remove_stale, write_selection
 from coreframe.tasks.output.thumbnails import THUMBNAILS, keep_pictures, side_px
-from coreframe.tasks.report.facts import verdict
 from coreframe.tasks.report.gather import gather_evidence, small_pictures
 from coreframe.tasks.report.markdown import report_markdown
-from coreframe.tasks.report.tables import comparison
 from coreframe.tasks.select.choice import Choice
 from coreframe.tasks.store.store import Store
 
@@ -54,14 +51,7 @@ def write_outputs(
     write_selection(out, selection)
     remove_stale(out, before, selection["file"])
     write_text(out / METRICS, metrics.text())
-    text = report_markdown(run, metrics)
-    write_text(out / MARKDOWN, text)
-    create_table_artifact(
-        key="coreframe-comparison",
-        table=comparison(metrics),
-        description=verdict(metrics),
-    )
-    create_markdown_artifact(key="coreframe-report", markdown=text)
+    write_text(out / MARKDOWN, report_markdown(run, metrics))
     write_text(out / RUN, run.text())
 
 
@@ -123,11 +113,6 @@ def write_page(
     for path in (out / PLOTS).glob("*.png"):  # of an earlier page that had more to show
         if path.name not in made.pictures and re.fullmatch(page.OWN_PLOTS, path.stem):
             path.unlink()
-    create_link_artifact(
-        key="coreframe-page",
-        link=(out / PAGE).resolve().as_uri(),
-        description="The report: tables, pictures and plots.",
-    )
 
 
 page_stage = stage("page")(write_page)

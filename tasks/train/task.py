@@ -8,10 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from dask.distributed import Client
-from prefect.artifacts import create_table_artifact
 from prefect.logging import get_run_logger
 
-from coreframe.tasks.embedders.simclr import CHECKPOINT
 from coreframe.tasks.engine.dispatch import gather, run_jobs
 from coreframe.tasks.engine.progress import stage_bar
 from coreframe.tasks.engine.stage import stage
@@ -166,7 +164,7 @@ def _describe(one: FramesJob) -> str:
 
 
 def write_training(out: Path, trained: Trained, run: Mapping[str, Any]) -> None:
-    """Write what says that training came to its end, and show the losses in Prefect.
+    """Write what says that training came to its end.
 
     Args:
         out: the output folder.
@@ -174,12 +172,6 @@ def write_training(out: Path, trained: Trained, run: Mapping[str, Any]) -> None:
         run: what ``train.json`` holds.
     """
     write_summary(out, trained.losses, run)
-    epochs = list(range(1, len(trained.losses) + 1))
-    create_table_artifact(
-        key="coreframe-training",
-        table={"epoch": epochs, "loss": trained.losses},
-        description=f"Contrastive loss by epoch; {out / CHECKPOINT} is {trained.fingerprint}.",
-    )
 
 
 summary_stage = stage("report")(write_training)

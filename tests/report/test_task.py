@@ -16,8 +16,8 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
 
+from coreframe.flows.artifacts import artifact_key
 from coreframe.flows.cli import app
 from coreframe.flows.curate import curate
 from coreframe.flows.options import command
@@ -61,7 +61,9 @@ def folder(
         corpus=Sources(videos=[str(folder / "videos")], corrupt_threshold=0.5),
         selecting=Selecting(n_samples=30),
         compute=compute,
+        page_url="https://media.example.org/out/",
     )
+    links = {"curated": _page_link(folder / "out")}
     shutil.copytree(folder / "out", folder / "as-curated")
     (folder / "out" / THUMBNAILS).unlink()  # made of the images again, they are the same
     report(store=store, out=str(folder / "out"), compute=compute)
@@ -74,12 +76,18 @@ def folder(
     (folder / "other" / THUMBNAILS).unlink()
     report(store=store, out=other, compute=compute)
     report(store=store, out=str(folder / "out"), others=[other], compute=compute)
-    own = FlowRunFilter(name=FlowRunFilterName(like_=str(folder)))
-    with get_client(sync_client=True) as client:
-        artifacts = client.read_artifacts(flow_run_filter=own)
-        found = {one.key: str(one.data) for one in artifacts}
-    (folder / "artifacts.json").write_text(json.dumps(found))
+    links |= {"reported": _page_link(folder / "out"), "other": _page_link(folder / "other")}
+    (folder / "links.json").write_text(json.dumps(links))
     return folder
+
+
+def _page_link(out: Path) -> str:
+    """What Prefect links the page of an output folder to, and under which name of a run."""
+    with get_client(sync_client=True) as client:
+        asked = {"artifacts": {"key": {"any_": [artifact_key("page", str(out))]}}}
+        answer = client.request("POST", "/artifacts/latest/filter", json=asked)
+    (found,) = answer.json()
+    return str(found["data"])
 
 
 @pytest.fixture(scope="module")
@@ -231,10 +239,10 @@ def test_making_it_again_changes_nothing(folder: Path) -> None:
 
 
 def test_the_page_has_a_link_in_prefect(folder: Path) -> None:
-    found = json.loads((folder / "artifacts.json").read_text())
-    assert {"coreframe-comparison", "coreframe-report"} <= found.keys()
-    assert "/report.html" in found["coreframe-page"]
-    assert "file:///" in found["coreframe-page"]
+    links = json.loads((folder / "links.json").read_text())
+    assert "(https://media.example.org/out/report.html)" in links["curated"]
+    for name, out in (("reported", folder / "out"), ("other", folder / "other")):
+        assert f"({(out / 'report.html').as_uri()})" in links[name]
 
 
 def test_only_our_own_plots_are_replaced_and_an_old_page_does_not_stay(

@@ -10,6 +10,7 @@ from tests.check.damaged import Nights, fault, read_all
 SEEDS = 250
 
 
+@pytest.mark.timeout(7200)
 @pytest.mark.parametrize("first", [0, SEEDS, 2 * SEEDS, 3 * SEEDS])
 def test_no_fault_is_read_or_called_sound(first: int, tmp_path: Path, cluster: str) -> None:
     nights = Nights.make(tmp_path, cluster)
