@@ -70,9 +70,7 @@ def gather_frames(
             lost = len(one.frame_index) - len(result.time_s)
             if lost:
                 reason = result.trouble or "it cannot be decoded, or the crop does not fit it"
-                failures.append(
-                    shown(f"{lost:,} frames of {one.source} are left out: {reason}")
-                )
+                failures.append(shown(f"{lost:,} frames of {one.source} are left out: {reason}"))
             advance(len(one.frame_index))
     frames = TrainingFrames.from_files(files)
     _refuse_too_few(frames, store, failures)
