@@ -20,7 +20,7 @@ from types import FrameType
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-GRACE_S = 5.0
+GRACE_S = 6.0
 """For the child to give back its lease, to record how it ended, and to close what it opened."""
 
 AGAIN_S = 0.5

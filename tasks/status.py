@@ -64,7 +64,7 @@ class _Line:
         seconds = int(time.monotonic() - self._since_s)
         took = f" ({seconds} s)" if seconds >= SECONDS_FROM_S else ""
         with suppress(OSError):
-            columns = os.get_terminal_size(2).columns
+            columns = os.get_terminal_size(2).columns or 80  # some say 0
             line = f"coreframe: {self._text}{took}"
             self._write(CLEAR + line[: max(1, columns - 1)])
             self._painted = True

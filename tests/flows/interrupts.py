@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,7 +123,11 @@ def content(place: Path) -> dict[str, bytes]:
 
 
 def interrupted(
-    interrupt: Interrupt, place: Path, undisturbed_s: float, server: str | None = None
+    interrupt: Interrupt,
+    place: Path,
+    undisturbed_s: float,
+    server: str | None = None,
+    begun: Callable[[], bool] | None = None,
 ) -> Ended:
     """Run a command in a folder, and interrupt it.
 
@@ -131,6 +136,7 @@ def interrupted(
         place: the folder, with what the command needs.
         undisturbed_s: how long it takes otherwise.
         server: a Prefect server; by default it starts one for itself.
+        begun: says whether the moment has come; the interrupt's own is the latest then.
     """
     mark = uuid4().hex
     words = [str(Path(sys.executable).with_name("coreframe")), *COMMANDS[interrupt.command].split()]
@@ -154,7 +160,7 @@ def interrupted(
             ).pid
         stream = os.open(place / "said", os.O_RDONLY)
     said = bytearray()
-    late = _wait(pid, stream, said, max(0.1, interrupt.moment * undisturbed_s))
+    late = _wait(pid, stream, said, max(0.1, interrupt.moment * undisturbed_s), begun)
     status, begin_s = late, time.monotonic()
     for number in range(interrupt.times):
         if status is None and number:
@@ -190,7 +196,13 @@ def _send(interrupt: Interrupt, pid: int, stream: int) -> int:
     return stream
 
 
-def _wait(pid: int, stream: int, said: bytearray, seconds: float) -> int | None:
+def _wait(
+    pid: int,
+    stream: int,
+    said: bytearray,
+    seconds: float,
+    begun: Callable[[], bool] | None = None,
+) -> int | None:
     """Read what is said until the command ends: its status, or None when it has not in time."""
     limit_s = time.monotonic() + seconds
     while True:
@@ -199,7 +211,7 @@ def _wait(pid: int, stream: int, said: bytearray, seconds: float) -> int | None:
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
             return os.waitstatus_to_exitcode(status)
-        if time.monotonic() >= limit_s:
+        if time.monotonic() >= limit_s or (begun is not None and begun()):
             return None
         time.sleep(0.01)
 
