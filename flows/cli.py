@@ -4,7 +4,9 @@ import logging
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 import typer
 
@@ -32,6 +34,7 @@ from coreframe.flows.values import (
 from coreframe.tasks import status
 from coreframe.tasks.errors import CoreframeError, UsageError
 from coreframe.tasks.names import shown
+from coreframe.tasks.video.discover import readable
 from coreframe.tasks.video.listing import Unread
 
 PREFECT_AND_DASK = {
@@ -297,6 +300,12 @@ def main() -> None:
     """Run the command; answer wrong use in one sentence and status 2, a failed run with 1."""
     for name, value in PREFECT_AND_DASK.items():
         os.environ.setdefault(name, value)
+    warnings.filterwarnings("ignore", message="Failed to create the Prefect home")  # or refused
+    if isinstance(sys.stdout, TextIOWrapper):  # whatever the terminal's alphabet, names are shown
+        sys.stdout.reconfigure(errors="backslashreplace")
+    for one in sys.argv[1:]:
+        if readable(one) != one:
+            _fail(f"the name {shown(one)} is not valid UTF-8: rename it", 2)
     try:
         if app(standalone_mode=False, prog_name="coreframe") == INTERRUPTED:
             raise KeyboardInterrupt  # Typer has caught it
@@ -309,16 +318,15 @@ def main() -> None:
         _fail(str(error), 2)
     except CoreframeError as error:
         _fail(str(error), 1)
-    except (
-        OSError
-    ) as error:  # the system's refusal, from wherever it came; Prefect has the traceback
-        where = f"{error.filename}: " if isinstance(error.filename, str) else ""
+    except OSError as error:  # the system's refusal; Prefect's log has the traceback
+        where = f"{shown(error.filename)}: " if isinstance(error.filename, str) else ""
         _fail(f"{where}{error.strerror or error}", 1)
 
 
 def _warn(unread: Sequence[Unread]) -> None:
     """Say on one line which folders cannot be read; a log in JSON says it in its own way."""
     if unread and not logging.getLogger("coreframe").handlers:
+        status.hide()
         named = ", ".join(f"{one.path} ({one.why})" for one in unread[:NAMED])
         more = f" and {len(unread) - NAMED:,} more" if len(unread) > NAMED else ""
         print(f"coreframe: left out, since it cannot be read: {named}{more}.", file=sys.stderr)

@@ -38,6 +38,7 @@ from coreframe.flows.workers import (
     made,
 )
 from coreframe.tasks.errors import CoreframeError, UsageError
+from coreframe.tasks.names import shown
 
 logger = logging.getLogger(LOGGER)
 
@@ -286,4 +287,4 @@ def _say(what: str) -> None:
     logger.info(what)
     console = Console(stderr=True)
     if console.is_terminal:
-        console.print(what, soft_wrap=True)
+        console.print(shown(what), highlight=False, markup=False, soft_wrap=True)

@@ -11,6 +11,7 @@ from pydantic import (
     ByteSize,
     ConfigDict,
     Field,
+    field_validator,
     model_validator,
 )
 
@@ -366,6 +367,11 @@ class Compute(Parameters):
         ge=LEAST_MEMORY_BYTES,
         description="Of each local process, such as 2GB [default: they share all there is].",
     )
+
+    @field_validator("cluster", mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        return value or None  # a deployment's variable that is not set, or a form's field
 
     @model_validator(mode="after")
     def _one_place(self) -> "Compute":

@@ -24,6 +24,7 @@ from coreframe.flows.values import OutPath, PageUrl, StorePath, Wait
 from coreframe.tasks import status
 from coreframe.tasks.errors import CoreframeError
 from coreframe.tasks.export.task import export_stage, raise_on_failures, take_out
+from coreframe.tasks.forget.erase import erase_from_selection
 from coreframe.tasks.measure.pairwise import L2_BIN
 from coreframe.tasks.measure.task import metrics_stage
 from coreframe.tasks.output.exported import Exported
@@ -167,6 +168,8 @@ def _chosen_and_written(
         try:
             with sole_writer(store, "a selection"):
                 take_out(store, exported.faults)
+                if choice.name is not None:  # or what was chosen beside them would stay chosen
+                    erase_from_selection(store, choice.name, selection.added)
             show_quarantined(store, store.read_catalogue().videos)
         except (CoreframeError, OSError) as error:
             logger.warning("nothing could be taken out of the corpus: %s", error)

@@ -1,19 +1,26 @@
 """The Prefect server of the command: one that is named, or a temporary one that it watches."""
 
+import os
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
+from prefect.exceptions import PrefectHTTPStatusError
 from prefect.server.api.server import SubprocessASGIServer
-from prefect.settings import PREFECT_API_URL
+from prefect.settings import PREFECT_API_URL, PREFECT_HOME
 
 from coreframe.flows.supervisor import fail
 from coreframe.tasks import status
 from coreframe.tasks.errors import CoreframeError
 
 LOOK_S = 0.2
+
+DATABASE_BYTES = 16_000_000
+"""Of a temporary server: a database and its journal take 8 MB after some runs, 12 after 20."""
 
 ATTEMPTS = 2
 """To start a temporary one."""
@@ -37,10 +44,12 @@ def on_server(flow: Callable[..., Any], **parameters: Any) -> Any:
     """
     if url := PREFECT_API_URL.value():
         return _on_named(url, flow, parameters)
+    check_home(PREFECT_HOME.value())
     status.show("starting Prefect's temporary server")
     with _temporary():
         status.show("beginning the run")
-        return flow(**parameters)
+        with explained(PREFECT_HOME.value()):
+            return flow(**parameters)
 
 
 @contextmanager
@@ -68,6 +77,40 @@ def _temporary() -> Iterator[None]:
         yield
     finally:
         ended.set()
+
+
+def check_home(home: Path) -> None:
+    """Refuse to start a server whose database finds no room: it would hang, and say nothing.
+
+    Raises:
+        CoreframeError: naming the folder, and what it lacks.
+    """
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=home) as probe:
+            os.posix_fallocate(probe.fileno(), 0, DATABASE_BYTES)
+    except OSError as error:
+        raise CoreframeError(
+            f"Prefect cannot keep its runs in {home} ({error.strerror}; it needs "
+            f"{DATABASE_BYTES // 1_000_000} MB there): make room, or name another folder in "
+            "PREFECT_HOME, or a server that runs in PREFECT_API_URL."
+        ) from error
+
+
+@contextmanager
+def explained(home: Path) -> Iterator[None]:
+    """Say in a sentence when a server that runs cannot keep what it is told.
+
+    Raises:
+        CoreframeError: naming the folder that it writes to.
+    """
+    try:
+        yield
+    except PrefectHTTPStatusError as error:
+        raise CoreframeError(
+            f"Prefect's temporary server answered with status {error.response.status_code}: look "
+            f"whether {home} has room. What was committed is kept; run it again to continue."
+        ) from error
 
 
 def _on_named(url: str, flow: Callable[..., Any], parameters: Mapping[str, Any]) -> Any:

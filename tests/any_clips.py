@@ -185,6 +185,7 @@ def exported(store: Store, folder: Path, number: int) -> dict[int, np.ndarray]:
     frames = store.frames().query("video == @number and state == 'ok'")
     job = ExportJob(
         store=store.path,
+        video=number,
         source=video.source,
         fingerprint=video.fingerprint,
         frame_index=tuple(frames["frame_index"].tolist()),

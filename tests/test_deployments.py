@@ -108,6 +108,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         "COREFRAME_VIDEOS": str(folder / "videos"),
         "COREFRAME_STORE": str(folder / "store"),
         "COREFRAME_OUT": str(folder / "out"),
+        "COREFRAME_PAGE_URL": "https://media.example.org/out",
     }
     made = Place(folder, environment["PREFECT_API_URL"], environment)
     processes = []
@@ -251,8 +252,11 @@ def test_an_event_starts_a_run_and_its_end_is_an_event(place: Place) -> None:
             if any(run["id"] in one["prefect.resource.id"] for one in event["related"])
         ]
 
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d nightly: 1 new, \d+ frames?", run["name"])
     event = place.wait_for(told)[0]
-    assert event["payload"]["flow"] == "curate"
+    assert event["resource"]["coreframe.flow"] == event["payload"]["flow"] == "curate"
+    assert event["payload"]["run"] == run["name"]
+    assert event["payload"]["page"] == "https://media.example.org/out/report.html"
 
 
 @pytest.fixture
@@ -306,6 +310,7 @@ def test_people_are_told_of_failed_warned_missed_and_lost_runs(
 
     run("the failed one", ("RUNNING", ""), ("FAILED", "the disk is full"))
     lost = run("the lost one", ("RUNNING", ""))
+    run("the cancelled one", ("RUNNING", ""), ("CANCELLING", ""))  # by somebody, in vain
     run("the sound one", ("RUNNING", ""), ("COMPLETED", ""))
     warned = Event(
         event="coreframe.run.warned",
@@ -313,11 +318,12 @@ def test_people_are_told_of_failed_warned_missed_and_lost_runs(
         payload={"run": "the warned one", "reason": "b.mp4 has changed", "page": "http://p/"},
     )
     httpx.post(f"{place.api}/events", json=[warned.model_dump(mode="json")]).raise_for_status()
-    place.wait_for(lambda: len({message["subject"] for message in came}) == 4)
+    place.wait_for(lambda: len({message["subject"] for message in came}) == 5)
     told = {message["subject"]: message["body"] for message in came}
     assert told.keys() == {
         "Coreframe: the failed one Failed",
         "Coreframe: the lost one Crashed",
+        "Coreframe: the cancelled one Crashed",
         "Coreframe: the warned one has warnings",
         "Coreframe: no night for 26 hours",
     }

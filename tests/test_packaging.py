@@ -59,7 +59,8 @@ def test_the_tested_set_is_exact_and_within_what_is_asked_for() -> None:
         (exact,) = one.specifier
         assert exact.operator == "==", one
         tested[canonicalize_name(one.name)] = exact.version
-    for one in map(Requirement, [*PROJECT["dependencies"], *EXTRAS["run"], *EXTRAS["hf"]]):
+    extras = [one for name in ("run", "hf", "kubernetes", "slurm") for one in EXTRAS[name]]
+    for one in map(Requirement, [*PROJECT["dependencies"], *extras]):
         assert one.specifier.contains(tested[canonicalize_name(one.name)]), one
 
 

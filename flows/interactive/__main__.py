@@ -17,6 +17,7 @@ RUN_MODULES = frozenset(
         "jinja2",
         "markupsafe",
         "prefect",
+        "prometheus_client",
         "rich",
         "safetensors",
         "sqlalchemy",

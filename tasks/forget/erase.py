@@ -87,9 +87,10 @@ def _without(
     if all(some.all() for some in (stays, *known)):
         return saved.folder.rpartition("/")[2]
     centers, vectors = saved.centers[stays].reset_index(drop=True), saved.vectors[stays]
-    if not stays.all() and len(centers):  # what the others cover without these was never computed
+    if not stays.all() and len(centers):
         centers["distance"] = distances_in_order(vectors)
-        centers[["radius", "lower_bound"]] = np.nan
+        later = centers.index >= stays.argmin()  # what these cover was never computed
+        centers.loc[later, ["radius", "lower_bound"]] = np.nan
     store.guard()
     generation = place.begin()
     for number, (part, left) in enumerate(zip(parts, known, strict=True)):

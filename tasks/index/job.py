@@ -97,6 +97,11 @@ def _look_at(file: SourceFile, job: IndexJob, store: Store, hanging: Mapping[str
         return replace(video, reason=str(error), version=unread.version)
     except Exception as error:  # whatever one file does, the others go on
         return replace(video, reason=f"{type(error).__name__}: {error}")
+    return _described(video, job, facts, index)
+
+
+def _described(video: Video, job: IndexJob, facts: VideoFacts, index: VideoIndex) -> Video:
+    """A video's entry with what its file says."""
     if not job.viewing.holds_crop(facts.width, facts.height):
         reason = f"its {facts.width}x{facts.height} pixels do not hold the crop {job.viewing.crop}"
         return replace(video, reason=reason)

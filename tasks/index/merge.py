@@ -102,7 +102,8 @@ class _Merging:
         if found.version != known.version:
             self._catalogue.update(number, version=found.version)
         if not found.fingerprint and known.rows and known.state != VideoState.QUARANTINED:
-            reason = f"{UNREADABLE} ({found.reason})"  # it counts again when it can be
+            why = found.reason.removeprefix("cannot be read: ")
+            reason = f"{UNREADABLE}: {why}"  # it counts again when it can be
             self._catalogue.update(number, state=VideoState.MISSING, reason=reason)
             return
         if known.rows or not found.fingerprint or known.state == VideoState.QUARANTINED:

@@ -10,6 +10,7 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -25,6 +26,10 @@ Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 
 AREA_LIMIT_PX = 178_956_970
 """Pillow refuses to open larger images, and with it whatever reads images by it."""
+
+
+STEM_BYTES = 120
+"""Of a stem that is not cut: file systems allow 255 bytes a name, and datasets add to it."""
 
 
 class ImageFormat(StrEnum):
@@ -156,7 +161,9 @@ def file_stems(paths: Mapping[int, str]) -> dict[int, str]:
 
     Folders join with ``__``; whatever is not a letter, digit, dot or dash of any language becomes
     ``_``. Where two videos would get the same stem, also on file systems that ignore case, their
-    numbers are appended after ``~``, which occurs in no stem otherwise.
+    numbers are appended after ``~``. What is too long is cut, and a hash of the whole path appended
+    after ``~x``, so that it stays the same whatever other videos there are. Otherwise no stem has a
+    ``~``.
     """
     stems = {video: _stem(path) for video, path in paths.items()}
     times = Counter(stem.casefold() for stem in stems.values())
@@ -170,4 +177,7 @@ def _stem(path: str) -> str:
     without_suffix = PurePosixPath(path).with_suffix("") if PurePosixPath(path).name else path
     joined = unicodedata.normalize("NFC", "__".join(PurePosixPath(without_suffix).parts))
     safe = re.sub(r"[^\w.-]", "_", joined).strip(".").lstrip(".-") or "video"
-    return safe.encode()[:120].decode(errors="ignore")  # file systems allow 255 bytes a name
+    if len(safe.encode()) <= STEM_BYTES:
+        return safe
+    begins = safe.encode()[:STEM_BYTES].decode(errors="ignore")
+    return f"{begins}~x{xxhash.xxh3_64(path.encode(errors='surrogateescape')).hexdigest()}"

@@ -10,7 +10,7 @@ import pandas as pd
 from coreframe.tasks.output.folder import OutputFolder
 from coreframe.tasks.report.evidence import Evidence
 
-GONE = "its video is gone or has changed"
+NO_FILE = "no image: its video is gone or has changed, or it could not be written"
 
 
 def data_url(picture: bytes | None) -> str:
@@ -39,7 +39,7 @@ def chosen_frames(folder: OutputFolder, evidence: Evidence) -> list[dict[str, An
                 "text": f"Number {pick + 1}: {row.video}, frame {row.frame_index}, "
                 f"{row.time_s:.3f} s{apart}. The nearest chosen of {stands:,} others.",
                 "row": None,
-                "missing": GONE if not file else "no picture",
+                "missing": NO_FILE if not file else "no picture",
             }
         )
     return found

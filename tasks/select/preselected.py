@@ -72,6 +72,9 @@ def preselected_rows(path: str, frames: pd.DataFrame, catalogue: Catalogue) -> N
         first = lost.iloc[0]
         more = f" ({len(lost) - 1:,} more like it)" if len(lost) > 1 else ""
         why = "no such video" if first["number"] < 0 else "no such decodable frame of that video"
+        for video in catalogue.videos:
+            if video.path == first["video"] and first["number"] < 0:
+                why = f"its video is {video.state} ({video.reason or video.note})"
         raise UsageError(
             f"{path}: frame {first['frame_index']} of {first['video']} is not in the store, "
             f"{why}{more}. Ingest its video, or leave it out."

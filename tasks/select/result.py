@@ -38,3 +38,8 @@ class Selection:
     """Between frames, or sequences, and chosen ones."""
     rough_distances_formed: int
     """Between sketches, or in bfloat16, to save others."""
+
+    @property
+    def added(self) -> NDArray[np.int64]:
+        """Those of ``chosen`` that were not selected before."""
+        return self.chosen[self.kept // self.units.length :]

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coreframe.tasks.errors import CoreframeError
+from coreframe.tasks.names import shown
 from coreframe.tasks.storage.buckets import Bucket, UnansweredError, is_url
 
 GUARD = ".guard"
@@ -103,6 +104,26 @@ def explain_full_disk(place: str | Path) -> Iterator[None]:
         ) from error
 
 
+def inside(folder: str, name: str) -> str:
+    """A name of a file or folder in a folder, as it is.
+
+    Names come from catalogues and selections, too, which anybody may have written.
+
+    Args:
+        folder: its path or URL.
+        name: as it was given.
+
+    Raises:
+        CoreframeError: it names the folder itself, or leads elsewhere.
+    """
+    if "\0" in name or {"", ".", ".."} & set(name.split("/")):
+        raise CoreframeError(
+            f"{shown(name)!r} would lead out of {folder}: no such name was written by Coreframe. "
+            "Nothing was read or changed there; find out where it comes from."
+        )
+    return name
+
+
 def save_array(folder: Folder, name: str, values: NDArray[Any]) -> None:
     """Write an ``.npy`` file."""
     buffer = io.BytesIO()
@@ -120,10 +141,10 @@ class LocalFolder:
         self.name = str(self.path)
 
     def read(self, name: str) -> bytes:
-        return (self.path / name).read_bytes()
+        return self._place(name).read_bytes()
 
     def write(self, name: str, data: bytes) -> None:
-        path = self.path / name
+        path = self._own_place(name)
         temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
         with explain_full_disk(path):
             try:
@@ -137,17 +158,18 @@ class LocalFolder:
                 temporary.unlink(missing_ok=True)
 
     def exists(self, name: str) -> bool:
-        return (self.path / name).exists()
+        return self._place(name).exists()
 
     def names(self, inner: str = "") -> list[str]:
+        folder = self._place(inner) if inner else self.path
         try:
-            return sorted(path.name for path in (self.path / inner).iterdir())
+            return sorted(path.name for path in folder.iterdir())
         except (FileNotFoundError, NotADirectoryError):
             return []
 
     def delete(self, name: str) -> None:
-        path = self.path / name
-        if path.is_dir():
+        path = self._own_place(name)
+        if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
@@ -177,8 +199,26 @@ class LocalFolder:
         """Whether this process may write to the folder, which exists."""
         return os.access(self.path, os.W_OK, effective_ids=True)
 
+    def _place(self, name: str) -> Path:
+        return self.path / inside(self.name, name)
+
+    def _own_place(self, name: str) -> Path:
+        """Where a file is that may be changed: not behind a link that leads out of the folder.
+
+        Raises:
+            CoreframeError: it is.
+        """
+        path = self._place(name)
+        parent, own = os.path.realpath(path.parent), os.path.realpath(self.path)
+        if os.path.commonpath([parent, own]) != own:
+            raise CoreframeError(
+                f"{shown(str(path))} lies in {shown(parent)}, outside {self.name}, by a link: "
+                "nothing is changed there. Put a folder in the place of the link."
+            )
+        return path
+
     def load_array(self, name: str) -> NDArray[Any]:
-        return np.load(self.path / name, mmap_mode="r")
+        return np.load(self._place(name), mmap_mode="r")
 
     def zarr_store(self) -> Any:
         return self.name
@@ -208,20 +248,20 @@ class BucketFolder:
         return BucketFolder, (self.name,)
 
     def read(self, name: str) -> bytes:
-        return self._bucket.get(name)[0]
+        return self._bucket.get(inside(self.name, name))[0]
 
     def write(self, name: str, data: bytes) -> None:
-        self._bucket.put(name, data)
+        self._bucket.put(inside(self.name, name), data)
 
     def exists(self, name: str) -> bool:
-        return self._bucket.has(name)
+        return self._bucket.has(inside(self.name, name))
 
     def names(self, inner: str = "") -> list[str]:
-        return self._bucket.level(inner)
+        return self._bucket.level(inside(self.name, inner) if inner else inner)
 
     def delete(self, name: str) -> None:
-        inside = [found.name for found in self._bucket.listed(name)]
-        self._bucket.delete(inside or [name])
+        held = [found.name for found in self._bucket.listed(inside(self.name, name))]
+        self._bucket.delete(held or [name])
 
     def swap(self, name: str, before: bytes | None, after: bytes) -> bool:
         """A write whose answer was lost may have been done, and the next then meets its own.
@@ -230,6 +270,7 @@ class BucketFolder:
         for, it is this that wrote it; holding what was before, nothing was done, and it is tried
         again; else another came before, or after: then it no longer is as wanted.
         """
+        name = inside(self.name, name)
         tries, asked = self._bucket.tries(), False
         while True:
             now, version = None, None

@@ -6,6 +6,7 @@ listing it is counted beforehand, and what a file gives is counted as it is read
 """
 
 import io
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import BinaryIO
@@ -77,9 +78,9 @@ def refuse_claims(file: BinaryIO, most_frames: int) -> Allowance:
     """
     allowance = Allowance(file.seek(0, io.SEEK_END), most_frames)
     unlisted = 0
-    for kind, start, stop in boxes(file, 0, allowance.size_bytes):
-        if start <= 16 and kind != b"ftyp":
-            break
+    for place, (kind, start, stop) in enumerate(boxes(file, 0, allowance.size_bytes)):
+        if place == 0 and not re.fullmatch(rb"[A-Za-z0-9 ]{4}", kind):
+            break  # FFmpeg takes it for MP4 whatever box comes first
         if kind == b"moov":
             unlisted += _of_tracks(*held(file, start, stop), allowance)
         elif kind == b"moof":

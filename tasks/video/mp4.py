@@ -4,6 +4,8 @@ import io
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
+from coreframe.tasks.errors import BrokenVideoError
+
 MP4_FORMATS = {"mov,mp4,m4a,3gp,3g2,mj2"}
 """FFmpeg's name of them all."""
 
@@ -11,6 +13,9 @@ CONTAINER_BOXES = {b"moov", b"trak", b"mdia", b"minf", b"dinf", b"stbl"}
 
 DEEPEST = 8
 """Boxes inside one another, of those that hold others only: twice as many as there are kinds."""
+
+MOST_BOXES = 1_000_000
+"""One after the other: a day in fragments of a second has 172,800."""
 
 LOOKED_AT_BYTES = 1024 * 1024
 """Of the packets, at the beginning: FFmpeg learns from them what the file does not say."""
@@ -64,31 +69,30 @@ class PacketsOnly(io.RawIOBase):
 
 def media_data(file: BinaryIO) -> list[range]:
     """The bytes of an MP4 file that packets hold, but for the first of them; [] of others."""
-    size = file.seek(0, io.SEEK_END)
-    place, found = 0, []
-    while place + 8 <= size:
-        file.seek(place)
-        head = file.read(16)
-        length, kind, header = int.from_bytes(head[:4], "big"), head[4:8], 8
+    found = []
+    for place, (kind, start, stop) in enumerate(boxes(file, 0, file.seek(0, io.SEEK_END))):
         if place == 0 and kind != b"ftyp":
             break
-        if length == 1:
-            length, header = int.from_bytes(head[8:16], "big"), 16
-        length = length or size - place
-        if length < header:
-            break
         if kind == b"mdat":
-            end = min(size, place + length)  # of a file that is cut, too
-            found.append(range(place + header + LOOKED_AT_BYTES, end))
-        place += length
+            found.append(range(start + LOOKED_AT_BYTES, stop))  # of a file that is cut, too
     file.seek(0)
     return [some for some in found if some]
 
 
 def boxes(file: BinaryIO, start: int, stop: int) -> Iterator[tuple[bytes, int, int]]:
-    """The boxes of a part of a file: kind, and where its content begins and ends."""
-    place = start
+    """The boxes of a part of a file: kind, and where its content begins and ends.
+
+    Raises:
+        BrokenVideoError: they are too many to look at.
+    """
+    place, count = start, 0
     while place + 8 <= stop:
+        count += 1
+        if count > MOST_BOXES:
+            raise BrokenVideoError(
+                f"its index has more than {MOST_BOXES:,} parts: write it anew (ffmpeg -i FILE -c "
+                "copy NEW)"
+            )
         file.seek(place)
         head = file.read(16)
         length, kind, header = int.from_bytes(head[:4], "big"), head[4:8], 8

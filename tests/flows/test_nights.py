@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows import nights
+from tests.flows import nights, odd_nights
 from tests.videos import clips
 
 pytestmark = pytest.mark.timeout(900)
@@ -38,3 +38,8 @@ def test_five_nights_in_any_split_give_the_rows_of_one(
 
 def test_two_runs_at_once_lose_nothing(videos: Path, tmp_path: Path, cluster: str) -> None:
     nights.two_at_once(videos, tmp_path, cluster, attempts=4)
+
+
+@pytest.mark.usefixtures("server", "without_page")
+def test_nights_with_odd_files_end_as_documented(tmp_path: Path, cluster: str) -> None:
+    odd_nights.three_nights(tmp_path, cluster)

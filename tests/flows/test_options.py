@@ -184,3 +184,19 @@ def test_a_log_in_json_is_asked_for_before_the_command_or_after_it(
     monkeypatch.setitem(sys.modules, "coreframe.flows.logs", logs)  # without Prefect and Dask
     assert isinstance(CliRunner().invoke(cli.app, words.split()).exception, UsageError)
     assert begun == [True]
+
+
+def test_a_name_that_is_not_utf_8_is_refused_as_it_is_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "PREFECT_AND_DASK", {})
+    for given, status, sentence in (
+        ("s\udcff\n", 2, r"the name s\xff\n is not valid UTF-8: rename it"),
+        ("s\x1b[2J\n", 2, r"no store at s\x1b[2J\n: make one with"),
+    ):
+        monkeypatch.setattr("sys.argv", ["coreframe", "info", "--store", given])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        told = capsys.readouterr().err
+        assert (ended.value.code, told.count("\n")) == (status, 1)
+        assert sentence in told

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,18 +15,28 @@ import pytest
 from PIL import Image
 from prefect.client.orchestration import get_client
 
+import coreframe
 from coreframe.flows.curate import curate
 from coreframe.flows.failures import ENGINES
 from coreframe.flows.ingest import ingest
 from coreframe.flows.parameters import Compute, Ingestion, Picture, Selecting, Sources
 from coreframe.flows.selection import select
+from coreframe.flows.terminal import show_result, show_store
 from coreframe.tasks.errors import CoreframeError
+from coreframe.tasks.names import shown
+from coreframe.tasks.output.folder import OutputFolder
+from coreframe.tasks.output.result import Result
 from coreframe.tasks.store.store import Store
 from tests.flows.shots import hit_shots
 from tests.runs import check_metrics, check_picks
 from tests.videos import damage, sequential_rgb
 
-NAMES = ["<img src=x onerror=alert(1)>.mp4", "sub/closed_gop.mp4", 'quote\'s "and" %d 雪.mkv']
+NAMES = [
+    "<img src=x onerror=alert(1)>.mp4",
+    "sub/closed_gop.mp4",
+    'quote\'s "and" %d |`雪\n\x1b[2J\u202e\ufffe.mkv',
+]
+NOT_UTF_8 = os.fsdecode(b"\xff.mp4")
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +50,8 @@ def corpus(made_videos: dict[str, Path], tmp_path_factory: pytest.TempPathFactor
     shutil.copy(made_videos["odd_size.mkv"], folder / NAMES[2])
     damage(made_videos["late_start.mp4"], folder / "damaged.mp4", packet=15)
     (folder / "broken.mp4").write_bytes(b"no video at all")
+    shutil.copy(made_videos["mpeg4.mp4"], folder / NOT_UTF_8)
+    (folder / "to nothing.mp4").symlink_to("nothing")
     (folder / "notes.txt").write_text("no video either")
     return folder
 
@@ -97,14 +110,31 @@ def test_selection_table_has_the_promised_columns(finished: Path) -> None:
     assert sorted(Path(file).name for file in selection["file"]) == files
 
 
-def test_report_names_every_trouble_and_shows_names_as_text(finished: Path) -> None:
+def test_report_names_every_trouble_and_shows_names_as_text(finished: Path, corpus: Path) -> None:
     report = (finished / "out" / "report.md").read_text()
     assert "| broken.mp4 | broken | cannot be opened" in report
     assert "| damaged.mp4 | damaged |" in report
     assert "| notes.txt | skipped |" in report
+    assert "| \\\\xff.mp4 | broken | its name is not valid UTF-8: rename it |" in report
+    assert f"| {corpus / 'to nothing.mp4'} | not read | it links to nothing |" in report
     assert "<img" not in report
     metrics = json.loads((finished / "out" / "metrics.json").read_text())
     assert f"{metrics['methods']['coreset']['coverage_radius']:.3f}" in report
+
+
+def test_no_name_acts_upon_a_terminal_or_a_page(
+    finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, out = Store.open(finished / "store"), OutputFolder.read(finished / "out")
+    assert NAMES[2] in {video.path for video in store.read_catalogue().videos}
+    assert NAMES[2] in set(out.selection["video"])
+    show_store(store)
+    show_result(Result(out.run, out.metrics).to_json() | {"warnings": [NAMES[2]]}, NAMES[2])
+    texts = [capsys.readouterr().out, repr(coreframe.open(finished / "store"))]
+    texts += [(finished / "out" / name).read_text() for name in ("report.md", "report.html")]
+    for text in texts:
+        assert {one for one in text if shown(one) != one} <= {"\n", "\t"}
+    assert r"%d |`雪\n\x1b[2J\u202e\ufffe.mkv" in texts[0]
 
 
 def test_run_record_counts_add_up(finished: Path) -> None:
@@ -117,7 +147,7 @@ def test_run_record_counts_add_up(finished: Path) -> None:
     assert counts["suspect_frames"] == frames["suspect"].sum() > 0  # of damaged.mp4
     left_out = counts["exact_duplicates"] + counts["suspect_frames"]
     assert counts["eligible_frames"] + left_out == counts["decodable_frames"]
-    assert counts["files"] == {"ok": 7, "damaged": 1, "broken": 1, "skipped": 1}
+    assert counts["files"] == {"ok": 7, "damaged": 1, "broken": 2, "skipped": 1}
     assert set(record["timings_s"]) == {"index", "embed", "select", "export", "metrics"}
 
 
@@ -125,7 +155,8 @@ def test_storage_is_that_of_the_files(finished: Path, corpus: Path) -> None:
     storage = json.loads((finished / "out" / "metrics.json").read_text())["storage"]
     images = (finished / "out" / "frames").iterdir()
     assert storage["kept_frames_bytes"] == sum(path.stat().st_size for path in images)
-    videos = [path for path in corpus.rglob("*") if path.name not in ("broken.mp4", "notes.txt")]
+    others = ("broken.mp4", "notes.txt", NOT_UTF_8)
+    videos = [path for path in corpus.rglob("*") if path.name not in others]
     assert storage["source_videos_bytes"] == sum(p.stat().st_size for p in videos if p.is_file())
     factor = storage["all_frames_bytes"] / storage["kept_frames_bytes"]
     assert storage["reduction_factor"] == pytest.approx(factor, rel=1e-3)

@@ -43,6 +43,15 @@ def test_stems_are_readable() -> None:
     }
 
 
+def test_stems_of_long_paths_differ_and_do_not_depend_on_other_videos() -> None:
+    long = "camera " * 30
+    paths = {0: f"{long}1.mp4", 1: f"{long}2.mp4", 2: "é" * 125, 3: f"{long}/{long}/x.mp4"}
+    stems = file_stems(paths)
+    assert len(set(stems.values())) == 4
+    assert all(len(stem.encode()) <= 140 and "~x" in stem for stem in stems.values())
+    assert {number: file_stems({number: path})[number] for number, path in paths.items()} == stems
+
+
 @pytest.mark.parametrize(
     ("text", "size"),
     [("40x20", (40, 20)), ("40x", (40, 27)), ("x20", (30, 20)), ("40X20", (40, 20))],

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows import nights
+from tests.flows import nights, odd_nights
 from tests.videos import clips
 
 pytestmark = pytest.mark.timeout(1800)
@@ -35,3 +35,10 @@ def test_five_nights_in_any_split_give_the_rows_of_one(
 
 def test_two_runs_at_once_lose_nothing(videos: Path, tmp_path: Path, cluster: str) -> None:
     nights.two_at_once(videos, tmp_path, cluster, attempts=20)
+
+
+@pytest.mark.usefixtures("server", "without_page")
+def test_ten_nights_with_odd_files_end_as_documented(
+    tmp_path: Path, cluster: str, processes: str
+) -> None:
+    odd_nights.ten_nights(tmp_path, cluster, processes)

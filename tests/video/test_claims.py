@@ -13,7 +13,7 @@ from PIL import Image
 from coreframe.tasks.errors import BrokenVideoError, NotAVideoError
 from coreframe.tasks.video.claims import MOST_FRAMES, MOST_PIXELS, refuse_claims
 from coreframe.tasks.video.indexing import index_video
-from tests.mp4s import fragmented, mp4
+from tests.mp4s import box, fragmented, mp4
 from tests.videos import Recipe, make
 
 MILLION = 10**6
@@ -39,7 +39,7 @@ CLAIMS = {
 @pytest.mark.parametrize("case", CLAIMS)
 def test_tables_that_claim_frames_without_bytes_are_refused(case: str, tmp_path: Path) -> None:
     path = tmp_path / "claims.mp4"
-    path.write_bytes(CLAIMS[case])
+    path.write_bytes(CLAIMS[case] if "chunks" not in case else box(b"wide") + CLAIMS[case])
     began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(BrokenVideoError, match=r"it claims .* frames or more in .* bytes"):
         index_video(path)
@@ -107,6 +107,17 @@ def test_pictures_beyond_any_size_are_refused(tmp_path: Path) -> None:
         index_video(path)
     path.write_bytes(mp4(large, 1, len(large)))  # only the picture itself says so
     with pytest.raises(BrokenVideoError, match="more than 134,217,728 pixels"):
+        index_video(path)
+
+
+def test_an_index_of_countless_parts_is_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "parts.mp4"
+    path.write_bytes(mp4(PICTURE, 1, len(PICTURE)) + box(b"free") * 1000)
+    index_video(path)
+    monkeypatch.setattr("coreframe.tasks.video.mp4.MOST_BOXES", 1000)
+    with pytest.raises(BrokenVideoError, match="its index has more than 1,000 parts"):
         index_video(path)
 
 
