@@ -35,7 +35,7 @@ VIDEOS = 3
 
 COMMANDS = {
     "curate": "curate in --store store --out out --n-samples 12 --block-rows 64",
-    "ingest": "ingest in --store store --block-rows 64",
+    "ingest": "ingest in --store store --block-rows 64 --workers 1",
     "select": "select --store store --out out --n-samples 9 --name kept --workers 1",
     "check": "check --store store --workers 1",
     "report": "report --store store --out out --workers 1",
