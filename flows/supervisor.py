@@ -254,8 +254,8 @@ def _outcome(status: int | None, stop: int | None) -> int:
         return 128 + stop
     if code < 0:
         _say(
-            f"ended by {signal.Signals(-code).name}: was memory free? What was committed is kept; "
-            "run it again to continue"
+            f"ended by signal {-code} ({signal.strsignal(-code)}): was memory free? What was "
+            "committed is kept; run it again to continue"
         )
         return 128 - code
     return code
