@@ -47,6 +47,9 @@ PREFECT_AND_DASK = {
     # A shell may expand a glob to far more names than Prefect's half a megabyte of parameters.
     "PREFECT_SERVER_API_MAX_PARAMETER_SIZE": str(64 * 1024 * 1024),
     "DASK_LOGGING__DISTRIBUTED": "error",
+    # A command that is stopped leaves semaphores to Python's tracker, which removes them and says
+    # so with the line of its source.
+    "PYTHONWARNINGS": "ignore::UserWarning:multiprocessing.resource_tracker",
 }
 """Environment of the command, where the user has not set it."""
 
