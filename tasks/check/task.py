@@ -14,7 +14,6 @@ from coreframe.tasks.engine.stage import stage
 from coreframe.tasks.errors import CoreframeError
 from coreframe.tasks.store.catalogue import INACTIVE, Catalogue, VideoState
 from coreframe.tasks.store.catalogue_file import copy_fault, read_copy
-from coreframe.tasks.store.forgotten import read_forgotten
 from coreframe.tasks.store.frames import FrameState
 from coreframe.tasks.store.indexes import index_name
 from coreframe.tasks.store.store import Store
@@ -90,13 +89,8 @@ def check_store(store: Store, cluster: str, *, repair: bool) -> Checked:
     catalogue = _catalogue(store, checked, repair)
     checked.files += check_made(store, catalogue, repair=repair)
     _check_indexes(store, catalogue, checked, repair)
-    files, checked.lost = check_kept_files(store, repair=repair)
+    files, checked.lost = check_kept_files(store, catalogue, repair=repair)
     checked.files += files
-    try:
-        read_forgotten(store, catalogue)
-    except CoreframeError as error:  # nothing in the store knows what it held
-        checked.files.append(clause(error))
-        checked.lost.append(str(error))
     blocks = store.committed_blocks()
     with Client(cluster) as client, stage_bar("check", len(blocks), "blocks") as advance:
         jobs = _jobs(store, catalogue, blocks)
