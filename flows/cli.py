@@ -47,6 +47,9 @@ PREFECT_AND_DASK = {
     # A shell may expand a glob to far more names than Prefect's half a megabyte of parameters.
     "PREFECT_SERVER_API_MAX_PARAMETER_SIZE": str(64 * 1024 * 1024),
     "DASK_LOGGING__DISTRIBUTED": "error",
+    # A command that is stopped leaves semaphores to Python's tracker, which removes them and says
+    # so with the line of its source.
+    "PYTHONWARNINGS": "ignore::UserWarning:multiprocessing.resource_tracker",
 }
 """Environment of the command, where the user has not set it."""
 
@@ -298,6 +301,7 @@ def main() -> None:
     for name, value in PREFECT_AND_DASK.items():
         os.environ.setdefault(name, value)
     warnings.filterwarnings("ignore", message="Failed to create the Prefect home")  # or refused
+    logging.raiseExceptions = False  # of a server that takes no logs one sentence is enough
     if isinstance(sys.stdout, TextIOWrapper):  # whatever the terminal's alphabet, names are shown
         sys.stdout.reconfigure(errors="backslashreplace")
     for one in sys.argv[1:]:

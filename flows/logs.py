@@ -28,6 +28,10 @@ ALWAYS_THERE = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime
 """Attributes of any record; what else it has was given as ``extra``."""
 
 
+STRANGERS = "TCPServer._handle_connection"
+"""What Tornado names when a connection fails that it has just accepted."""
+
+
 class JsonLines(logging.Formatter):
     """A record as one line of JSON: ``time``, ``level``, ``message``, and what was given extra."""
 
@@ -94,10 +98,27 @@ def logs_of_run() -> Iterator[None]:
         logger.propagate = propagate
 
 
+class _Strangers(logging.Filter):
+    """Lets pass what Tornado logs, but for connections that speak another language than Dask's.
+
+    Port scanners and browsers find a scheduler that listens on a network. Tornado logs the
+    traceback of each; here it is a line.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Say whether the record is to be logged as it is."""
+        error = record.exc_info[1] if record.exc_info else None
+        if error is None or STRANGERS not in record.getMessage():
+            return True
+        said = "a connection to the scheduler was refused: it is none of Dask's (%s)"
+        logging.getLogger(LOGGER).info(said, type(error).__name__)
+        return False
+
+
 @contextmanager
 def logs_of_workers(cluster: str) -> Iterator[None]:
     """While the context lasts, what workers log is logged here."""
-    with Client(cluster) as client:
+    with _filtered("tornado.application", _Strangers()), Client(cluster) as client:
         pids = client.run(os.getpid, on_error="ignore").values()
         if os.getpid() not in pids:  # threads of this process log here by themselves
             # A worker that dies just now takes the call with it, not what it was for: the others
@@ -105,3 +126,13 @@ def logs_of_workers(cluster: str) -> Iterator[None]:
             with suppress(OSError):
                 client.forward_logging(LOGGER, level=level())
         yield
+
+
+@contextmanager
+def _filtered(name: str, by: logging.Filter) -> Iterator[None]:
+    logger = logging.getLogger(name)
+    logger.addFilter(by)
+    try:
+        yield
+    finally:
+        logger.removeFilter(by)

@@ -27,6 +27,7 @@ from coreframe.flows.parameters import (
     Training,
 )
 from coreframe.flows.values import Answered, Described, LogJson, Positional
+from coreframe.tasks import status
 from coreframe.tasks.errors import UsageError
 from coreframe.tasks.names import shown
 
@@ -63,6 +64,7 @@ def with_options(function: Callable[..., None]) -> Callable[..., None]:
         if given["log_json"]:
             from coreframe.flows.logs import log_json  # and all of Prefect and Dask
 
+            status.end()
             log_json()
         function(**{name: _value(name, kind, given) for name, kind in types.items()})
 

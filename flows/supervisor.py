@@ -30,6 +30,9 @@ theirs to the process and to its group."""
 LAST_S = 1.0
 """For Python's resource tracker, which removes what dead processes left in shared memory."""
 
+KILLED_S = 3.0
+"""For killed processes to be gone: one that waits for a disk that does not answer stays."""
+
 TRACKER = "multiprocessing.resource_tracker"
 
 CLEAN_LINE = "\r\x1b[K\x1b[?25h"
@@ -215,14 +218,15 @@ def _clear(child: int) -> None:
     import psutil
 
     me = psutil.Process()
-    limit_s = time.monotonic() + LAST_S
+    begin_s = time.monotonic()
     while True:
         left = [one for one in me.children(recursive=True) if not _tracks(one)]
         for one in left:
             with suppress(psutil.Error):
                 one.kill()
         _reap(child)
-        if not me.children() or (not left and time.monotonic() > limit_s):
+        limit_s = KILLED_S if left else LAST_S
+        if not me.children() or time.monotonic() - begin_s > limit_s:
             break
         time.sleep(0.01)
     with suppress(OSError):
@@ -250,8 +254,8 @@ def _outcome(status: int | None, stop: int | None) -> int:
         return 128 + stop
     if code < 0:
         _say(
-            f"ended by {signal.Signals(-code).name}: was memory free? What was committed is kept; "
-            "run it again to continue"
+            f"ended by signal {-code} ({signal.strsignal(-code)}): was memory free? What was "
+            "committed is kept; run it again to continue"
         )
         return 128 - code
     return code

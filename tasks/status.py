@@ -91,6 +91,13 @@ def show(text: str) -> None:
         _line.set(text)
 
 
+def end() -> None:
+    """Show nothing any more: something else says what goes on."""
+    global _begun
+    _begun = False
+    hide()
+
+
 def hide() -> str | None:
     """Say nothing from now on, and leave nothing on the terminal; gives what was said."""
     return _line.set(None)

@@ -11,7 +11,7 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from uuid import uuid4
@@ -28,13 +28,14 @@ from coreframe.flows import (  # noqa: F401 - all that the forks need
     train,
 )
 from tests.commands import environment
+from tests.runs import workers_of
 from tests.videos import Recipe, make
 
 VIDEOS = 3
 
 COMMANDS = {
     "curate": "curate in --store store --out out --n-samples 12 --block-rows 64",
-    "ingest": "ingest in --store store --block-rows 64",
+    "ingest": "ingest in --store store --block-rows 64 --workers 1",
     "select": "select --store store --out out --n-samples 9 --name kept --workers 1",
     "check": "check --store store --workers 1",
     "report": "report --store store --out out --workers 1",
@@ -48,6 +49,12 @@ FROM_VIDEOS = ("curate", "ingest")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 LIMIT_S = 10.0
+
+EXPORT = list(COMMANDS).index("export")
+"""It has no workers."""
+
+WORK_S = 6.0
+"""How long the work of these commands takes."""
 
 GUESS_S = 40.0
 """How long a command takes undisturbed, until one was seen to be faster."""
@@ -72,7 +79,9 @@ class Interrupt:
     pause_s: float
     """Between the first and the second."""
     moment: float
-    """Share of the time that the command takes undisturbed."""
+    """Share of the time that the command takes undisturbed, or its work."""
+    at_work: bool
+    """Whether it is a share of the time from when its workers have been started."""
     own_server: bool
     """Whether it starts a Prefect server for itself, or is told of one."""
 
@@ -100,6 +109,7 @@ def of_seed(seed: int) -> Interrupt:
         random.choice((1, 1, 2)),
         random.uniform(0.0, 2.0),
         random.random(),
+        seed % 7 != EXPORT and random.random() < 0.6,
         random.random() < 0.5,
     )
 
@@ -160,7 +170,12 @@ def interrupted(
             ).pid
         stream = os.open(place / "said", os.O_RDONLY)
     said = bytearray()
-    late = _wait(pid, stream, said, max(0.1, interrupt.moment * undisturbed_s), begun)
+    late = None
+    if interrupt.at_work:
+        late = _wait(pid, stream, said, 300, lambda: bool(workers_of(pid)))
+        undisturbed_s = WORK_S
+    if late is None:
+        late = _wait(pid, stream, said, max(0.1, interrupt.moment * undisturbed_s), begun)
     status, begin_s = late, time.monotonic()
     for number in range(interrupt.times):
         if status is None and number:
@@ -281,6 +296,9 @@ class Trials:
             ended = interrupted(interrupt, self.work, self._seconds.get(kind, GUESS_S), server)
             if ended.sent:
                 break
+            if interrupt.at_work:
+                interrupt = replace(interrupt, moment=interrupt.moment / 2)
+                continue
             self._seconds[kind] = time.monotonic() - begin_s  # it was faster: now that is known
         check_end(interrupt, ended)
         again(interrupt.command, self.work)

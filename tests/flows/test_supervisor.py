@@ -10,6 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from coreframe.flows.cli import PREFECT_AND_DASK
+
 pytestmark = pytest.mark.integration
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -153,7 +155,7 @@ def test_the_child_alone_may_be_stopped(tmp_path: Path) -> None:
             os.kill(child, signal.SIGKILL)
             status, said = ends(tmp_path, started)
             assert status == 137
-            assert "ended by SIGKILL: was memory free?" in said
+            assert "ended by signal 9 (Killed): was memory free?" in said
         else:
             assert ends(tmp_path, started) == (143, SAID)
         (tmp_path / "pid").unlink()
@@ -233,3 +235,21 @@ def test_of_training_the_checkpoint_is_named(tmp_path: Path) -> None:
     status, said = ends(tmp_path, started)
     assert status == 130
     assert "the checkpoint of the last whole epoch is kept" in said
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+def test_what_is_left_to_the_tracker_is_removed_without_a_word(quiet: bool) -> None:
+    code = """
+import multiprocessing, os
+left = multiprocessing.get_context("spawn").Semaphore()
+os._exit(0)
+"""
+    known = {name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"}
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        env=known | (PREFECT_AND_DASK if quiet else {}),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ("leaked semaphore" in ended.stderr) is not quiet

@@ -138,6 +138,7 @@ def test_without_its_list_a_store_lets_nothing_come_back(place: Path, cluster: s
     assert check_store(store, cluster, repair=False).sound
     for path in (place / "store").glob("forgotten*"):
         path.unlink()
+    assert "would come back" in check_store(store, cluster, repair=True).lost[0]
     with pytest.raises(CoreframeError, match="would come back"):
         run(place, place / "store", cluster, block_rows=10)
 
