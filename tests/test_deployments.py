@@ -310,7 +310,6 @@ def test_people_are_told_of_failed_warned_missed_and_lost_runs(
 
     run("the failed one", ("RUNNING", ""), ("FAILED", "the disk is full"))
     lost = run("the lost one", ("RUNNING", ""))
-    run("the cancelled one", ("RUNNING", ""), ("CANCELLING", ""))  # by somebody, in vain
     run("the sound one", ("RUNNING", ""), ("COMPLETED", ""))
     warned = Event(
         event="coreframe.run.warned",
@@ -321,7 +320,6 @@ def test_people_are_told_of_failed_warned_missed_and_lost_runs(
     subjects = {
         "Coreframe: the failed one Failed",
         "Coreframe: the lost one Crashed",
-        "Coreframe: the cancelled one Crashed",
         "Coreframe: the warned one has warnings",
         "Coreframe: no night for 26 hours",
     }
