@@ -301,6 +301,7 @@ def main() -> None:
     for name, value in PREFECT_AND_DASK.items():
         os.environ.setdefault(name, value)
     warnings.filterwarnings("ignore", message="Failed to create the Prefect home")  # or refused
+    logging.raiseExceptions = False  # of a server that takes no logs one sentence is enough
     if isinstance(sys.stdout, TextIOWrapper):  # whatever the terminal's alphabet, names are shown
         sys.stdout.reconfigure(errors="backslashreplace")
     for one in sys.argv[1:]:

@@ -36,6 +36,7 @@ from coreframe.flows.workers import (
     encryption,
     environment,
     made,
+    quiet,
 )
 from coreframe.tasks.errors import CoreframeError, UsageError
 from coreframe.tasks.names import shown
@@ -129,7 +130,7 @@ def _cluster_of_class(path: str, content: dict[str, Any], limit_s: float) -> Ite
         security = getattr(cluster, "security", None)
         secret = encryption(security) if isinstance(security, Security) else {}
         with dask.config.set(secret):
-            with _quiet():
+            with quiet():
                 try:
                     with _explained(path, name, asked, limit_s):
                         left_s = end_s - time.monotonic()
@@ -249,21 +250,6 @@ def _explained(path: str, name: str, asked: str, limit_s: float) -> Iterator[Non
         raise CoreframeError(
             f"the cluster of {path} ({name}) cannot be started: {_reason(error)}."
         ) from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """What goes wrong in callbacks of Dask's is raised here, and need not be shown by it, too."""
-
-    def nothing(_: logging.LogRecord) -> bool:
-        return False
-
-    shown = logging.getLogger("tornado.application")
-    shown.addFilter(nothing)
-    try:
-        yield
-    finally:
-        shown.removeFilter(nothing)
 
 
 def _cannot_be_made(path: str, name: str, error: Exception) -> UsageError:

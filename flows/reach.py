@@ -38,7 +38,8 @@ def await_worker(
             no job that could become one.
     """
     scheme, place = parse_address(address)
-    if scheme not in backends or not place.rpartition(":")[2].isdecimal():
+    here = scheme == "inproc"  # of this process, and without a port
+    if scheme not in backends or not (here or place.rpartition(":")[2].isdecimal()):
         raise UsageError(
             f"{address} is no address of a Dask scheduler: it looks like tcp://HOST:8786, or "
             "tls://HOST:8786."

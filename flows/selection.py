@@ -22,7 +22,7 @@ from coreframe.flows.record import ended, recorded, timed, versions
 from coreframe.flows.run_names import begun_name
 from coreframe.flows.values import OutPath, PageUrl, StorePath, Wait
 from coreframe.tasks import status
-from coreframe.tasks.errors import CoreframeError
+from coreframe.tasks.errors import CoreframeError, ReadOnlyError
 from coreframe.tasks.export.task import export_stage, raise_on_failures, take_out
 from coreframe.tasks.forget.erase import erase_from_selection
 from coreframe.tasks.measure.pairwise import L2_BIN
@@ -171,7 +171,7 @@ def _chosen_and_written(
                 if choice.name is not None:  # or what was chosen beside them would stay chosen
                     erase_from_selection(store, choice.name, selection.added)
             show_quarantined(store, store.read_catalogue().videos)
-        except (CoreframeError, OSError) as error:
+        except (CoreframeError, ReadOnlyError, OSError) as error:
             logger.warning("nothing could be taken out of the corpus: %s", error)
             return selection, table, exported
 

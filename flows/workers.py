@@ -115,6 +115,21 @@ def closed_at_end(cluster: Any, others: set[int]) -> Iterator[Any]:
         _close(cluster, others, limit_s)
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """What goes wrong in callbacks of Dask's is raised here, and need not be shown by it, too."""
+
+    def nothing(_: logging.LogRecord) -> bool:
+        return False
+
+    shown = logging.getLogger("tornado.application")
+    shown.addFilter(nothing)
+    try:
+        yield
+    finally:
+        shown.removeFilter(nothing)
+
+
 def abandon(cluster: Any, others: set[int]) -> None:
     """Close a cluster that could not be had: why is known, and what else goes wrong is not told."""
     if hasattr(cluster, "job_cls"):
@@ -127,7 +142,8 @@ def abandon(cluster: Any, others: set[int]) -> None:
 
 def _close(cluster: Any, others: set[int], limit_s: float) -> None:
     try:
-        cluster.close(timeout=limit_s)
+        with quiet():
+            cluster.close(timeout=limit_s)
     except TimeoutError:
         logger.warning("the workers did not close in %g s: ended", limit_s)
         _leave(cluster, others)

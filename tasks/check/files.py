@@ -14,6 +14,7 @@ from coreframe.tasks.store.array import (
     write_settings_copy,
 )
 from coreframe.tasks.store.catalogue import Catalogue
+from coreframe.tasks.store.forgotten import forgotten_fault, read_forgotten, write_forgotten
 from coreframe.tasks.store.named_selections import NamedSelection, names_of
 from coreframe.tasks.store.reading import understandably
 from coreframe.tasks.store.seals import parse_json
@@ -85,8 +86,10 @@ def check_made(store: Store, catalogue: Catalogue, *, repair: bool) -> list[str]
     return found
 
 
-def check_kept_files(store: Store, *, repair: bool) -> tuple[list[str], list[str]]:
-    """What is wrong with kept selections and with records of runs, a clause each.
+def check_kept_files(
+    store: Store, catalogue: Catalogue, *, repair: bool
+) -> tuple[list[str], list[str]]:
+    """What is wrong with selections, the list of forgotten contents, and records, a clause each.
 
     Returns:
         All faults, and those of them that are left.
@@ -99,6 +102,15 @@ def check_kept_files(store: Store, *, repair: bool) -> tuple[list[str], list[str
             found.append(clause(wrong))
             if repair and not selection.mend():
                 lost.append(selection.fault())
+    wrong = forgotten_fault(store, catalogue)
+    if wrong:
+        found.append(wrong)
+        if repair:
+            try:
+                known = read_forgotten(store, catalogue)
+                write_forgotten(store, known.fingerprints, unfinished=known.unfinished)
+            except CoreframeError as error:
+                lost.append(str(error))
     for name in store.folder.names(RUNS):
         place = f"{RUNS}/{name}"
         if not name.endswith(".json"):

@@ -89,7 +89,7 @@ def check_store(store: Store, cluster: str, *, repair: bool) -> Checked:
     catalogue = _catalogue(store, checked, repair)
     checked.files += check_made(store, catalogue, repair=repair)
     _check_indexes(store, catalogue, checked, repair)
-    files, checked.lost = check_kept_files(store, repair=repair)
+    files, checked.lost = check_kept_files(store, catalogue, repair=repair)
     checked.files += files
     blocks = store.committed_blocks()
     with Client(cluster) as client, stage_bar("check", len(blocks), "blocks") as advance:

@@ -13,6 +13,7 @@ from coreframe.tasks.errors import (
     SourceChangedError,
     UsageError,
 )
+from coreframe.tasks.names import shown
 from coreframe.tasks.output.exported import NOTHING_MORE, Exported, Failure, Fault
 from coreframe.tasks.output.images import ImageFormat, PictureSettings, Pixels, to_pillow
 from coreframe.tasks.output.thumbnails import small_picture
@@ -142,7 +143,7 @@ def _write(job: ExportJob, which: int, pixels: Pixels, result: Exported) -> byte
 
 
 def _sentence(job: ExportJob, which: int, why: str) -> str:
-    return f"frame {job.frame_index[which]} of {job.source} was not written: {why}"
+    return shown(f"frame {job.frame_index[which]} of {job.source} was not written: {why}")
 
 
 def _small(job: ExportJob, image: Pixels, data: bytes) -> bytes:

@@ -79,9 +79,8 @@ def _finish(store: Store, fingerprints: Collection[str], numbers: Collection[int
     """
     catalogue = store.read_catalogue()
     for video in list(catalogue.videos):
-        if video.state != VideoState.FORGOTTEN and (
-            video.fingerprint in fingerprints or video.video in numbers
-        ):
+        begun = video.state == VideoState.FORGOTTEN and video.source
+        if begun or video.fingerprint in fingerprints or video.video in numbers:
             catalogue.update(video.video, state=VideoState.FORGOTTEN, decoded=0, undecodable=0)
     store.write_catalogue(catalogue)
     gone = [video for video in catalogue.videos if video.state == VideoState.FORGOTTEN]

@@ -1,8 +1,10 @@
 """Look at some files: fingerprint them, and write the index of those whose content is new."""
 
+import errno
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from hashlib import sha256
 
 from coreframe.tasks.errors import BrokenVideoError, CoreframeError, NotAVideoError, OutOfReachError
 from coreframe.tasks.storage.files import size_bytes
@@ -68,7 +70,8 @@ def _look_at(file: SourceFile, job: IndexJob, store: Store, hanging: Mapping[str
         return replace(video, reason="its name is not valid UTF-8: rename it")
     unread = replace(video, version="")  # so that the next run looks again: it says nothing of it
     try:
-        video = replace(video, fingerprint=fingerprint(file.path), size_bytes=size_bytes(file.path))
+        content, size = _read(file, job, store, hanging)
+        video = replace(video, fingerprint=content, size_bytes=size)
     except OSError as error:
         return replace(unread, reason=f"cannot be read: {error.strerror or error}")
     except OutOfReachError as error:
@@ -105,6 +108,11 @@ def _described(video: Video, job: IndexJob, facts: VideoFacts, index: VideoIndex
     if not job.viewing.holds_crop(facts.width, facts.height):
         reason = f"its {facts.width}x{facts.height} pixels do not hold the crop {job.viewing.crop}"
         return replace(video, reason=reason)
+    return _pending(video, facts, index, job.sampling)
+
+
+def _pending(video: Video, facts: VideoFacts, index: VideoIndex, sampling: Sampling) -> Video:
+    """What is known of a video whose frames are to be embedded."""
     return replace(
         video,
         state=VideoState.PENDING,
@@ -129,8 +137,27 @@ def _described(video: Video, job: IndexJob, facts: VideoFacts, index: VideoIndex
         time_base_den=index.time_base.denominator,
         duration_s=facts.duration_s,
         frame_count=len(index),
-        rows=len(job.sampling.positions(index)),
+        rows=len(sampling.positions(index)),
     )
+
+
+def _read(
+    file: SourceFile, job: IndexJob, store: Store, hanging: Mapping[str, Stall]
+) -> tuple[str, int]:
+    """The fingerprint and the size of a file.
+
+    Raises:
+        OSError: it cannot be read, or nothing of it came the last times.
+    """
+    place = sha256(file.path.encode()).hexdigest()[:32]  # it has no fingerprint yet
+    if place in hanging:
+        raise OSError(errno.ETIMEDOUT, hanging[place].reason)
+
+    def silent() -> None:
+        note_stall(store, place, f"nothing of it came for {job.stall_limit_s:g} s")
+
+    with watching(job.stall_limit_s, silent):
+        return fingerprint(file.path), size_bytes(file.path)
 
 
 def _facts_and_index(

@@ -1,7 +1,7 @@
 """What workers leave behind of videos that hung their decoder, before they end themselves.
 
-A file for each content under ``STORE/stalled``. It is there only until the run has taken the video
-out; then the catalogue says so.
+A file for each content under ``STORE/stalled``, or for each path of which nothing came. It is there
+only until the run has taken the video out; then the catalogue says so.
 """
 
 from contextlib import suppress

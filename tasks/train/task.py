@@ -14,6 +14,7 @@ from coreframe.tasks.engine.dispatch import gather, run_jobs
 from coreframe.tasks.engine.progress import stage_bar
 from coreframe.tasks.engine.stage import stage
 from coreframe.tasks.errors import CoreframeError
+from coreframe.tasks.names import shown
 from coreframe.tasks.select.baselines import fixed_rate_rows
 from coreframe.tasks.store.corpus import read_corpus
 from coreframe.tasks.store.store import Store
@@ -69,7 +70,7 @@ def gather_frames(
             lost = len(one.frame_index) - len(result.time_s)
             if lost:
                 reason = result.trouble or "it cannot be decoded, or the crop does not fit it"
-                failures.append(f"{lost:,} frames of {one.source} are left out: {reason}")
+                failures.append(shown(f"{lost:,} frames of {one.source} are left out: {reason}"))
             advance(len(one.frame_index))
     frames = TrainingFrames.from_files(files)
     _refuse_too_few(frames, store, failures)

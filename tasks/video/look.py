@@ -9,9 +9,9 @@ from pathlib import Path
 from coreframe.tasks.errors import BrokenVideoError, NotAVideoError
 from coreframe.tasks.video.apart import Apart, serve
 
-_opened: set[tuple[str, int, int]] = set()
-"""Files of this machine that could be opened, with their sizes and times: the command looks at them
-before it starts anything, and once more at the start of its flow."""
+_opened: set[tuple[str, int, int, int]] = set()
+"""Files of this machine that could be opened, with their sizes and times, and how many frames they
+might have: the command looks at them before it starts anything, and again where its flow starts."""
 
 
 class Looker:
@@ -34,7 +34,7 @@ class Looker:
             TimeoutError: it did not open in that time.
             EOFError: it ended the process that opened it.
         """
-        version = _version(path)
+        version = _version(path, most_frames)
         if version in _opened:
             return
         for kind, reason in self._apart.ask((path, most_frames), timeout_s):
@@ -45,13 +45,13 @@ class Looker:
             _opened.add(version)
 
 
-def _version(path: str) -> tuple[str, int, int] | None:
+def _version(path: str, most_frames: int) -> tuple[str, int, int, int] | None:
     """None of what is no file, or not here."""
     try:
         known = Path(path).stat()
     except OSError:
         return None
-    return path, known.st_size, known.st_mtime_ns
+    return path, known.st_size, known.st_mtime_ns, most_frames
 
 
 def _look(asked: tuple[str, int]) -> Iterator[tuple[str, str]]:

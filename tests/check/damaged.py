@@ -16,8 +16,10 @@ from coreframe.flows.terminal import show_store
 from coreframe.tasks.check.files import open_to_check
 from coreframe.tasks.check.task import check_store
 from coreframe.tasks.errors import CoreframeError, UsageError
+from coreframe.tasks.forget.task import forget, what_goes
 from coreframe.tasks.select.choice import Budget, Choice
 from coreframe.tasks.select.local import choose_here
+from coreframe.tasks.store.catalogue import VideoState
 from coreframe.tasks.store.corpus import FRAME_COLUMNS, read_corpus
 from coreframe.tasks.store.seals import sealed_json
 from coreframe.tasks.store.settings import RUNS
@@ -51,6 +53,9 @@ class Nights:
             if number == N_NIGHTS - 1:
                 (videos / "03.mp4").unlink()
             night(videos, folder / "store", PICKS * (number + 1), cluster)
+            if number:  # so there is an earlier night's list
+                store = Store.open(folder / "store")
+                forget(store, what_goes(store, [f"{number + 3:02d}.mp4"])[0])
             place = f"{RUNS}/2026110{number}.json"  # as flows leave it
             record = {"flow": "curate", "outcome": "completed"}
             Store.open(folder / "store").folder.write(place, sealed_json(place, record))
@@ -124,6 +129,8 @@ def indexes(store: Path) -> list[Any]:
     opened = Store.open(store)
     found: list[Any] = []
     for video in opened.read_catalogue().videos:
+        if video.state == VideoState.FORGOTTEN:
+            continue
         facts, index = opened.read_facts_and_index(video.fingerprint)
         values = vars(index).values()
         found += [video if video.active else video.path, facts]

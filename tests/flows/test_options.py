@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from coreframe.flows import cli
 from coreframe.flows.options import MODELS, with_options
-from coreframe.flows.parameters import Parameters
+from coreframe.flows.parameters import Compute, Parameters
 from coreframe.flows.values import OtherPaths, StorePath, Wait
 from coreframe.tasks.errors import UsageError
 
@@ -184,6 +184,10 @@ def test_a_log_in_json_is_asked_for_before_the_command_or_after_it(
     monkeypatch.setitem(sys.modules, "coreframe.flows.logs", logs)  # without Prefect and Dask
     assert isinstance(CliRunner().invoke(cli.app, words.split()).exception, UsageError)
     assert begun == [True]
+
+
+def test_a_deployment_whose_cluster_is_not_set_works_on_its_own_machine() -> None:
+    assert Compute.model_validate({"cluster": ""}).cluster is None
 
 
 def test_a_name_that_is_not_utf_8_is_refused_as_it_is_shown(

@@ -250,7 +250,7 @@ def test_more_than_there_is_takes_all_and_min_distance_holds(
 def test_too_many_broken_videos_end_in_an_error_after_all_is_written(
     corpus: Path, tmp_path: Path
 ) -> None:
-    why = r"1 of 9 videos .* threshold of 0.1 \(broken.mp4"
+    why = r"2 of 10 videos .* threshold of 0.1 \(.*broken.mp4"
     with logged() as told, pytest.raises(CoreframeError, match=why):
         curate(
             store=str(tmp_path / "store"),
@@ -262,10 +262,10 @@ def test_too_many_broken_videos_end_in_an_error_after_all_is_written(
         )
     assert len(pd.read_parquet(tmp_path / "out" / "selection.parquet")) == 3
     assert (tmp_path / "out" / "run.json").exists()
-    assert [line for line in told if "broken.mp4 " in line or "of 9 videos" in line] == told[-1:]
-    assert told[-1].startswith("curate failed: 1 of 9 videos")
+    assert [line for line in told if "broken.mp4 " in line or "of 10 videos" in line] == told[-1:]
+    assert told[-1].startswith("curate failed: 2 of 10 videos")
     (record,) = map(json.loads, map(Path.read_text, (tmp_path / "store" / "runs").iterdir()))
-    name = f"{record['started'][:10]} curate out: 8 new, 2 unusable, 3 frames"
+    name = f"{record['started'][:10]} curate out: 8 new, 3 unusable, 3 frames"
     assert record["run"] == name
     with get_client(sync_client=True) as client:
         asked = {"flow_runs": {"name": {"any_": [name]}}}

@@ -18,6 +18,7 @@ from coreframe.tasks.output.files import SELECTION
 from coreframe.tasks.select.task import choose_frames
 from coreframe.tasks.storage.fingerprint import fingerprint
 from coreframe.tasks.storage.folders import open_folder
+from coreframe.tasks.store.forgotten import read_forgotten
 from coreframe.tasks.store.store import Store
 from tests.forget.trial import GONE, ended_at_moments, make_store, night, traces
 from tests.runs import by_name, content, run
@@ -63,7 +64,8 @@ def test_nothing_of_it_is_left_and_all_else_is_as_it_was(
     assert content(store)[0].equals(before)
     assert forget(str(place / "store"), [GONE]) == dry | {"dry_run": False}
 
-    assert set(traces(store, names, vectors[own])) == {str(place / "store" / "forgotten.json")}
+    lists = {str(place / "store" / name) for name in ("forgotten.json", "forgotten-copy.json")}
+    assert set(traces(store, names, vectors[own])) == lists
     assert not traces(store, names[:2], vectors[own])
     after, left = content(store)
     assert after.equals(before[~own].reset_index(drop=True))
@@ -124,8 +126,19 @@ def test_what_nobody_knows_is_refused(place: Path, name: str) -> None:
 
 
 def test_without_its_list_a_store_lets_nothing_come_back(place: Path, cluster: str) -> None:
-    forget(str(place / "store"), [GONE])
-    (place / "store" / "forgotten.json").unlink()
+    store = Store.open(place / "store")
+    before = forget(str(place / "store"), [GONE]) and store.folder.read("forgotten.json")
+    forget(str(place / "store"), ["clip-1.mp4"])
+    (place / "store" / "forgotten.json").write_bytes(before)  # another night's
+    known = read_forgotten(store, store.read_catalogue()).fingerprints
+    assert len(known) == 2
+    checked = check_store(store, cluster, repair=True)
+    assert "differs" in checked.described()[0]
+    assert read_forgotten(store, store.read_catalogue()).fingerprints == known
+    assert check_store(store, cluster, repair=False).sound
+    for path in (place / "store").glob("forgotten*"):
+        path.unlink()
+    assert "would come back" in check_store(store, cluster, repair=True).lost[0]
     with pytest.raises(CoreframeError, match="would come back"):
         run(place, place / "store", cluster, block_rows=10)
 

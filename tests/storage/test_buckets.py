@@ -126,6 +126,30 @@ def test_a_conditional_write_that_was_replaced_has_not_happened(
     assert direct.read("x") == b"another's"
 
 
+class CutOnce(Faults):
+    """The first part of an object is cut, and meanwhile the object is replaced."""
+
+    def __init__(self, replaced: Callable[[], None]) -> None:
+        super().__init__(seed=0)
+        self._replaced = replaced
+
+    def fate(self, method: str, path: str) -> str:
+        self.asked[method, path] += 1
+        return "cut" if self.asked.total() == 1 else ""
+
+    def worked(self, fate: str) -> None:
+        if fate:
+            self._replaced()
+
+
+def test_what_is_replaced_while_it_is_read_is_read_again(bucket: str, behind: Callable) -> None:
+    direct = open_folder(bucket)
+    direct.write("x", b"before" * 10_000)
+    with behind(CutOnce(lambda: direct.write("x", b"after" * 10_000))) as faults:
+        assert open_folder(bucket).read("x") == b"after" * 10_000
+    assert faults.asked.total() > 1
+
+
 def test_a_listing_of_many_pages_goes_on_where_it_broke_off(
     bucket: str, behind: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
