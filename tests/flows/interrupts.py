@@ -122,13 +122,17 @@ def make_videos(place: Path) -> Path:
 
 
 def content(place: Path) -> dict[str, bytes]:
-    """All that a command has written, but for what says when."""
+    """All that a command has written, but for what says when or how often.
+
+    A kept selection gets a version with every run that extends it, also by nothing: what it holds
+    is compared by the outputs.
+    """
     tops = [place / name for name in ("store", "out", "model")]
     files = [path for top in tops if top.exists() for path in top.rglob("*") if path.is_file()]
     return {
         str(path.relative_to(place)): path.read_bytes()
         for path in files
-        if path.name not in TIMED and "runs" not in path.parts
+        if path.name not in TIMED and not {"runs", "selections"} & set(path.parts)
     }
 
 
@@ -137,7 +141,7 @@ def interrupted(
     place: Path,
     undisturbed_s: float,
     server: str | None = None,
-    begun: Callable[[], bool] | None = None,
+    begun: Callable[[bytearray], bool] | None = None,
 ) -> Ended:
     """Run a command in a folder, and interrupt it.
 
@@ -146,7 +150,8 @@ def interrupted(
         place: the folder, with what the command needs.
         undisturbed_s: how long it takes otherwise.
         server: a Prefect server; by default it starts one for itself.
-        begun: says whether the moment has come; the interrupt's own is the latest then.
+        begun: says of what was said whether the moment has come; the interrupt's own is the
+            latest then.
     """
     mark = uuid4().hex
     words = [str(Path(sys.executable).with_name("coreframe")), *COMMANDS[interrupt.command].split()]
@@ -172,7 +177,7 @@ def interrupted(
     said = bytearray()
     late = None
     if interrupt.at_work:
-        late = _wait(pid, stream, said, 300, lambda: bool(workers_of(pid)))
+        late = _wait(pid, stream, said, 300, lambda _: bool(workers_of(pid)))
         undisturbed_s = WORK_S
     if late is None:
         late = _wait(pid, stream, said, max(0.1, interrupt.moment * undisturbed_s), begun)
@@ -216,7 +221,7 @@ def _wait(
     stream: int,
     said: bytearray,
     seconds: float,
-    begun: Callable[[], bool] | None = None,
+    begun: Callable[[bytearray], bool] | None = None,
 ) -> int | None:
     """Read what is said until the command ends: its status, or None when it has not in time."""
     limit_s = time.monotonic() + seconds
@@ -226,7 +231,7 @@ def _wait(
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
             return os.waitstatus_to_exitcode(status)
-        if time.monotonic() >= limit_s or (begun is not None and begun()):
+        if time.monotonic() >= limit_s or (begun is not None and begun(said)):
             return None
         time.sleep(0.01)
 
