@@ -18,7 +18,6 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 BROUGHT = {
-    "distributed": {"tornado"},
     "pydantic": {"pydantic-core"},
     "transformers": {"huggingface-hub"},
 }

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 RUN_MODULES = frozenset(
     {
         "altair",
+        "cryptography",
         "dask",
         "distributed",
         "fastapi",
@@ -21,6 +22,7 @@ RUN_MODULES = frozenset(
         "rich",
         "safetensors",
         "sqlalchemy",
+        "tornado",
         "typer",
         "vl_convert",
         "yaml",
