@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import select
 import shutil
 import signal
@@ -124,15 +125,17 @@ def make_videos(place: Path) -> Path:
 def content(place: Path) -> dict[str, bytes]:
     """All that a command has written, but for what says when or how often.
 
-    A kept selection gets a version with every run that extends it, also by nothing: what it holds
-    is compared by the outputs.
+    A kept selection gets a generation with every run that extends it, also by nothing: their
+    numbers do not matter, nor into how many parts the distances are cut.
     """
     tops = [place / name for name in ("store", "out", "model")]
     files = [path for top in tops if top.exists() for path in top.rglob("*") if path.is_file()]
     return {
-        str(path.relative_to(place)): path.read_bytes()
+        re.sub(r"(selections/\w+)/\d+", r"\1", str(path.relative_to(place))): path.read_bytes()
         for path in files
-        if path.name not in TIMED and not {"runs", "selections"} & set(path.parts)
+        if path.name not in TIMED | {"selection.json"}
+        and "runs" not in path.parts
+        and not path.name.startswith("rows-")
     }
 
 
