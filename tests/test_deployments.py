@@ -375,4 +375,4 @@ def test_every_cluster_file_and_compose_file_is_yaml() -> None:
     files = [*(ROOT / "deployments").rglob("*.yaml")]
     assert len(files) > 3
     for path in files:
-        assert yaml.safe_load(path.read_text())
+        assert all(yaml.safe_load_all(path.read_text())), path

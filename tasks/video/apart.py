@@ -5,6 +5,7 @@ import subprocess
 import sys
 import weakref
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any
@@ -92,13 +93,11 @@ def serve(answers: Callable[[Any], Iterator[Any]]) -> None:
     """Answer until the other side is gone; for a module that :class:`Apart` runs."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # some notebooks interrupt all their processes
     connection: Connection[Any, Any] = Connection(int(sys.argv[1]))
-    while True:
-        try:
+    with suppress(EOFError, ConnectionError):  # whoever asked is gone
+        while True:
             request, timeout_s = connection.recv()
-        except EOFError:
-            return
-        with watching(timeout_s + GRACE_S, lambda: None):
-            for answer in answers(request):
-                connection.send((None, answer))
-                beat()
-        connection.send((END, None))
+            with watching(timeout_s + GRACE_S, lambda: None):
+                for answer in answers(request):
+                    connection.send((None, answer))
+                    beat()
+            connection.send((END, None))

@@ -19,7 +19,6 @@ from coreframe.tasks.errors import CoreframeError, UsageError
 from coreframe.tasks.forget.task import forget, what_goes
 from coreframe.tasks.select.choice import Budget, Choice
 from coreframe.tasks.select.local import choose_here
-from coreframe.tasks.store.catalogue import VideoState
 from coreframe.tasks.store.corpus import FRAME_COLUMNS, read_corpus
 from coreframe.tasks.store.seals import sealed_json
 from coreframe.tasks.store.settings import RUNS
@@ -129,11 +128,12 @@ def indexes(store: Path) -> list[Any]:
     opened = Store.open(store)
     found: list[Any] = []
     for video in opened.read_catalogue().videos:
-        if video.state == VideoState.FORGOTTEN:
+        if not video.active:  # its index is made again when its file is back
+            found.append(video.path)
             continue
         facts, index = opened.read_facts_and_index(video.fingerprint)
         values = vars(index).values()
-        found += [video if video.active else video.path, facts]
+        found += [video, facts]
         found += [value.tobytes() if isinstance(value, np.ndarray) else value for value in values]
     return found
 

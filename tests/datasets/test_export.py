@@ -177,6 +177,7 @@ def test_images_written_anew_leave_datasets_as_they_are(cluster: str, tmp_path: 
     for picture in (PictureSettings(), PictureSettings(resize=Resize.parse("8x8"))):
         job = ExportJob(
             store=store.path,
+            video=video.video,
             source=video.source,
             fingerprint=video.fingerprint,
             frame_index=(int(frame["frame_index"]),),

@@ -29,6 +29,7 @@ def exported(store: Store, folder: Path, form: ImageFormat = ImageFormat.PNG) ->
     folder.mkdir()
     job = ExportJob(
         store=store.path,
+        video=video.video,
         source=video.source,
         fingerprint=video.fingerprint,
         frame_index=tuple(frames["frame_index"].tolist()),

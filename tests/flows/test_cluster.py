@@ -60,27 +60,27 @@ def page(url: str) -> str | None:
     return answer.text if answer.is_success else None
 
 
-def ports() -> set[int]:
-    """Those at which this process and its children listen."""
+def listening() -> set[tuple[str, int]]:
+    """Addresses and ports at which this process and its children listen."""
     own = psutil.Process()
     found = [one for some in (own, *own.children(True)) for one in some.net_connections("tcp")]
-    assert {one.laddr.ip for one in found if one.status == "LISTEN"} <= {"127.0.0.1"}
-    return {one.laddr.port for one in found if one.status == "LISTEN"}
+    return {(one.laddr.ip, one.laddr.port) for one in found if one.status == "LISTEN"}
 
 
 def test_nobody_else_can_use_a_local_cluster(capfd: pytest.CaptureFixture[str]) -> None:
-    before = ports()
+    before = listening()
     with open_cluster(Compute(workers=1, device="cpu")) as cluster:
-        for port in ports() - before:
+        for address, port in listening() - before:
+            assert address == "127.0.0.1"
             said = [page(f"http://127.0.0.1:{port}{path}") for path in PAGES]
             assert {one for one in said if one} <= {'{"paths": ["/sitemap.json"]}'}
         stranger = encryption(Security.temporary())
-        for address, settings in ((cluster, stranger), (cluster.replace("tls", "tcp"), {})):
+        for scheduler, settings in ((cluster, stranger), (cluster.replace("tls", "tcp"), {})):
             with (
                 dask.config.set(settings),
                 pytest.raises(CoreframeError, match="no Dask scheduler answers at"),
             ):
-                await_worker(address, time.monotonic() + 0.5, 0.5)
+                await_worker(scheduler, time.monotonic() + 0.5, 0.5)
     said = capfd.readouterr()
     assert "Traceback" not in said.err + said.out
 

@@ -212,7 +212,7 @@ def test_run_through_a_temporary_server(folder: Path, server: str) -> None:
     select = ["select", "--store", "real-store", "--out", "real-out"]
     gone = coreframe(*select, cwd=folder, server=server)
     assert gone.returncode == 1
-    assert gone.stderr.startswith("coreframe: frame ")
+    assert "holds no decodable frame" in gone.stderr
     assert gone.stderr.count("\n") == 1
     shutil.copy(folder / "again.mp4", folder / "in" / "a.mp4")
 
