@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -19,16 +18,7 @@ from uuid import uuid4
 
 import psutil
 
-from coreframe.flows import (  # noqa: F401 - all that the forks need
-    check,
-    cli,
-    curate,
-    ingest,
-    report,
-    selection,
-    train,
-)
-from tests.commands import environment
+from tests.commands import coreframe, environment
 from tests.runs import workers_of
 from tests.videos import Recipe, make
 
@@ -288,7 +278,7 @@ class Trials:
         """What it writes undisturbed."""
         if command not in self._expected:
             self.prepare(command)
-            again(command, self.work)
+            again(command, self.work, self._server)
             self._expected[command] = content(self.work)
         return self._expected[command]
 
@@ -309,36 +299,16 @@ class Trials:
                 continue
             self._seconds[kind] = time.monotonic() - begin_s  # it was faster: now that is known
         check_end(interrupt, ended)
-        again(interrupt.command, self.work)
+        again(interrupt.command, self.work, self._server)
         changed = difference(expected, content(self.work))
         assert not changed, f"{interrupt}: {changed} are not as without it"
         return ended
 
 
-def again(command: str, place: Path) -> None:
-    """Run a command to its end as a fork of this process, which has imported what it needs.
-
-    The server is that of this process.
-    """
-    child = os.fork()
-    if child == 0:
-        code: object = 1
-        try:
-            os.chdir(place)
-            said = os.open("again", os.O_CREAT | os.O_TRUNC | os.O_WRONLY)
-            os.dup2(said, 1)
-            os.dup2(said, 2)
-            sys.argv = ["coreframe", *COMMANDS[command].split()]
-            cli.main()
-            code = 0
-        except SystemExit as ended:
-            code = ended.code
-        except BaseException:
-            traceback.print_exc()
-        sys.stderr.flush()
-        os._exit(code if isinstance(code, int) else 1)
-    _, status = os.waitpid(child, 0)
-    assert status == 0, (place / "again").read_text()
+def again(command: str, place: Path, server: str) -> None:
+    """Run a command to its end."""
+    ended = coreframe(*COMMANDS[command].split(), cwd=place, server=server)
+    assert ended.returncode == 0, ended.stderr
 
 
 def check_end(interrupt: Interrupt, ended: Ended) -> None:

@@ -35,7 +35,7 @@ def test_ctrl_c_while_it_starts(tmp_path: Path) -> None:
 def test_a_signal_to_the_group_in_the_middle(tmp_path: Path, server: str) -> None:
     place, store = tmp_path / "work", tmp_path / "work" / "store"
     make_videos(place)
-    again("ingest", place)
+    again("ingest", place, server)
     expected = content(place)
     shutil.rmtree(store)
 
@@ -49,5 +49,5 @@ def test_a_signal_to_the_group_in_the_middle(tmp_path: Path, server: str) -> Non
         assert record["outcome"] == "interrupted"
         assert "pid" not in json.loads(lock.read_text())  # its lease is given back
 
-    again("ingest", place)
+    again("ingest", place, server)
     assert difference(expected, content(place)) == []
