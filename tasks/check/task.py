@@ -132,7 +132,9 @@ def _check_indexes(store: Store, catalogue: Catalogue, checked: Checked, repair:
     planned = (v for v in catalogue.videos if v.rows and v.state != VideoState.FORGOTTEN)
     names = {video.fingerprint: video.path for video in planned}
     held = [name.partition(".")[0] for name in store.folder.names("index")]
-    for fingerprint in dict.fromkeys([*names, *held]):
+    # Where there is none of a video whose file is gone, it is made when the file is back.
+    needed = [video.fingerprint for video in planned if video.active]
+    for fingerprint in dict.fromkeys([*needed, *held]):
         try:
             store.read_index(fingerprint)
         except CoreframeError:
