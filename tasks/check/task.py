@@ -129,7 +129,7 @@ def _catalogue(store: Store, checked: Checked, repair: bool) -> Catalogue:
 
 
 def _check_indexes(store: Store, catalogue: Catalogue, checked: Checked, repair: bool) -> None:
-    planned = (v for v in catalogue.videos if v.rows and v.state != VideoState.FORGOTTEN)
+    planned = [v for v in catalogue.videos if v.rows and v.state != VideoState.FORGOTTEN]
     names = {video.fingerprint: video.path for video in planned}
     held = [name.partition(".")[0] for name in store.folder.names("index")]
     # Where there is none of a video whose file is gone, it is made when the file is back.
