@@ -107,7 +107,8 @@ def recorded(
             facts = {key: record[key] for key in EVENT_KEYS if key in record} | {"event": "run"}
             said = f"{flow} {outcome}: {reason}" if reason else f"{flow} {outcome}"
             logger.log(level, "%s", said, extra=facts, exc_info=unexplained)
-            place = f"{RUNS}/{started:%Y%m%dT%H%M%S}-{flow}-{uuid4().hex[:8]}.json"
+            at = f"{started:%Y%m%dT%H%M%S}{started.microsecond // 1000:03d}"  # in their order
+            place = f"{RUNS}/{at}-{flow}-{uuid4().hex[:8]}.json"
             with suppress(OSError, CoreframeError):  # a full disk has been reported already
                 store.folder.write(place, sealed_json(place, record))
             if metrics_file is not None:

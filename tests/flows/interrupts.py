@@ -44,6 +44,9 @@ LIMIT_S = 10.0
 EXPORT = list(COMMANDS).index("export")
 """It has no workers."""
 
+SOON_S = 200.0
+"""By when a command has begun what an interrupt waits for."""
+
 WORK_S = 6.0
 """How long the work of these commands takes."""
 
