@@ -58,8 +58,8 @@ def _documents(settings: StoreSettings) -> tuple[bytes, bytes]:
     if settings.format_version == 1:
         from zarr.codecs.numcodecs import FixedScaleOffset
 
-        filters = [FixedScaleOffset(offset=0, scale=SCALE, dtype="f4", astype="i2")]
         with quiet_codec():
+            filters = [FixedScaleOffset(offset=0, scale=SCALE, dtype="f4", astype="i2")]
             group.create_array(
                 "embedding", dtype="float32", fill_value=0.0, filters=filters, **common
             )

@@ -1,12 +1,16 @@
 """Stores that something has damaged are told from sound ones, and made whole again."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from coreframe.tasks.check.files import open_to_check
 from coreframe.tasks.check.task import Checked, check_store
 from coreframe.tasks.errors import CoreframeError
+from coreframe.tasks.store.array import ARRAY_DOCUMENT
+from coreframe.tasks.store.settings import MADE
 from coreframe.tasks.store.store import Store
 from tests.runs import bytes_of, content, run
 from tests.videos import clips
@@ -97,3 +101,18 @@ def test_without_a_copy_of_the_catalogue_it_says_so(
     tear(tmp_path / "store" / "catalogue.parquet")
     with pytest.raises(CoreframeError, match=r"catalogue\.parquet cannot be read"):
         check(store, cluster, repair=True)
+
+
+@pytest.mark.filterwarnings("error")
+def test_documents_of_an_old_store_are_rebuilt_to_the_byte(tmp_path: Path, cluster: str) -> None:
+    old = Path(__file__).parents[1] / "data" / "made_by_1e0a6dd" / "store"
+    shutil.copytree(old, tmp_path / "store")
+    documents = [tmp_path / "store" / name for name in (MADE, ARRAY_DOCUMENT)]
+    store = Store.open(tmp_path / "store")
+    assert check(store, cluster, repair=True).sound  # from now on there is a copy of the settings
+    for path in documents:
+        before = path.read_bytes()
+        tear(path)
+        assert len(check_store(open_to_check(store.path), cluster, repair=True).files) == 1
+        assert path.read_bytes() == before
+    assert check(store, cluster, repair=False).sound
