@@ -5,7 +5,6 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Sequence
 from io import TextIOWrapper
 
 import typer
@@ -95,9 +94,7 @@ def curate(
     preflight.follow_store(store, ingestion, compute)
     preflight.check_selecting(store, selecting)
     preflight.check_metrics_file(metrics_file)
-    unread: list[Unread] = []
-    preflight.check_corpus(corpus, store, out, unread.append)
-    _warn(unread)
+    _check_corpus(corpus, store, out)
     preflight.output_folder(out)
     preflight.open_store(store, ingestion, compute)
     from coreframe.flows.curate import curate as flow
@@ -135,9 +132,7 @@ def ingest(
 
     preflight.check_compute(compute)
     preflight.follow_store(store, ingestion, compute)
-    unread: list[Unread] = []
-    preflight.check_corpus(corpus, store, tell=unread.append)
-    _warn(unread)
+    _check_corpus(corpus, store)
     preflight.check_metrics_file(metrics_file)
     preflight.open_store(store, ingestion, compute)
     from coreframe.flows.ingest import ingest as flow
@@ -324,8 +319,15 @@ def main() -> None:
         _fail(f"{where}{error.strerror or error}", 1)
 
 
-def _warn(unread: Sequence[Unread]) -> None:
-    """Say on one line which folders cannot be read; a log in JSON says it in its own way."""
+def _check_corpus(corpus: Sources, store: str, out: str | None = None) -> None:
+    """Refuse a corpus that can only be a mistake, and say on one line what of it cannot be read.
+
+    A log in JSON says the latter in its own way.
+    """
+    from coreframe.flows import preflight
+
+    unread: list[Unread] = []
+    preflight.check_corpus(corpus, store, out, unread.append)
     if unread and not logging.getLogger("coreframe").handlers:
         status.hide()
         named = ", ".join(f"{one.path} ({one.why})" for one in unread[:NAMED])

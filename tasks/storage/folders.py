@@ -67,9 +67,6 @@ class Folder(Protocol):
             Whether it was so, and now is as wanted.
         """
 
-    def load_array(self, name: str) -> NDArray[Any]:
-        """Read an ``.npy`` file; only what is looked at, where that is possible."""
-
     def zarr_store(self) -> Any:
         """What Zarr opens to find this folder."""
 
@@ -217,9 +214,6 @@ class LocalFolder:
             )
         return path
 
-    def load_array(self, name: str) -> NDArray[Any]:
-        return np.load(self._place(name), mmap_mode="r")
-
     def zarr_store(self) -> Any:
         return self.name
 
@@ -288,9 +282,6 @@ class BucketFolder:
             asked = True
             if not tries.another(f"{self.name}/{name}", why):
                 raise self._bucket.out_of_reach("written", name, why, tries)
-
-    def load_array(self, name: str) -> NDArray[Any]:
-        return np.load(io.BytesIO(self.read(name)))
 
     def zarr_store(self) -> Any:
         from coreframe.tasks.storage.zarr_store import FolderStore

@@ -17,7 +17,6 @@ ASKS: dict[str, Callable[[Folder, str], object]] = {
     "exists": lambda folder, name: folder.exists(name),
     "create": lambda folder, name: folder.swap(name, None, b"changed"),
     "swap": lambda folder, name: folder.swap(name, b"kept", b"changed"),
-    "load": lambda folder, name: folder.load_array(name),
     "names": lambda folder, name: folder.names(name or ".."),
 }
 
