@@ -32,7 +32,8 @@ pytestmark = pytest.mark.integration
 CLUSTERS = Path(__file__).parents[2] / "deployments" / "clusters"
 
 STARTS = """
-    setsid bash "$1" > "$(dirname "$0")/worker.log" 2>&1 &
+    cp "$1" "$(dirname "$0")/job.sh"  # as sbatch does: who asked deletes it at once
+    setsid bash "$(dirname "$0")/job.sh" > "$(dirname "$0")/worker.log" 2>&1 &
     echo $! > "$(dirname "$0")/pid"
     echo Submitted batch job 17
 """
