@@ -7,6 +7,7 @@ code, so it answers at any moment, whatever the child is doing. Nothing here imp
 the standard library, and psutil in the end.
 """
 
+import atexit
 import math
 import os
 import select
@@ -14,8 +15,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -38,12 +39,16 @@ TRACKER = "multiprocessing.resource_tracker"
 CLEAN_LINE = "\r\x1b[K\x1b[?25h"
 """For a terminal: what was painted on its last line goes, and the cursor that bars hide is back."""
 
+UNHEARD = 120
+"""Python's own status for a program whose last words found nobody to read them."""
+
 SET_CHILD_SUBREAPER = 36
 """Of Linux's prctl: orphans below become children of this process, so that they are found."""
 
 _stopped_by: int | None = None
 _status: int | None = None
 _supervised = False
+_ends_with = 0
 
 
 def supervise() -> None:
@@ -67,6 +72,7 @@ def supervise() -> None:
     threading.Thread(
         target=_end_with, args=(lifeline,), name="coreframe-lifeline", daemon=True
     ).start()
+    atexit.register(_leave)  # before all others, and so called last
     _hear({*heard, signal.SIGINT})  # that is how the outer process stops it
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [*heard, signal.SIGTSTP])
 
@@ -76,13 +82,26 @@ def stopped_by() -> int | None:
     return _stopped_by
 
 
-def end_if_stopped() -> None:
-    """After a signal, or :func:`fail`, end this process at once.
+@contextmanager
+def ending() -> Iterator[None]:
+    """Whatever ends what is done within ends this process, soon.
 
-    To tidy up all modules takes Python seconds. What must be tidied up has been by now.
+    After a signal, or :func:`fail`, at once. Otherwise after what libraries have registered to be
+    done at the end, and without taking modules apart: that takes up to a second, and there C++
+    libraries have ended a command that was done with an abort.
     """
-    if _supervised and _status is not None:
-        os._exit(_status)
+    global _ends_with
+    try:
+        yield
+    except SystemExit as ended:
+        _ends_with = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        raise
+    except BaseException:
+        _ends_with = 1
+        raise
+    finally:
+        if _supervised and _status is not None:
+            os._exit(_status)
 
 
 def fail(sentence: str) -> None:
@@ -144,6 +163,17 @@ def _join(process: int) -> None:
     """Give a child a process group of its own; it does so itself, too: whoever comes first."""
     with suppress(OSError):
         os.setpgid(process, process)
+
+
+def _leave() -> None:
+    """End here: all that was to be done at the end has been done."""
+    status = _ends_with
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            status = status or UNHEARD
+    os._exit(status)
 
 
 def _end_with(lifeline: int) -> None:

@@ -39,10 +39,10 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(2)
-    from coreframe.flows.supervisor import end_if_stopped, supervise
+    from coreframe.flows.supervisor import ending, supervise
 
     supervise()
-    try:
+    with ending():
         from coreframe.tasks import status
 
         if not {"--help", "--version"} & set(sys.argv) and len(sys.argv) > 1:
@@ -50,8 +50,6 @@ def main() -> None:
         from coreframe.flows import cli
 
         cli.main()
-    finally:
-        end_if_stopped()
 
 
 if __name__ == "__main__":

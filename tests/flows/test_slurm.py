@@ -38,7 +38,7 @@ STARTS = """
     echo Submitted batch job 17
 """
 REFUSES = "echo sbatch: error: invalid account vision >&2; exit 1"
-HANGS = "sleep 600"
+HANGS = 'touch "$(dirname "$0")/asked"; sleep 600'
 TAKES = "echo Submitted batch job 18"
 CANCELS = """
     [ -f {folder}/pid ] && kill -- -$(cat {folder}/pid)
@@ -126,15 +126,24 @@ def test_whatever_keeps_a_cluster_from_starting_is_a_sentence(
     assert "Traceback" not in shown.out + shown.err
 
 
-def test_ctrl_c_ends_the_wait_for_a_program_that_hangs(slurm: Callable[..., str]) -> None:
+def test_ctrl_c_ends_the_wait_for_a_program_that_hangs(
+    slurm: Callable[..., str], tmp_path: Path
+) -> None:
     asks = slurm(HANGS)
     sys.modules.pop("dask_jobqueue.runner", None)  # importing it takes the signal
     sys.modules.pop("dask_jobqueue", None)
-    threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGINT)).start()
-    before = time.monotonic()
+    stopped_s = []
+
+    def stop_once_asked() -> None:
+        while not (tmp_path / "asked").exists():
+            time.sleep(0.1)
+        stopped_s.append(time.monotonic())
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=stop_once_asked, daemon=True).start()
     with pytest.raises(KeyboardInterrupt), open_cluster(Compute(cluster=asks)):
         pass
-    assert time.monotonic() - before < 15
+    assert time.monotonic() - stopped_s[0] < 15
     assert not [one for one in psutil.Process().children() if "sleep" in one.cmdline()]
 
 

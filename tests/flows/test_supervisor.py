@@ -33,10 +33,8 @@ def begun():
     Path("part").rename("pid")
 def other(code):
     return subprocess.Popen([sys.executable, "-c", code])
-try:
+with supervisor.ending():
     {work.strip().replace(chr(10), chr(10) + "    ")}
-finally:
-    supervisor.end_if_stopped()
 """
 
     def set_signals() -> None:
@@ -186,6 +184,28 @@ sys.exit(3)
     out, error = started.communicate(timeout=10)
     assert (started.returncode, out, error) == (3, "out\n", "error\n")
     assert not alive(int((tmp_path / "other").read_text()))
+
+
+@pytest.mark.parametrize(
+    ("last", "status"), [("sys.exit(5)", 5), ("raise ValueError", 1), ("pass", 0)]
+)
+def test_nothing_is_taken_apart_in_the_end(last: str, status: int, tmp_path: Path) -> None:
+    """What libraries register is done; what their globals do when they go is not."""
+    work = f"""
+class Aborts:
+    def __del__(self):
+        os.abort()
+sys.modules["kept"] = Aborts()
+import atexit
+atexit.register(lambda: print("closed"))
+print("out", end=" ")
+begun()
+{last}
+"""
+    started = start(tmp_path, work)
+    out, error = started.communicate(timeout=30)
+    assert (started.returncode, out) == (status, "out closed\n")
+    assert ("ValueError" in error) == (status == 1)
 
 
 def test_what_a_thread_sees_ends_it(tmp_path: Path) -> None:
