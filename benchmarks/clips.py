@@ -9,20 +9,18 @@ of them, and over all of them again, when nothing is new.
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
-import psutil
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
+from commands import OURS, watch  # noqa: E402
 from selection import machine  # noqa: E402
 
 FRAMES, SIDE_PX = 8, 96
@@ -47,22 +45,11 @@ def make_clip(path: Path, seed: int) -> None:
 def watched(arguments: list[str], folder: Path) -> dict[str, Any]:
     """The command in a process of its own: its seconds, and what the driver and Prefect take."""
     environment = os.environ | {"PREFECT_HOME": str(folder / "prefect")}
-    command = [sys.executable, "-m", "coreframe.flows.cli", *arguments]
-    started = time.perf_counter()
-    process = subprocess.Popen(command, cwd=ROOT, env=environment)
-    driver, most_bytes = psutil.Process(process.pid), 0
-    while process.poll() is None:
-        try:
-            most_bytes = max(most_bytes, driver.memory_info().rss)
-        except psutil.NoSuchProcess:
-            break
-        time.sleep(0.1)
-    assert process.wait() == 0
-    seconds = time.perf_counter() - started
+    found = watch([*OURS, *arguments], environment, every_s=0.1)
     database = folder / "prefect" / "prefect.db"
     return {
-        "seconds": seconds,
-        "driver_bytes": most_bytes,
+        "seconds": found.seconds,
+        "driver_bytes": found.peak_bytes["command"],
         "prefect_database_bytes": database.stat().st_size if database.exists() else 0,
     }
 

@@ -10,15 +10,16 @@ import argparse
 import json
 import os
 import platform
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import av
 import numpy as np
-import psutil
+
+sys.path[:0] = [str(Path(__file__).parent)]
+
+from commands import OURS, watch  # noqa: E402
 
 CASES = ((1, 720), (5, 720), (20, 720), (1, 1080), (1, 2160))
 """Minutes, and lines of a 16:9 picture."""
@@ -45,36 +46,6 @@ def make_video(path: Path, minutes: int, height: int) -> None:
         container.mux(stream.encode(None))
 
 
-def role(process: psutil.Process, root: int) -> str:
-    """What a process of the run is for."""
-    if process.pid == root:
-        return "command"
-    line = " ".join(process.cmdline())
-    if "uvicorn" in line or "prefect" in line:
-        return "prefect server"
-    return "worker" if "spawn_main" in line else "helper"
-
-
-def watch(command: list[str]) -> dict[str, float]:
-    """Run a command; peak resident MB of its largest process of each role, and its seconds."""
-    peak: dict[str, float] = {}
-    start = time.perf_counter()
-    root = psutil.Popen(command, stdout=subprocess.DEVNULL)
-    while root.poll() is None:
-        for process in [root, *root.children(recursive=True)]:
-            try:
-                kind, resident = role(process, root.pid), process.memory_info().rss / 1e6
-            except (psutil.NoSuchProcess, psutil.AccessDenied):
-                continue
-            peak[kind] = max(peak.get(kind, 0.0), resident)
-        time.sleep(0.25)
-    if root.returncode:
-        sys.exit(f"{' '.join(command)} ended with status {root.returncode}")
-    return {kind: round(value) for kind, value in sorted(peak.items())} | {
-        "seconds": round(time.perf_counter() - start, 1)
-    }
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, help="where to keep the videos (default: temporary)")
@@ -90,13 +61,10 @@ def main() -> None:
             if not video.exists():
                 make_video(video, minutes, height)
             target = Path(temporary) / name
-            found = watch(
-                [
-                    str(Path(sys.executable).with_name("coreframe")),
-                    *("curate", str(video), "--n-samples", "99"),
-                    *("--store", str(target / "store"), "--out", str(target / "out")),
-                ]
-            )
+            places = ["--store", str(target / "store"), "--out", str(target / "out")]
+            run = watch([*OURS, "curate", str(video), "--n-samples", "99", *places])
+            peak = {role: round(most / 1e6) for role, most in sorted(run.peak_bytes.items())}
+            found = peak | {"seconds": round(run.seconds, 1)}
             frames = minutes * 60 * FPS
             results.append({"minutes": minutes, "height": height, "frames": frames} | found)
             print(f"{minutes:3} min of {height}p, {frames:6} frames: {found}", flush=True)
