@@ -24,17 +24,21 @@ class Watched:
     seconds: float
     peak_bytes: dict[str, int] = field(default_factory=dict)
     """Resident memory of the largest process of each role."""
+    cpu_s: dict[str, float] = field(default_factory=dict)
+    """Processor time by role, as far as processes were seen: all but their last moments."""
 
 
 def role(process: psutil.Process, root: psutil.Process) -> str:
     """What a process of a run is for."""
     line = process.cmdline()
+    if not line:
+        return ""  # it has ended, or begins
     if process == root:
         return "outer process"
     if line == root.cmdline():  # a fork of it, which does the work
         return "command"
     words = " ".join(line)
-    if "uvicorn" in words or "prefect" in words:
+    if "uvicorn" in words or "temporary_server" in words:
         return "prefect server"
     if "spawn_main" in words:
         return "worker"
@@ -55,6 +59,7 @@ def watch(
         every_s: how often its processes are looked at; 0 for never, which disturbs least.
     """
     peak: dict[str, int] = {}
+    cpu: dict[psutil.Process, tuple[str, float]] = {}
     begin_s = time.perf_counter()
     root = psutil.Popen(
         command,
@@ -68,15 +73,21 @@ def watch(
         for process in [psutil.Process(root.pid), *root.children(recursive=True)]:
             try:
                 kind, resident = role(process, root), process.memory_info().rss
+                times = process.cpu_times()
             except (psutil.NoSuchProcess, psutil.AccessDenied):
                 continue
-            peak[kind] = max(peak.get(kind, 0), resident)
+            if kind:
+                peak[kind] = max(peak.get(kind, 0), resident)
+                cpu[process] = kind, times.user + times.system
         time.sleep(every_s)
     _, said = root.communicate()
     seconds = time.perf_counter() - begin_s
     if root.returncode:
         sys.exit(f"{' '.join(command)} ended with status {root.returncode}: {said}")
-    return Watched(seconds, peak)
+    used: dict[str, float] = {}
+    for kind, of_one_s in cpu.values():
+        used[kind] = used.get(kind, 0.0) + of_one_s
+    return Watched(seconds, peak, used)
 
 
 @contextmanager

@@ -5,12 +5,16 @@ import os
 import signal
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import TextIOWrapper
 
 import typer
 
+from coreframe.flows.local_workers import LocalWorkers
 from coreframe.flows.options import with_options
 from coreframe.flows.parameters import Compute, Ingestion, Picture, Selecting, Sources, Training
+from coreframe.flows.server import RunFlow, prefect_server
 from coreframe.flows.supervisor import stopped, stopped_by
 from coreframe.flows.values import (
     Destination,
@@ -41,8 +45,6 @@ PREFECT_AND_DASK = {
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
-    # The temporary server takes 20 s on a cold machine, which is Prefect's own limit.
-    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
     # A shell may expand a glob to far more names than Prefect's half a megabyte of parameters.
     "PREFECT_SERVER_API_MAX_PARAMETER_SIZE": str(64 * 1024 * 1024),
     "DASK_LOGGING__DISTRIBUTED": "error",
@@ -88,33 +90,33 @@ def curate(
     metrics_file: MetricsFile,
 ) -> None:
     """Do everything: index, embed what is new, select, export, compare."""
-    from coreframe.flows import preflight
+    with _started(compute) as run:
+        from coreframe.flows import preflight
 
-    preflight.check_compute(compute)
-    preflight.follow_store(store, ingestion, compute)
-    preflight.check_selecting(store, selecting)
-    preflight.check_metrics_file(metrics_file)
-    _check_corpus(corpus, store, out)
-    preflight.output_folder(out)
-    preflight.open_store(store, ingestion, compute)
-    from coreframe.flows.curate import curate as flow
-    from coreframe.flows.server import on_server
-    from coreframe.flows.terminal import show_result
+        preflight.check_compute(compute)
+        preflight.check_selecting(store, selecting)
+        preflight.check_metrics_file(metrics_file)
+        preflight.follow_store(store, ingestion, compute)
+        _check_corpus(corpus, store, out)
+        preflight.output_folder(out)
+        preflight.open_store(store, ingestion, compute)
+        from coreframe.flows.curate import curate as flow
+        from coreframe.flows.terminal import show_result
 
-    result = on_server(
-        flow,
-        store=store,
-        out=out,
-        corpus=corpus,
-        ingestion=ingestion,
-        selecting=selecting,
-        picture=picture,
-        compute=compute,
-        wait=wait,
-        page_url=page_url,
-        metrics_file=metrics_file,
-    )
-    show_result(result, out)
+        result = run(
+            flow,
+            store=store,
+            out=out,
+            corpus=corpus,
+            ingestion=ingestion,
+            selecting=selecting,
+            picture=picture,
+            compute=compute,
+            wait=wait,
+            page_url=page_url,
+            metrics_file=metrics_file,
+        )
+        show_result(result, out)
 
 
 @app.command()
@@ -128,27 +130,27 @@ def ingest(
     metrics_file: MetricsFile,
 ) -> None:
     """Index the videos and embed the frames that the store lacks."""
-    from coreframe.flows import preflight
+    with _started(compute) as run:
+        from coreframe.flows import preflight
 
-    preflight.check_compute(compute)
-    preflight.follow_store(store, ingestion, compute)
-    _check_corpus(corpus, store)
-    preflight.check_metrics_file(metrics_file)
-    preflight.open_store(store, ingestion, compute)
-    from coreframe.flows.ingest import ingest as flow
-    from coreframe.flows.server import on_server
-    from coreframe.flows.terminal import show_ingested
+        preflight.check_compute(compute)
+        preflight.check_metrics_file(metrics_file)
+        preflight.follow_store(store, ingestion, compute)
+        _check_corpus(corpus, store)
+        preflight.open_store(store, ingestion, compute)
+        from coreframe.flows.ingest import ingest as flow
+        from coreframe.flows.terminal import show_ingested
 
-    result = on_server(
-        flow,
-        store=store,
-        corpus=corpus,
-        ingestion=ingestion,
-        compute=compute,
-        wait=wait,
-        metrics_file=metrics_file,
-    )
-    show_ingested(result, store)
+        result = run(
+            flow,
+            store=store,
+            corpus=corpus,
+            ingestion=ingestion,
+            compute=compute,
+            wait=wait,
+            metrics_file=metrics_file,
+        )
+        show_ingested(result, store)
 
 
 @app.command()
@@ -163,47 +165,47 @@ def select(
     page_url: PageUrl,
 ) -> None:
     """Select from an existing store, write the frames, compare the methods."""
-    from coreframe.flows import preflight
-    from coreframe.tasks.store.store import Store
+    with _started(compute) as run:
+        from coreframe.flows import preflight
+        from coreframe.tasks.store.store import Store
 
-    preflight.check_compute(compute)
-    Store.open(store)
-    preflight.check_selecting(store, selecting)
-    preflight.output_folder(out)
-    from coreframe.flows.selection import select as flow
-    from coreframe.flows.server import on_server
-    from coreframe.flows.terminal import show_result
+        preflight.check_compute(compute)
+        Store.open(store)
+        preflight.check_selecting(store, selecting)
+        preflight.output_folder(out)
+        from coreframe.flows.selection import select as flow
+        from coreframe.flows.terminal import show_result
 
-    result = on_server(
-        flow,
-        store=store,
-        out=out,
-        selecting=selecting,
-        picture=picture,
-        compute=compute,
-        wait=wait,
-        page_url=page_url,
-    )
-    show_result(result, out)
+        result = run(
+            flow,
+            store=store,
+            out=out,
+            selecting=selecting,
+            picture=picture,
+            compute=compute,
+            wait=wait,
+            page_url=page_url,
+        )
+        show_result(result, out)
 
 
 @app.command()
 @with_options
 def train(store: StorePath, out: TrainedPath, training: Training, compute: Compute) -> None:
     """Teach the simclr embedder on the frames of an existing store."""
-    from coreframe.flows import preflight
-    from coreframe.tasks.store.store import Store
+    with _started(compute) as run:
+        from coreframe.flows import preflight
+        from coreframe.tasks.store.store import Store
 
-    preflight.check_compute(compute)
-    Store.open(store)
-    preflight.check_training(training)
-    preflight.output_folder(out, inner=None)
-    from coreframe.flows.server import on_server
-    from coreframe.flows.terminal import show_trained
-    from coreframe.flows.train import train as flow
+        preflight.check_compute(compute)
+        Store.open(store)
+        preflight.check_training(training)
+        preflight.output_folder(out, inner=None)
+        from coreframe.flows.terminal import show_trained
+        from coreframe.flows.train import train as flow
 
-    result = on_server(flow, store=store, out=out, training=training, compute=compute)
-    show_trained(result, out)
+        result = run(flow, store=store, out=out, training=training, compute=compute)
+        show_trained(result, out)
 
 
 @app.command()
@@ -212,20 +214,20 @@ def check(
     store: StorePath, repair: Repair, compute: Compute, wait: Wait, metrics_file: MetricsFile
 ) -> None:
     """Verify all that a store holds against what was written."""
-    from coreframe.flows import preflight
-    from coreframe.tasks.check.files import open_to_check
+    with _started(compute) as run:
+        from coreframe.flows import preflight
+        from coreframe.tasks.check.files import open_to_check
 
-    preflight.check_compute(compute)
-    open_to_check(store)
-    preflight.check_metrics_file(metrics_file)
-    from coreframe.flows.check import check as flow
-    from coreframe.flows.server import on_server
-    from coreframe.flows.terminal import show_checked
+        preflight.check_compute(compute)
+        open_to_check(store)
+        preflight.check_metrics_file(metrics_file)
+        from coreframe.flows.check import check as flow
+        from coreframe.flows.terminal import show_checked
 
-    result = on_server(
-        flow, store=store, repair=repair, compute=compute, wait=wait, metrics_file=metrics_file
-    )
-    show_checked(result, store)
+        result = run(
+            flow, store=store, repair=repair, compute=compute, wait=wait, metrics_file=metrics_file
+        )
+        show_checked(result, store)
 
 
 @app.command()
@@ -252,17 +254,17 @@ def report(
     store: StorePath, out: SelectedPath, others: OtherPaths, compute: Compute, page_url: PageUrl
 ) -> None:
     """Make the page of a selection again, alone or beside others; nothing is selected."""
-    from coreframe.flows import preflight
-    from coreframe.tasks.store.store import Store
+    with _started(compute) as run:
+        from coreframe.flows import preflight
+        from coreframe.tasks.store.store import Store
 
-    preflight.check_compute(compute)
-    preflight.check_output(Store.open(store), out, others)
-    from coreframe.flows.report import report as flow
-    from coreframe.flows.server import on_server
-    from coreframe.flows.terminal import show_reported
+        preflight.check_compute(compute)
+        preflight.check_output(Store.open(store), out, others)
+        from coreframe.flows.report import report as flow
+        from coreframe.flows.terminal import show_reported
 
-    on_server(flow, store=store, out=out, others=others, compute=compute, page_url=page_url)
-    show_reported(out)
+        run(flow, store=store, out=out, others=others, compute=compute, page_url=page_url)
+        show_reported(out)
 
 
 @app.command()
@@ -317,6 +319,15 @@ def main() -> None:
     except OSError as error:  # the system's refusal; Prefect's log has the traceback
         where = f"{shown(error.filename)}: " if isinstance(error.filename, str) else ""
         _fail(f"{where}{error.strerror or error}", 1)
+
+
+@contextmanager
+def _started(compute: Compute) -> Iterator[RunFlow]:
+    """Begin to start what takes long, side by side with what is done within; run flows on it."""
+    if compute.cluster is None:
+        LocalWorkers.of(compute).prepare()
+    with prefect_server() as run:
+        yield run
 
 
 def _check_corpus(corpus: Sources, store: str, out: str | None = None) -> None:

@@ -6,13 +6,15 @@ from contextlib import contextmanager
 from typing import Any
 
 import dask
-import torch
 from dask.distributed import LocalCluster, Security
 
 from coreframe.flows.dashboard import NO_DASHBOARD, show_dashboard
+from coreframe.flows.local_workers import LocalWorkers
 from coreframe.flows.parameters import Compute
 from coreframe.flows.workers import NO_PAGES, children, closed_at_end, encryption, environment, made
 from coreframe.tasks.errors import CoreframeError
+
+METHOD = "distributed.worker.multiprocessing-method"
 
 
 @contextmanager
@@ -23,43 +25,39 @@ def local_cluster(compute: Compute) -> Iterator[str]:
         CoreframeError: its workers cannot be started.
         UsageError: the dashboard is asked for, and a package that it needs is missing.
     """
-    gpus = torch.cuda.device_count() if compute.device != "cpu" else 0
-    has_affinity = hasattr(os, "sched_getaffinity")
-    cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
-    workers = compute.workers or gpus or cores
-    threads = max(1, cores // workers)
+    workers = LocalWorkers.of(compute)
+    method = {METHOD: "forkserver"} if workers.prepare() else {}
     others = children()
     security = Security.temporary()
     with (
-        dask.config.set(environment(threads) | NO_PAGES | encryption(security)),
-        closed_at_end(_start(compute, security, workers, threads, gpus), others) as cluster,
+        dask.config.set(environment(workers.threads) | NO_PAGES | encryption(security) | method),
+        closed_at_end(_start(compute, security, workers), others) as cluster,
     ):
         if compute.dashboard:
             show_dashboard(cluster)
         yield cluster.scheduler_address
 
 
-def _start(
-    compute: Compute, security: Security, workers: int, threads: int, gpus: int
-) -> LocalCluster:
+def _start(compute: Compute, security: Security, workers: LocalWorkers) -> LocalCluster:
     common: dict[str, Any] = dict(
         threads_per_worker=1,
         host="127.0.0.1",
         security=security,
         silence_logs="ERROR",
         memory_limit=compute.memory_limit or "auto",
+        env=dict(os.environ),  # as it is now: forks would have that of when their server started
         **NO_DASHBOARD,
     )
-    if gpus:
+    if workers.gpus:
         cuda_cluster = _cuda_cluster_type()
         if cuda_cluster is not None:
             # One CPU core decodes too little to keep a GPU busy: each of its worker's threads
             # decodes and embeds a part of its own.
-            visible = list(range(min(workers, gpus)))
-            common |= {"threads_per_worker": threads}
+            visible = list(range(min(workers.count, workers.gpus)))
+            common |= {"threads_per_worker": workers.threads}
             common |= {"CUDA_VISIBLE_DEVICES": visible}
             return _start_with_retry(cuda_cluster, n_workers=len(visible), **common)
-    return _start_with_retry(LocalCluster, n_workers=workers, processes=True, **common)
+    return _start_with_retry(LocalCluster, n_workers=workers.count, processes=True, **common)
 
 
 def _start_with_retry(kind: Any, **arguments: Any) -> LocalCluster:

@@ -1,6 +1,7 @@
 """What is refused before any work begins, and what ends a run in an error after it.
 
-Nothing here imports Prefect or Dask, so the command answers wrong use at once.
+Nothing here imports Prefect or Dask, and torch only what is asked of an embedder or a GPU, so the
+command answers wrong use at once.
 """
 
 import os
@@ -23,9 +24,6 @@ from coreframe.flows.parameters import (
 )
 from coreframe.tasks import status
 from coreframe.tasks.datasets.formats import DATASET_FORMATS
-from coreframe.tasks.device import resolve_device
-from coreframe.tasks.embedders import simclr
-from coreframe.tasks.embedders.embedder import embedder_facts
 from coreframe.tasks.errors import (
     BrokenVideoError,
     CoreframeError,
@@ -61,7 +59,10 @@ def check_compute(compute: Compute) -> None:
     Raises:
         UsageError: a GPU was asked for and there is none.
     """
-    resolve_device(compute.device)
+    if compute.device == "cuda":
+        from coreframe.tasks.device import resolve_device
+
+        resolve_device(compute.device)
 
 
 def check_metrics_file(path: str | None) -> None:
@@ -175,6 +176,8 @@ def follow_store(store: str, ingestion: Ingestion, compute: Compute) -> Ingestio
     Raises:
         UsageError: the store cannot be read, or the embedder not be used.
     """
+    from coreframe.tasks.embedders.embedder import embedder_facts
+
     if not Store.exists(store):
         followed = _filled(ingestion, NEW_STORE)
         embedder_facts(compute.embedder(followed))
@@ -223,6 +226,8 @@ def _as_options(made: StoreSettings, ingestion: Ingestion) -> dict[str, Any]:
 
 def _same_size(ingestion: Ingestion, compute: Compute, input_px: int) -> Ingestion:
     """Ask for the store's input size where the embedder has another of its own but can take it."""
+    from coreframe.tasks.embedders.embedder import embedder_facts
+
     sized = ingestion.model_copy(update={"input_size": input_px})
     with suppress(UsageError):  # whoever loads it next hears why
         if embedder_facts(compute.embedder(ingestion)).input_px != input_px:
@@ -240,6 +245,8 @@ def open_store(store: str, ingestion: Ingestion, compute: Compute) -> tuple[Stor
     Raises:
         UsageError: it cannot be written, or was made with other parameters.
     """
+    from coreframe.tasks.embedders.embedder import embedder_facts
+
     ingestion = follow_store(store, ingestion, compute)
     facts = embedder_facts(compute.embedder(ingestion))
     asked: dict[str, Any] = {
@@ -276,6 +283,8 @@ def check_training(training: Training) -> int:
     Raises:
         UsageError: the checkpoint to start from cannot be used, or not with this size.
     """
+    from coreframe.tasks.embedders import simclr
+
     if training.checkpoint is None:
         return training.input_size or simclr.DEFAULT_INPUT_PX
     input_px = simclr.Checkpoint.read(training.checkpoint).input_px

@@ -10,13 +10,17 @@ the standard library, and psutil in the end.
 import atexit
 import math
 import os
+import secrets
 import select
+import shutil
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -49,6 +53,8 @@ _stopped_by: int | None = None
 _status: int | None = None
 _supervised = False
 _ends_with = 0
+_prefix = f"coreframe-{secrets.token_hex(6)}-"
+"""Of the names of temporary folders; both processes know it."""
 
 
 def supervise() -> None:
@@ -75,6 +81,13 @@ def supervise() -> None:
     atexit.register(_leave)  # before all others, and so called last
     _hear({*heard, signal.SIGINT})  # that is how the outer process stops it
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [*heard, signal.SIGTSTP])
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A new folder that nobody else can read, and of which nothing is left, however this ends."""
+    with tempfile.TemporaryDirectory(prefix=_prefix, ignore_cleanup_errors=True) as name:
+        yield Path(name)
 
 
 def stopped_by() -> int | None:
@@ -176,9 +189,15 @@ def _leave() -> None:
     os._exit(status)
 
 
+def _remove_folders() -> None:
+    for folder in Path(tempfile.gettempdir()).glob(f"{_prefix}*"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def _end_with(lifeline: int) -> None:
     """End with the outer process, and take all others of the group along."""
     os.read(lifeline, 1)
+    _remove_folders()
     os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
@@ -216,6 +235,7 @@ def _attend(child: int, heard: Sequence[int]) -> int:
             elif number in heard and time.monotonic() - first_s > AGAIN_S:
                 limit_s = time.monotonic()
     _clear(child)
+    _remove_folders()
     _clean_terminal()
     return _outcome(status, stop)
 

@@ -10,6 +10,7 @@ import psutil
 from dask.distributed import Security
 from distributed.core import Status
 
+from coreframe.flows.local_workers import variables
 from coreframe.flows.logs import LOGGER
 
 logger = logging.getLogger(LOGGER)
@@ -19,22 +20,9 @@ CLOSE_TIMEOUT_S = 10.0
 HURRIED_CLOSE_S = 2.0
 """Of a run that is being stopped: somebody waits for it to end."""
 
+HELPERS = {"resource_tracker", "forkserver"}
+
 WORKER_ENVIRONMENT = "distributed.nanny.pre-spawn-environ"
-
-LOGGING = {
-    # What goes wrong in a job comes back with it. What a worker itself says at this level is the
-    # traceback of a heartbeat that met a closing scheduler (one demo of a few here).
-    "DASK_DISTRIBUTED__LOGGING": repr({"distributed": "error", "distributed.worker": "critical"}),
-}
-
-MALLOC = {
-    # Every thread's own arena keeps memory of its own; one thread of a worker does the work.
-    "MALLOC_ARENA_MAX": 2,
-    # Dask has workers give every freed page back at once, so that each matrix product meets fresh
-    # ones from the kernel: selecting took 1.6 times as long. These, in bytes, let some be reused.
-    "MALLOC_TRIM_THRESHOLD_": 16 * 2**20,
-    "MALLOC_MMAP_THRESHOLD_": 8 * 2**20,
-}
 
 NO_PAGES: dict[str, Any] = {
     # Dask's servers of pages listen even without a dashboard, to anyone on this machine, and tell
@@ -45,11 +33,8 @@ NO_PAGES: dict[str, Any] = {
 
 
 def environment(threads: int) -> dict[str, Any]:
-    """Settings that workers start with, of which each has so many threads."""
-    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    return {f"{WORKER_ENVIRONMENT}.{name}": threads for name in names} | {
-        f"{WORKER_ENVIRONMENT}.{name}": value for name, value in (MALLOC | LOGGING).items()
-    }
+    """Settings with which workers are started that know `variables` of so many threads."""
+    return {f"{WORKER_ENVIRONMENT}.{name}": value for name, value in variables(threads).items()}
 
 
 def encryption(security: Security) -> dict[str, Any]:
@@ -71,8 +56,8 @@ def encryption(security: Security) -> dict[str, Any]:
 
 
 def children() -> set[int]:
-    """The ids of processes that this one has started."""
-    return {child.pid for child in psutil.Process().children()}
+    """The ids of processes that this one has started, and of those that they have."""
+    return {child.pid for child in psutil.Process().children(recursive=True)}
 
 
 def made(kind: Any, others: set[int], **arguments: Any) -> Any:
@@ -166,12 +151,12 @@ def _leave(cluster: Any, others: set[int]) -> None:
 
 
 def _end_children(others: set[int]) -> None:
-    for child in psutil.Process().children():
+    own = psutil.Process()
+    for child in own.children(recursive=True):
         with suppress(psutil.Error):
-            ours = child.pid not in others
-            # Python's own, which look after its processes
-            helper = {"resource_tracker", "forkserver"} & set(
+            # Python's own, which look after its processes: workers are forks of one of them
+            kept = child.ppid() == own.pid and HELPERS & set(
                 re.findall(r"\w+", str(child.cmdline()))
             )
-            if ours and not helper:
+            if child.pid not in others and not kept:
                 child.kill()

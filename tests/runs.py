@@ -156,6 +156,8 @@ def workers_of(pid: int) -> list[psutil.Process]:
     with suppress(psutil.NoSuchProcess):
         for child in psutil.Process(pid).children(recursive=True):
             with suppress(psutil.NoSuchProcess):  # it may be ending just now
-                if "spawn_main" in " ".join(child.cmdline()):
+                words, parent = " ".join(child.cmdline()), child.parent()
+                forked = "forkserver" in words and parent and parent.cmdline() == child.cmdline()
+                if "spawn_main" in words or forked:
                     found.append(child)
     return found
