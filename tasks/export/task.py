@@ -9,7 +9,7 @@ import pandas as pd
 from dask.distributed import Client, KilledWorker
 from numpy.typing import NDArray
 
-from coreframe.tasks.engine.dispatch import deadly, explained, run_jobs
+from coreframe.tasks.engine.dispatch import deadly, explained, run_jobs, workers
 from coreframe.tasks.engine.progress import stage_bar
 from coreframe.tasks.engine.stage import stage
 from coreframe.tasks.errors import CoreframeError
@@ -26,6 +26,12 @@ from coreframe.tasks.store.store import Store
 logger = logging.getLogger("coreframe")
 
 FRAMES_PER_JOB = 32
+"""At most."""
+
+JOBS_PER_WORKER = 2
+"""Of few frames each worker gets some, though two jobs of one video may both decode what lies
+before their frames: to write an image takes as long as to decode ten."""
+
 
 SMALL_FRAMES = 2_000
 """Up to so many, the report's small pictures are made while the large ones are at hand. Of more,
@@ -82,8 +88,9 @@ def export_frames(
     units = chosen["file"].iloc[:: selection.units.length].dropna()
     small_px = side_px(len(units)) if len(chosen) <= SMALL_FRAMES else 0
     names = {str(out / file): file for file in chosen["file"].dropna()}
-    jobs = list(_jobs(store, wanted, videos, out, picture, small_px))
     with Client(cluster) as client, stage_bar("export", len(chosen), "frames") as advance:
+        most = -(-len(wanted) // (JOBS_PER_WORKER * workers(client)))
+        jobs = list(_jobs(store, wanted, videos, out, picture, small_px, most))
         for _, one in run_jobs(client, export_job, jobs, _describe, killed=_killed):
             result.files += one.files
             result.kept_bytes += one.kept_bytes
@@ -112,14 +119,17 @@ def _jobs(
     out: Path,
     picture: PictureSettings,
     small_px: int,
+    most: int,
 ) -> Iterator[ExportJob]:
+    """Jobs of at most so many frames of one video."""
+    step = min(most, FRAMES_PER_JOB)
     for number, frames in wanted.groupby("video", sort=True):
         video = videos[int(str(number))]
         if not video.active:
             continue
         ordered = frames.sort_values("frame_index")
-        for start in range(0, len(ordered), FRAMES_PER_JOB):
-            some = ordered.iloc[start : start + FRAMES_PER_JOB]
+        for start in range(0, len(ordered), step):
+            some = ordered.iloc[start : start + step]
             yield ExportJob(
                 store=store.path,
                 video=video.video,

@@ -5,11 +5,15 @@ a flow would keep; a child process that comes to no end can be ended.
 """
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -85,8 +89,32 @@ def main() -> None:
     for number, spec in enumerate(request["charts"].values()):
         picture = vl_convert.vegalite_to_png(spec, scale=PIXEL_RATIO, config=request["config"])
         (folder / f"{number}.png").write_bytes(picture)
-    script = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    script = kept_script(lambda: vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
     (folder / SCRIPT).write_text(script, encoding="utf-8")
+
+
+def kept_script(bundle: Callable[[], str]) -> str:
+    """The script of this version of Vega, which is the same every time and takes a second to make.
+
+    It is kept in the user's folder for such things, with a hash, where that can be written.
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    place = cache / "coreframe" / f"vega-{version('vl-convert-python')}.js"
+    with suppress(OSError, ValueError):
+        digest, script = place.read_text(encoding="utf-8").split("\n", 1)
+        if digest == _digest(script):
+            return script
+    script = bundle()
+    with suppress(OSError):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=place.parent, delete=False) as file:
+            file.write(f"{_digest(script)}\n{script}".encode())
+        os.replace(file.name, place)
+    return script
+
+
+def _digest(text: str) -> str:
+    return sha256(text.encode()).hexdigest()
 
 
 if __name__ == "__main__":
