@@ -10,6 +10,7 @@ gc.disable()  # a fifth of the time of importing goes into looking for garbage
 
 import distributed.nanny  # noqa: E402
 import distributed.worker  # noqa: E402, F401
+import torch  # noqa: E402, F401
 
 import coreframe.tasks.check.job  # noqa: E402
 import coreframe.tasks.embed.job  # noqa: E402

@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from coreframe.flows.values import Positional
+from coreframe.tasks.embedders.names import DESCRIPTOR, absolute_name
 from coreframe.tasks.output.images import ImageFormat, PictureSettings, Resize
 from coreframe.tasks.select.choice import MEASURES, Budget, Choice, Method
 from coreframe.tasks.store.settings import StoreSettings
@@ -30,10 +31,8 @@ if TYPE_CHECKING:  # it loads torch, which a notebook needs for choosing only
 DEFAULT_SAMPLES = 100
 """Frames selected when no budget is given: enough to look through in a minute."""
 
-DEFAULT_EMBEDDER = "descriptor"
-
 NEW_STORE: dict[str, Any] = {
-    "embedder": DEFAULT_EMBEDDER,
+    "embedder": DESCRIPTOR,
     "every": 1,
     "pixels": "square",
     "tone_map": "on",
@@ -166,7 +165,7 @@ class Ingestion(Parameters):
     embedder: str | None = Field(
         default=None,
         description="descriptor, hf:ID or hf:FOLDER of a Hugging Face model, or simclr:FOLDER of "
-        f"a checkpoint [default: the store's, or {DEFAULT_EMBEDDER}].",
+        f"a checkpoint [default: the store's, or {DESCRIPTOR}].",
     )
     input_size: int | None = Field(
         default=None,
@@ -386,7 +385,7 @@ class Compute(Parameters):
     def embedder(self, ingestion: Ingestion) -> "EmbedderSpec":
         """Name it so that workers in other folders find it."""
         from coreframe.tasks.device import Device
-        from coreframe.tasks.embedders.embedder import EmbedderSpec, absolute_name
+        from coreframe.tasks.embedders.embedder import EmbedderSpec
 
-        name = absolute_name(ingestion.embedder or DEFAULT_EMBEDDER)
+        name = absolute_name(ingestion.embedder or DESCRIPTOR)
         return EmbedderSpec(name, ingestion.input_size, Device(self.device), ingestion.batch_size)

@@ -42,6 +42,8 @@ STOP_S = 5
 REACH_S = 10
 """For a named server to answer."""
 
+PROGRAM = ["-m", "coreframe.flows.temporary_server"]
+
 RunFlow = Callable[..., Any]
 """Runs a flow, given with its parameters, and gives what it returns."""
 
@@ -111,11 +113,12 @@ class TemporaryServer:
         """Begin to start it.
 
         Args:
-            folder: an empty one for its database.
+            folder: an empty or a new one for its database.
 
         Raises:
             CoreframeError: there is no room.
         """
+        folder.mkdir(exist_ok=True)
         check_room(folder)
         self._folder = folder
         self.process: subprocess.Popen[bytes] | None = None
@@ -168,10 +171,8 @@ class TemporaryServer:
         with socket.create_server(("127.0.0.1", 0)) as listening:
             self._port: int = listening.getsockname()[1]
             number = listening.fileno()
-            program = [sys.executable, "-m", "coreframe.flows.temporary_server"]
-            self.process = subprocess.Popen(
-                [*program, str(number), str(self._folder)], pass_fds=[number]
-            )
+            program = [sys.executable, *PROGRAM, str(number), str(self._folder)]
+            self.process = subprocess.Popen(program, pass_fds=[number])
 
     def _ask(self) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=START_S)

@@ -1,10 +1,11 @@
 """Which device tensors live on."""
 
+from __future__ import annotations
+
 from enum import StrEnum
 
-import torch
-
 from coreframe.tasks.errors import UsageError
+from coreframe.tasks.lazy import torch
 
 
 class Device(StrEnum):

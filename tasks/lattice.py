@@ -5,15 +5,17 @@ hence a float32 matrix product over them is exact in any order, on any device, w
 Squared distances reach 4 * 4064^2 < 2^26 and are formed in int32.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from coreframe.tasks.lazy import torch
 from coreframe.tasks.scale import SCALE
 
 TILE_VALUES: Final[Mapping[str, int]] = MappingProxyType({"cpu": 2**19, "cuda": 2**26})
@@ -141,7 +143,7 @@ class Targets:
     place: torch.Tensor
 
     @classmethod
-    def from_lattice(cls, vectors: torch.Tensor, tile_values: int | None = None) -> "Targets":
+    def from_lattice(cls, vectors: torch.Tensor, tile_values: int | None = None) -> Targets:
         """Prepare (m, dim) int16 lattice vectors; see :func:`squared_norms` for the tiles."""
         norms = squared_norms(vectors, tile_values)
         odd = (norms - SCALE**2) & 1
@@ -154,7 +156,7 @@ class Targets:
     def __len__(self) -> int:
         return len(self.wide)
 
-    def at(self, chosen: torch.Tensor) -> "Targets":
+    def at(self, chosen: torch.Tensor) -> Targets:
         """Those at ascending positions (int64) of these; ``place`` and ``norms`` stay whole."""
         return replace(
             self,
@@ -163,7 +165,7 @@ class Targets:
             odd=int((chosen < self.odd).sum()),
         )
 
-    def at_slice(self, chosen: slice) -> "Targets":
+    def at_slice(self, chosen: slice) -> Targets:
         """Those side by side at a slice of positions; otherwise as :meth:`at`."""
         start, stop, _ = chosen.indices(len(self))
         odd = min(max(self.odd - start, 0), stop - start)

@@ -5,14 +5,12 @@ server, the clusters, the object store. Whoever asks for one of them is marked `
 tests without that mark start nothing, and are what ``make quick`` runs.
 """
 
-import multiprocessing
 import os
 import socket
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
-from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import NoReturn
@@ -47,12 +45,6 @@ LONGEST = (
     "train/test_task.py",
 )
 """Files to begin with: a long one that comes last would leave the other cores idle."""
-
-JOBS = [
-    f"coreframe.tasks.{job}"
-    for job in ("check.job", "embed.job", "export.job", "index.job", "kcenter.job", "report.job")
-] + ["coreframe.tasks.train.job", "distributed.nanny", "distributed.worker"]
-"""What worker processes import."""
 
 FORKED = {"distributed.worker.multiprocessing-method": "forkserver"}
 
@@ -180,19 +172,17 @@ def cluster() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def _fork_server(object_store: str) -> None:
     """Start the process of which workers are forks; they know what its environment says."""
-    with pytest.MonkeyPatch.context() as environment:
-        for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-            environment.setenv(name, "1")
-        multiprocessing.get_context("forkserver").set_forkserver_preload(JOBS)
-        forkserver.ensure_running()
+    from coreframe.flows.fork_server import start_fork_server
+    from coreframe.flows.local_workers import variables
+
+    start_fork_server(variables(threads=1))
 
 
 @pytest.fixture(scope="module")
 def forked(_fork_server: None) -> Iterator[None]:
-    """Let the workers of local clusters be forks of a process that has imported what they need.
+    """Let the workers of local clusters be forks, whatever number of threads they have.
 
-    A worker starts in 0.1 s instead of 2 s. What depends on how workers start, such as their
-    environment, is tested without it, and so is the command.
+    A worker starts in 0.1 s instead of 2 s.
     """
     import dask
 

@@ -15,7 +15,7 @@ from tests.stores import make_store
 
 ROOT = Path(__file__).parents[1]
 ENGINES = {"prefect", "dask", "distributed", "dask_cuda"}
-BASE = {"errors", "names", "scale", "lattice", "device", "watchdog", "status"}
+BASE = {"errors", "names", "scale", "lattice", "device", "watchdog", "status", "lazy"}
 BELOW = {
     "storage": BASE,
     "video": BASE | {"storage"},

@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 BROUGHT = {
+    "prefect": {"uvicorn"},
     "pydantic": {"pydantic-core"},
     "transformers": {"huggingface-hub"},
 }

@@ -17,12 +17,13 @@ meet only in elementwise float64 square roots, products and quotients, each roun
 IEEE 754 allows: the same frame gives the same bits in any batch, thread count and device.
 """
 
+from __future__ import annotations
+
 import functools
 import itertools
 
-import torch
-
 from coreframe.tasks.errors import UsageError
+from coreframe.tasks.lazy import torch
 from coreframe.tasks.video.pixels import Framing
 
 VERSION = "2"

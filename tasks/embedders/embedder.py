@@ -1,5 +1,7 @@
 """What an embedder is, and how one is found by name."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -8,14 +10,14 @@ from threading import Lock
 from typing import Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from coreframe.tasks.device import Device, resolve_device
-from coreframe.tasks.embedders import huggingface, simclr
 from coreframe.tasks.embedders.descriptor import DescriptorEmbedder
+from coreframe.tasks.embedders.names import DESCRIPTOR, HUGGINGFACE, SIMCLR
 from coreframe.tasks.errors import CoreframeError, UsageError
 from coreframe.tasks.lattice import quantise
+from coreframe.tasks.lazy import torch
 from coreframe.tasks.video.pixels import Framing
 
 
@@ -23,7 +25,7 @@ from coreframe.tasks.video.pixels import Framing
 class EmbedderSpec:
     """All that a worker needs to make the embedder. Small, and equal specs make equal embedders."""
 
-    name: str = "descriptor"
+    name: str = DESCRIPTOR
     input_px: int | None = None
     """Side of the square picture it is given; None for the embedder's own choice."""
     device: Device = Device.AUTO
@@ -60,16 +62,6 @@ class EmbedderFacts:
     fingerprint: str
 
 
-def absolute_name(name: str) -> str:
-    """An embedder's name with the file or folder in it, if any, made absolute."""
-    prefix, _, place = name.partition(":")
-    if name.startswith(simclr.PREFIX) or (
-        name.startswith(huggingface.PREFIX) and huggingface.is_local(place)
-    ):
-        return f"{prefix}:{Path(place).expanduser().absolute()}"
-    return name
-
-
 def load_embedder(spec: EmbedderSpec) -> Embedder:
     """Make the embedder that a spec names, once for all threads of a process.
 
@@ -95,21 +87,25 @@ def _kept_embedder(spec: EmbedderSpec) -> Embedder:
 
 
 def _make_embedder(spec: EmbedderSpec) -> Embedder:
-    if spec.name == "descriptor":
+    if spec.name == DESCRIPTOR:
         return DescriptorEmbedder(spec.input_px)
     device = resolve_device(spec.device)
-    if spec.name.startswith(huggingface.PREFIX):
-        return huggingface.HuggingFaceEmbedder(spec.name, spec.input_px, device, spec.batch_size)
-    if spec.name.startswith(simclr.PREFIX):
-        return simclr.SimclrEmbedder(spec.name, spec.input_px, device, spec.batch_size)
-    if spec.name == simclr.PREFIX.removesuffix(":"):
+    if spec.name.startswith(HUGGINGFACE):
+        from coreframe.tasks.embedders.huggingface import HuggingFaceEmbedder
+
+        return HuggingFaceEmbedder(spec.name, spec.input_px, device, spec.batch_size)
+    if spec.name.startswith(SIMCLR):
+        from coreframe.tasks.embedders.simclr import SimclrEmbedder
+
+        return SimclrEmbedder(spec.name, spec.input_px, device, spec.batch_size)
+    if spec.name == SIMCLR.removesuffix(":"):
         raise UsageError(
             "embedder simclr needs a checkpoint: make one with `coreframe train --store STORE "
             "--out FOLDER`, and use --embedder simclr:FOLDER."
         )
     raise UsageError(
-        f"unknown embedder {spec.name!r}: use descriptor, {huggingface.PREFIX}ID or "
-        f"{huggingface.PREFIX}FOLDER of a Hugging Face model, or {simclr.PREFIX}FOLDER of a "
+        f"unknown embedder {spec.name!r}: use descriptor, {HUGGINGFACE}ID or "
+        f"{HUGGINGFACE}FOLDER of a Hugging Face model, or {SIMCLR}FOLDER of a "
         "checkpoint."
     )
 

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from coreframe.tasks.embedders.batches import FixedBatches
+from coreframe.tasks.embedders.names import HUGGINGFACE, is_folder
 from coreframe.tasks.embedders.preparation import (
     PROCESSOR,
     WHOLE_PROCESSOR,
@@ -27,7 +28,6 @@ from coreframe.tasks.embedders.quiet import quiet
 from coreframe.tasks.errors import UsageError
 from coreframe.tasks.scale import MAX_DIM
 
-PREFIX = "hf:"
 VERSION = "1"
 
 FILES = (
@@ -99,7 +99,7 @@ class HuggingFaceEmbedder:
                 take that input size.
         """
         _require_packages()
-        place = name.removeprefix(PREFIX)
+        place = name.removeprefix(HUGGINGFACE)
         self._folder = _folder(place)
         self._family = _family(place, read_json(place, self._folder / "config.json"))
         self._preparation = Preparation.read(place, self._folder)
@@ -166,18 +166,13 @@ class HuggingFaceEmbedder:
         return dim
 
 
-def is_local(name: str) -> bool:
-    """Whether a name, without its prefix, is a folder here rather than a model of the hub."""
-    return bool(name) and Path(name).expanduser().is_dir()
-
-
 def _require_packages() -> None:
     try:
         import safetensors  # noqa: F401
         import transformers  # noqa: F401
     except ImportError as error:
         raise UsageError(
-            f"embedder {PREFIX}…: the package {error.name} is not installed here. Run: "
+            f"embedder {HUGGINGFACE}…: the package {error.name} is not installed here. Run: "
             "pip install 'coreframe[hf]'."
         ) from error
 
@@ -185,8 +180,8 @@ def _require_packages() -> None:
 def _folder(place: str) -> Path:
     """The folder with a model's files; those of the hub are fetched, unless its cache has them."""
     if not place:
-        raise UsageError(f"embedder {PREFIX} names no model: give its id or its folder.")
-    if is_local(place):
+        raise UsageError(f"embedder {HUGGINGFACE} names no model: give its id or its folder.")
+    if is_folder(place):
         return Path(place).expanduser().absolute()
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
@@ -199,7 +194,7 @@ def _folder(place: str) -> Path:
     name, _, revision = place.partition("@")
     by_hand = (
         f"Where the hub can be reached, run `hf download {name} --local-dir FOLDER`, bring the "
-        f"folder here and use --embedder {PREFIX}FOLDER"
+        f"folder here and use --embedder {HUGGINGFACE}FOLDER"
     )
     try:
         with quiet():

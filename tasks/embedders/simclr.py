@@ -17,10 +17,10 @@ from safetensors.torch import save
 from torch import nn
 
 from coreframe.tasks.embedders.batches import FixedBatches
+from coreframe.tasks.embedders.names import SIMCLR
 from coreframe.tasks.errors import UsageError
 from coreframe.tasks.video.pixels import Framing
 
-PREFIX = "simclr:"
 KIND = "simclr 1"
 """Format of the checkpoint, and version of what is computed with it."""
 
@@ -188,7 +188,7 @@ class SimclrEmbedder:
         Raises:
             UsageError: there is none, or it was trained on pictures of another size.
         """
-        place = name.removeprefix(PREFIX)
+        place = name.removeprefix(SIMCLR)
         checkpoint = Checkpoint.read(place)
         if input_px not in (None, checkpoint.input_px):
             raise UsageError(

@@ -4,10 +4,11 @@ Every row keeps its nearest center and the distance to it. What new centers cann
 out by the triangle inequality, by sketches and by products in bfloat16; the rest is formed exactly.
 """
 
+from __future__ import annotations
+
 from dataclasses import replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from coreframe.tasks.kcenter.bfloat16 import screen_pays
@@ -16,6 +17,7 @@ from coreframe.tasks.kcenter.partition import Partition
 from coreframe.tasks.kcenter.pruning import CenterCells, Unpruned
 from coreframe.tasks.kcenter.sketch import Sketch
 from coreframe.tasks.lattice import Targets, Workspace, on_device
+from coreframe.tasks.lazy import torch
 
 
 def assign(

@@ -6,12 +6,13 @@ known, so a row that they show to be farther from all targets than it is from it
 no exact product. What is left gets one, so results do not depend on where this is done.
 """
 
-from collections.abc import Iterator
+from __future__ import annotations
 
-import torch
+from collections.abc import Iterator
 
 from coreframe.tasks.kcenter.tuning import Tuning
 from coreframe.tasks.lattice import Targets
+from coreframe.tasks.lazy import torch
 
 UNIT = 2.0**-8
 """Share of a number by which rounding it to the 8 significant bits of bfloat16 may change it."""

@@ -1,10 +1,11 @@
 """Hold a part of the corpus for selecting and measuring: what the process does that has it."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from coreframe.tasks.device import resolve_device
@@ -14,6 +15,7 @@ from coreframe.tasks.kcenter.coverage import Represented
 from coreframe.tasks.kcenter.partition import Partition
 from coreframe.tasks.kcenter.tuning import DEFAULT_TUNING, Tuning
 from coreframe.tasks.kcenter.vectors import Vectors, mean_vectors
+from coreframe.tasks.lazy import torch
 from coreframe.tasks.store.named_selections import read_centers, read_distances, write_distances
 from coreframe.tasks.store.store import Store
 
@@ -48,7 +50,7 @@ class StoredUnits:
         self._store, self._rows, self._length = store, rows, length
         self._read: Any = None
 
-    def __reduce__(self) -> tuple[type["StoredUnits"], tuple[Any, ...]]:
+    def __reduce__(self) -> tuple[type[StoredUnits], tuple[Any, ...]]:
         return StoredUnits, (self._store, self._rows, self._length)
 
     def read(

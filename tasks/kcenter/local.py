@@ -1,5 +1,7 @@
 """The corpus in this process: for notebooks and small corpora."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -7,7 +9,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from coreframe.tasks.device import resolve_device
@@ -18,6 +19,7 @@ from coreframe.tasks.kcenter.memory import own_vectors_bytes
 from coreframe.tasks.kcenter.partition import Partition
 from coreframe.tasks.kcenter.partitions import BasePartitions
 from coreframe.tasks.kcenter.tuning import DEFAULT_TUNING, Tuning
+from coreframe.tasks.lazy import torch
 from coreframe.tasks.store.store import Store
 
 

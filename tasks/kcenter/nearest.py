@@ -1,11 +1,12 @@
 """The nearest center of every row of a partition, exactly, as new centers are compared with it."""
 
-import torch
+from __future__ import annotations
 
 from coreframe.tasks.kcenter.bfloat16 import Bfloat16Screen, screen_pays
 from coreframe.tasks.kcenter.partition import Partition
 from coreframe.tasks.kcenter.pruning import Unpruned
 from coreframe.tasks.lattice import Targets, Workspace
+from coreframe.tasks.lazy import torch
 
 
 class NearestCenters:

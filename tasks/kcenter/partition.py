@@ -4,10 +4,11 @@ Everything is a pure function of lattice integers, so any split of the corpus in
 any device, gives the same answers to the bit.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from coreframe.tasks.kcenter.pruning import CenterCells
@@ -15,6 +16,7 @@ from coreframe.tasks.kcenter.sketch import Sketch
 from coreframe.tasks.kcenter.tuning import Tuning
 from coreframe.tasks.kcenter.vectors import Vectors
 from coreframe.tasks.lattice import Workspace, on_device
+from coreframe.tasks.lazy import torch
 
 FAR = 2**28
 """Squared distance of a row before there is any center: farther than any two rows can be."""
@@ -62,7 +64,7 @@ class Partition:
         *,
         weight: NDArray[np.int64] | None = None,
         video: NDArray[np.int32] | None = None,
-    ) -> "Partition":
+    ) -> Partition:
         """Begin with no center; the shapes are those of the attributes."""
         device, count = vectors.device, len(rows)
         return cls(

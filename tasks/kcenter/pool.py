@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from coreframe.tasks.kcenter.tuning import DEFAULT_TUNING, Tuning
-from coreframe.tasks.lattice import Targets, Workspace, on_device, squared_norms
+from coreframe.tasks.lattice import TILE_VALUES
 
 Standing = tuple[int, int]
 """(key, -row) of a row: of two rows the one with the higher standing is picked first."""
@@ -133,12 +132,9 @@ class _PoolState:
         self.rows, self.weight, self.video = candidates.rows, candidates.weight, candidates.video
         self.squared_threshold = squared_threshold
         self.distance = candidates.distance.astype(np.int64)
-        self._vectors = on_device(candidates.vectors, torch.device("cpu"))
-        self._norms = squared_norms(self._vectors, tuning.tile_values)
+        self._lattice = candidates.vectors
         self._tuning = tuning
-        self._workspace = Workspace(
-            self._vectors.shape[1], tuning.front_rows, self._vectors.device, tuning.tile_values
-        )
+        self._tile_values = tuning.tile_values or TILE_VALUES["cpu"]
         self._alive = np.ones(len(self.rows), bool)
         self._picked: list[int] = []
         self._seen = np.zeros(len(self.rows), np.int64)
@@ -166,14 +162,15 @@ class _PoolState:
     def _refresh(self, places: NDArray[np.int64], least: int) -> None:
         """Bring the stale ones among some candidates up to date."""
         places = np.unique(places[self._stale(places, least)])
-        picked = self._vectors[self._picked[self._seen[places].min() :]]
-        missed = Targets.from_lattice(picked, self._tuning.tile_values)
-        every = torch.from_numpy(places)
-        for tile in self._workspace.tiles(len(every), self._vectors.shape[1], len(missed)):
-            own, at = every[tile], places[tile]
-            wide = self._workspace.widen(self._vectors, own)
-            squared = missed.nearest(missed.scores(wide, self._workspace), self._norms[own])
-            self.distance[at] = np.minimum(self.distance[at], squared.numpy())
+        missed = self._lattice[self._picked[self._seen[places].min() :]].astype(np.float32)
+        missed_norms = _squared_norms(missed)
+        step = max(1, self._tile_values // max(missed.shape))
+        for start in range(0, len(places), step):
+            at = places[start : start + step]
+            wide = self._lattice[at].astype(np.float32)
+            # whole numbers, and the products exact, see `coreframe.tasks.lattice`
+            nearest = (missed_norms - 2 * (wide @ missed.T).astype(np.int32)).min(axis=1)
+            self.distance[at] = np.minimum(self.distance[at], _squared_norms(wide) + nearest)
         self._seen[places] = len(self._picked)
         self._rekey()
 
@@ -195,9 +192,9 @@ class _PoolState:
 
     def between(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
         """(f, f) int64 squared distances of some candidates."""
-        some = torch.from_numpy(places)
-        wide, norms = self._vectors[some].float(), self._norms[some].numpy().astype(np.int64)
-        dots = (wide @ wide.T).numpy().astype(np.int64)
+        wide = self._lattice[places].astype(np.float32)
+        dots = (wide @ wide.T).astype(np.int64)  # exact, see `coreframe.tasks.lattice`
+        norms = np.diagonal(dots)
         return norms[:, None] + norms[None, :] - 2 * dots
 
     def take(self, places: list[int], left_of: dict[int, int] | None) -> None:
@@ -213,3 +210,8 @@ class _PoolState:
     def _rekey(self) -> None:
         keys = self.distance if self.weight is None else self.distance * self.weight
         self.keys = np.where(self._alive & (self.distance >= self.squared_threshold), keys, -1)
+
+
+def _squared_norms(wide: NDArray[np.float32]) -> NDArray[np.int32]:
+    """(n, dim) float32 that hold lattice integers to (n,) squared lengths."""
+    return np.einsum("ij,ij->i", wide, wide).astype(np.int32)

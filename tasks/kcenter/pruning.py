@@ -7,13 +7,14 @@ cost a product of the two, so centers are grouped into cells around anchors, and
 center comes near is passed over as a whole.
 """
 
-from dataclasses import dataclass, replace
+from __future__ import annotations
 
-import torch
+from dataclasses import dataclass, replace
 
 from coreframe.tasks.kcenter.sketch import Sketch
 from coreframe.tasks.kcenter.tuning import Tuning
 from coreframe.tasks.lattice import Targets, squared_distances, squared_norms
+from coreframe.tasks.lazy import torch
 from coreframe.tasks.scale import SCALE
 
 SLACK = 1e-3
@@ -38,7 +39,7 @@ class Unpruned:
     rough_distances_formed: int = 0
 
     @classmethod
-    def all_pairs(cls, rows: int, new: int, device: torch.device) -> "Unpruned":
+    def all_pairs(cls, rows: int, new: int, device: torch.device) -> Unpruned:
         """All of so many rows with so many new centers, in one cell."""
         places = torch.arange(rows, device=device)
         return cls(places, torch.zeros_like(places), [torch.arange(new, device=device)])
@@ -79,7 +80,7 @@ class CenterCells:
     @classmethod
     def none(
         cls, rows: int, sketch: Sketch, dim: int, device: torch.device, tuning: Tuning
-    ) -> "CenterCells":
+    ) -> CenterCells:
         """Before the first center of a partition of so many rows."""
         whole = torch.empty(0, dtype=torch.int64, device=device)
         return cls(
@@ -152,7 +153,7 @@ class CenterCells:
         rows = torch.nonzero(nearest.index_select(0, owner) < limit).flatten()
         return Unpruned(rows, owner_cell.index_select(0, rows), targets, formed)
 
-    def add(self, sketch: Sketch, vectors: torch.Tensor, owning: torch.Tensor) -> "CenterCells":
+    def add(self, sketch: Sketch, vectors: torch.Tensor, owning: torch.Tensor) -> CenterCells:
         """Take in new centers, and keep those that own rows.
 
         Args:

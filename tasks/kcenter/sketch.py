@@ -6,12 +6,13 @@ and images: Faloutsos, Ranganathan and Manolopoulos (1994), "Fast subsequence ma
 time-series databases".
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from math import sqrt
 
-import torch
-
 from coreframe.tasks.kcenter.tuning import DEFAULT_TUNING, Tuning
+from coreframe.tasks.lazy import torch
 
 SHRINK = 0.995
 """Keeps sketches, rounded, within the length that exact products allow; see `tasks.lattice`."""
@@ -36,7 +37,7 @@ class Sketch:
     slack: float
 
     @classmethod
-    def from_sample(cls, sample: torch.Tensor, tuning: Tuning = DEFAULT_TUNING) -> "Sketch":
+    def from_sample(cls, sample: torch.Tensor, tuning: Tuning = DEFAULT_TUNING) -> Sketch:
         """Find the shortest sketch that is worth its while.
 
         Args:

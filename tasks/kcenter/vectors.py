@@ -1,16 +1,18 @@
 """The vectors of a partition: read when first needed, kept in memory as many as fit."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from coreframe.tasks.kcenter.sketch import Sketch
 from coreframe.tasks.kcenter.tuning import DEFAULT_TUNING, Tuning
 from coreframe.tasks.lattice import on_device, squared_norms
+from coreframe.tasks.lazy import torch
 from coreframe.tasks.scale import SCALE
 
 
@@ -130,11 +132,11 @@ class Vectors:
         self._sketched = np.zeros(len(self._edges) - 1, bool)
 
     @classmethod
-    def from_array(cls, vectors: NDArray[np.int16], device: torch.device) -> "Vectors":
+    def from_array(cls, vectors: NDArray[np.int16], device: torch.device) -> Vectors:
         """Wrap an (n, dim) lattice array."""
         return cls(ArraySource(vectors), [0, len(vectors)], vectors.shape[1], device)
 
-    def __reduce__(self) -> tuple[type["Vectors"], tuple[Any, ...]]:
+    def __reduce__(self) -> tuple[type[Vectors], tuple[Any, ...]]:
         made_from = self._source, self._edges, self._dim, self._device, self._kept_rows
         return Vectors, (*made_from, self.tuning)
 

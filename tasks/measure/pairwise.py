@@ -1,14 +1,16 @@
 """Statistics over all pairwise distances of a set of frames, in tiles, without an N x N array."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from coreframe.tasks.lattice import on_device, squared_distances, squared_norms
+from coreframe.tasks.lazy import torch
 from coreframe.tasks.scale import SCALE
 
 BINS = 200_000
@@ -46,11 +48,11 @@ class PairStatistics:
     """(BINS,) int64 counts of L2 distances on the unit scale."""
 
     @classmethod
-    def empty(cls) -> "PairStatistics":
+    def empty(cls) -> PairStatistics:
         """Of no pair."""
         return cls(0, 0.0, 2**31 - 1, 0, np.zeros(BINS, np.int64))
 
-    def merge(self, other: "PairStatistics") -> "PairStatistics":
+    def merge(self, other: PairStatistics) -> PairStatistics:
         """Of the pairs of both."""
         return PairStatistics(
             self.pairs + other.pairs,

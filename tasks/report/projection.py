@@ -36,7 +36,12 @@ def pca(vectors: np.ndarray) -> tuple[np.ndarray, float]:
     """
     centred = vectors.astype(np.float64)
     centred -= centred.mean(axis=0)
-    variances, axes = np.linalg.eigh(centred.T @ centred)
+    if len(centred) < centred.shape[1]:  # the smaller of two products that share what matters
+        variances, points = np.linalg.eigh(centred @ centred.T)
+        lengths = np.sqrt(np.maximum(variances, 0))
+        axes = centred.T @ points / np.where(lengths > 0, lengths, np.inf)
+    else:
+        variances, axes = np.linalg.eigh(centred.T @ centred)
     axes = np.pad(axes, ((0, 0), (2, 0)))[:, ::-1][:, :2]
     axes *= np.sign(axes[np.abs(axes).argmax(axis=0), [0, 1]])
     total = float(variances.sum())
