@@ -33,6 +33,7 @@ from coreframe.tasks.output.metrics import Metrics
 from coreframe.tasks.output.result import Result
 from coreframe.tasks.output.run import Counts, Run, RunParameters
 from coreframe.tasks.report.curve import find_knee, radius_curve
+from coreframe.tasks.report.draw import prepare
 from coreframe.tasks.report.facts import first_troubles, more_troubles
 from coreframe.tasks.report.task import outputs_stage, page_stage
 from coreframe.tasks.select.choice import Choice
@@ -99,6 +100,7 @@ def selection_stages(
     parameters: dict[str, Any],
 ) -> Result:
     """Select, export, metrics, report."""
+    prepare()
     choice = selecting.choice()
     device = compute.device
     selection, table, exported = _chosen_and_written(

@@ -53,43 +53,66 @@ def draw(charts: Mapping[str, Mapping[str, Any]], config: Mapping[str, Any]) -> 
     Raises:
         CoreframeError: it did not end in time, or a chart cannot be drawn.
     """
-    request = json.dumps({"charts": charts, "config": config})
-    with tempfile.TemporaryDirectory(prefix="coreframe-") as name:
-        folder = Path(name)
+    global _ready
+    if _ready is None:
+        prepare()
+    process, _ready = _ready, None
+    assert process is not None
+    with tempfile.TemporaryDirectory(prefix="coreframe-") as name, process:
+        request = json.dumps({"charts": charts, "config": config, "folder": name})
         try:
-            subprocess.run(
-                # -P: modules of the user's folder would go first
-                [sys.executable, "-P", "-m", "coreframe.tasks.report.draw", name],
-                input=request,
-                text=True,
-                encoding="utf-8",
-                capture_output=True,
-                check=True,
-                timeout=LIMIT_S,
-            )
+            _, said = process.communicate(request, LIMIT_S)
         except subprocess.TimeoutExpired as error:
+            process.kill()
             raise CoreframeError(
                 f"the plots were not drawn within {LIMIT_S} s: make the page with `coreframe "
                 "report` when the machine is less busy."
             ) from error
-        except subprocess.CalledProcessError as error:
-            why = " ".join(error.stderr.split())[-MOST_SAID:]
-            raise CoreframeError(f"the plots cannot be drawn: {why}") from error
+        if process.returncode:
+            why = " ".join(said.split())[-MOST_SAID:]
+            raise CoreframeError(f"the plots cannot be drawn: {why}")
+        folder = Path(name)
         pictures = {
             chart: (folder / f"{number}.png").read_bytes() for number, chart in enumerate(charts)
         }
         return Drawn(pictures, (folder / SCRIPT).read_text(encoding="utf-8"))
 
 
+def prepare() -> None:
+    """Begin to start the process that will draw, and go on: it takes a second or two to be ready.
+
+    It ends when this process does.
+    """
+    global _ready
+    if _ready is None:
+        _ready = subprocess.Popen(
+            # -P: modules of the user's folder would go first
+            [sys.executable, "-P", "-m", "coreframe.tasks.report.draw"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+        )
+
+
+_ready: "subprocess.Popen[str] | None" = None
+
+
 def main() -> None:
-    """Answer the request on standard input with files in the folder that the argument names."""
+    """Get ready, and answer the request on standard input with files in the folder it names."""
     import vl_convert
 
-    folder, request = Path(sys.argv[1]), json.load(sys.stdin)
+    script = kept_script(lambda: vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
+    vl_convert.vegalite_to_png({"mark": "point", "data": {"values": []}})  # the first is slow
+    text = sys.stdin.read()
+    if not text:
+        return  # there is nothing to draw after all
+    request = json.loads(text)
+    folder = Path(request["folder"])
     for number, spec in enumerate(request["charts"].values()):
         picture = vl_convert.vegalite_to_png(spec, scale=PIXEL_RATIO, config=request["config"])
         (folder / f"{number}.png").write_bytes(picture)
-    script = kept_script(lambda: vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
     (folder / SCRIPT).write_text(script, encoding="utf-8")
 
 
