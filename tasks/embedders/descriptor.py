@@ -42,6 +42,10 @@ _LAYOUT = LAYOUT_CELLS * LAYOUT_CELLS * 3
 _PALETTE = len(LUMA) * len(OPPONENT) * len(OPPONENT)
 DIM = _SHAPE + _LAYOUT + _PALETTE
 
+POOLED_STEP = 4
+"""Pixels a grid point up to which they are added up as floats, which is faster; larger frames
+would take four times their memory."""
+
 # Values are kept as integers, in units of 1 / UNIT of a grey level.
 UNIT = 16
 # A gradient below one grey level over its two grid steps is rounding or banding, and counts as 0.
@@ -90,23 +94,34 @@ def describe(images: torch.Tensor) -> torch.Tensor:
     _check(images)
     batch, size = images.shape[0], images.shape[1]
     step = size // GRID
-    # (batch, 32, 32, 3) int32, colour means in 1/16 grey levels.
-    total = images.reshape(batch, GRID, step, GRID, step, 3).sum((2, 4), dtype=torch.int32)
-    area = step * step
+    # (batch, 3, 32, 32) int32, colour means in 1/16 grey levels.
+    total, area = _sums(images, step), step * step
     colour = torch.div(total * UNIT + area // 2, area, rounding_mode="floor")
-    red, green, blue = colour.unbind(-1)
+    red, green, blue = colour.unbind(1)
     luma = (77 * red + 150 * green + 29 * blue) >> 8  # BT.601 in 256ths
 
     shape = _shape(luma)
-    cell = GRID // LAYOUT_CELLS
-    layout = colour.reshape(batch, LAYOUT_CELLS, cell, LAYOUT_CELLS, cell, 3)
-    layout = (layout + PEDESTAL * UNIT).sum((2, 4), dtype=torch.int64).reshape(batch, _LAYOUT)
+    cells = _pooled(colour.float() + PEDESTAL * UNIT, GRID // LAYOUT_CELLS)
+    layout = cells.permute(0, 2, 3, 1).reshape(batch, _LAYOUT).long()
     palette = _palette(luma, red - green, blue - ((red + green) >> 1))
     groups = ((_root(shape), FAINT * ROOT * ROOT), (layout, 0), (_root(palette), 0))
     parts = [_unit(values, extra) * w for (values, extra), w in zip(groups, WEIGHTS, strict=True)]
     # 2**20 steps to the unit: integers again, so that their squares add up exactly.
     joined = torch.round(torch.cat(parts, 1) * 2.0**20).to(torch.int64)
     return _unit(joined, 0)
+
+
+def _sums(images: torch.Tensor, step: int) -> torch.Tensor:
+    """uint8 (batch, S, S, 3) -> int32 (batch, 3, 32, 32) sums over squares of ``step`` pixels."""
+    if step <= POOLED_STEP:
+        return _pooled(images.permute(0, 3, 1, 2).float(), step).int()
+    squares = images.reshape(len(images), GRID, step, GRID, step, 3)
+    return squares.sum((2, 4), dtype=torch.int32).permute(0, 3, 1, 2).contiguous()
+
+
+def _pooled(planes: torch.Tensor, step: int) -> torch.Tensor:
+    """Sums over squares of float planes that hold integers: exact, for they stay below 2^24."""
+    return torch.nn.functional.avg_pool2d(planes, step, divisor_override=1)
 
 
 def _check(images: torch.Tensor) -> None:
@@ -120,46 +135,61 @@ def _check(images: torch.Tensor) -> None:
 
 def _shape(luma: torch.Tensor) -> torch.Tensor:
     """int32 (batch, 32, 32) luma -> int64 (batch, 512) gradient magnitude by cell, direction."""
-    batch = luma.shape[0]
     # The border row and column have no neighbour on one side and stay 0.
     dx, dy = torch.zeros_like(luma), torch.zeros_like(luma)
-    dx[:, :, 1:-1] = luma[:, :, 2:] - luma[:, :, :-2]
-    dy[:, 1:-1] = luma[:, 2:] - luma[:, :-2]
-    square = (dx * dx + dy * dy).double()
-    size = torch.floor(torch.sqrt(square)).to(torch.int64)
+    torch.sub(luma[:, :, 2:], luma[:, :, :-2], out=dx[:, :, 1:-1])
+    torch.sub(luma[:, 2:], luma[:, :-2], out=dy[:, 1:-1])
+    size = (dx * dx + dy * dy).double().sqrt_().int()
     size = (size - NOISE).clamp_(min=0)
 
     # Eight sectors of 45 degrees around 0, 45, ...; tan(22.5 degrees) is 0.41421 = 408 / 985.
     ax, ay = dx.abs(), dy.abs()
-    flat, steep = 985 * ay <= 408 * ax, 985 * ax <= 408 * ay
-    right, down = dx > 0, dy > 0
-    slanted = torch.where(down, torch.where(right, 1, 3), torch.where(right, 7, 5))
-    sector = torch.where(steep, torch.where(down, 2, 6), slanted)
-    sector = torch.where(flat, torch.where(right, 0, 4), sector)
+    case = (985 * ay <= 408 * ax).int()  # flat
+    case += (985 * ax <= 408 * ay).int() * 2  # steep
+    case += (dx > 0).int() * 4 + (dy > 0).int() * 8
+    sector = _sectors().to(luma.device).index_select(0, case.flatten()).view_as(case)
+    return _scatter(_cells(luma.device) * DIRECTIONS + sector, size, _SHAPE)
 
-    return _scatter(_cells(luma.device) * DIRECTIONS + sector, size, batch, _SHAPE)
+
+@functools.cache
+def _sectors() -> torch.Tensor:
+    """int32 (16,): the sector of a gradient that is flat 1 + steep 2 + to the right 4 + down 8."""
+    slanted = {0: 5, 4: 7, 8: 3, 12: 1}
+    table = []
+    for case in range(16):
+        right, down = case & 4, case & 8
+        sector = (2 if down else 6) if case & 2 else slanted[right + down]
+        table.append((0 if right else 4) if case & 1 else sector)
+    return torch.tensor(table, dtype=torch.int32)
 
 
 def _cells(device: torch.device) -> torch.Tensor:
-    """int64 (32, 32): the number of the shape cell in which each grid point lies."""
-    along = torch.arange(GRID, device=device) // (GRID // SHAPE_CELLS)
+    """int32 (32, 32): the number of the shape cell in which each grid point lies."""
+    along = torch.arange(GRID, dtype=torch.int32, device=device) // (GRID // SHAPE_CELLS)
     return along[:, None] * SHAPE_CELLS + along[None, :]
 
 
 def _palette(luma: torch.Tensor, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     """Three int32 (batch, 32, 32) channels -> int64 (batch, 150) soft joint histogram."""
-    batch = luma.shape[0]
-    bins = torch.zeros(1, dtype=torch.int64, device=luma.device)
+    batch, points = luma.shape[0], GRID * GRID
+    bins = torch.zeros(batch, 8, points, dtype=torch.int32, device=luma.device)
     share = torch.ones_like(bins)
+    count = 1
     # Each channel splits every entry so far between its lower and upper bin: 1, 2, 4, 8 entries.
     for values, centres in ((luma, LUMA), (first, OPPONENT), (second, OPPONENT)):
-        index = values.reshape(batch, 1, GRID * GRID) - centres[0] * UNIT
-        index = index.clamp_(0, (centres[-1] - centres[0]) * UNIT)
-        lower, upper = (table.to(luma.device)[index] for table in _split(centres))
-        bins = bins * len(centres) + lower
-        bins = torch.cat((bins, bins + 1), 1)
-        share = torch.cat((share * (SHARE - upper), share * upper), 1)
-    return _scatter(bins, share, batch, _PALETTE)
+        index = values.reshape(batch, points) - centres[0] * UNIT
+        index = index.clamp_(0, (centres[-1] - centres[0]) * UNIT).flatten()
+        lower, upper = (
+            table.to(luma.device).index_select(0, index).view(batch, 1, points)
+            for table in _split(centres)
+        )
+        own, split = slice(0, count), slice(count, 2 * count)
+        bins[:, own].mul_(len(centres)).add_(lower)
+        torch.add(bins[:, own], 1, out=bins[:, split])
+        torch.mul(share[:, own], upper, out=share[:, split])
+        share[:, own].mul_(SHARE - upper)
+        count *= 2
+    return _scatter(bins, share, _PALETTE)
 
 
 @functools.cache
@@ -171,13 +201,17 @@ def _split(centres: tuple[int, ...]) -> tuple[torch.Tensor, torch.Tensor]:
         lower += [number] * width
         upper += [step * SHARE // width for step in range(width)]
     # The last centre itself: all of it in the upper bin of the last pair.
-    return torch.tensor([*lower, len(centres) - 2]), torch.tensor([*upper, SHARE])
+    bins, shares = [*lower, len(centres) - 2], [*upper, SHARE]
+    return torch.tensor(bins, dtype=torch.int32), torch.tensor(shares, dtype=torch.int32)
 
 
-def _scatter(bins: torch.Tensor, values: torch.Tensor, batch: int, size: int) -> torch.Tensor:
-    """int64 (batch, ...) bins and values -> int64 (batch, size) sums; exact in any order."""
-    out = torch.zeros(batch, size, dtype=torch.int64, device=values.device)
-    return out.scatter_add_(1, bins.flatten(1), values.flatten(1))
+def _scatter(bins: torch.Tensor, values: torch.Tensor, size: int) -> torch.Tensor:
+    """int32 (batch, ...) bins and values -> int64 (batch, size) sums; exact in any order.
+
+    The sums stay below 2^31: shares of a frame add up to 2^28, its gradients to less.
+    """
+    out = torch.zeros(len(values), size, dtype=torch.int32, device=values.device)
+    return out.scatter_add_(1, bins.flatten(1).long(), values.flatten(1)).long()
 
 
 def _root(values: torch.Tensor) -> torch.Tensor:

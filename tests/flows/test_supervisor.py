@@ -171,6 +171,33 @@ def test_killed_it_takes_all_along(tmp_path: Path) -> None:
         time.sleep(0.01)
 
 
+FOLDER = """
+with supervisor.temporary_folder() as folder:
+    Path("folder").write_text(str(folder))
+    (folder / "file").touch()
+    begun()
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("killed", ["command", "child", "stopped"])
+def test_no_folder_is_left_behind(killed: str, tmp_path: Path) -> None:
+    started = start(tmp_path, FOLDER)
+    wait_for(tmp_path / "pid")
+    folder = Path((tmp_path / "folder").read_text())
+    assert (folder / "file").exists()
+    assert folder.stat().st_mode & 0o077 == 0
+    if killed == "child":
+        os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+    else:
+        started.send_signal(signal.SIGKILL if killed == "command" else signal.SIGTERM)
+    started.communicate(timeout=30)
+    limit_s = time.monotonic() + 10
+    while folder.exists():
+        assert time.monotonic() < limit_s
+        time.sleep(0.01)
+
+
 def test_an_exit_status_and_the_streams_are_the_childs(tmp_path: Path) -> None:
     work = """
 process = other("import time; time.sleep(60)")
