@@ -31,7 +31,7 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "data"), str(ROOT / "benchmarks")]
 
-from commands import OURS, installed, watch  # noqa: E402
+from commands import OURS, Watched, installed, watch  # noqa: E402
 from selection import machine  # noqa: E402
 
 from make_demo import build  # noqa: E402
@@ -92,8 +92,8 @@ def run(version: Version, words: Sequence[str], place: Path) -> dict[str, float]
     environment = os.environ | {"PREFECT_HOME": home} | version.environment
     environment.pop("PREFECT_API_URL", None)
     begin_s = time.time()
-    seconds = watch([*version.words, *words], environment, every_s=0).seconds
-    return {"seconds": seconds} | phases(place, begin_s, begin_s + seconds)
+    found: Watched = watch([*version.words, *words], environment, every_s=0)
+    return {"seconds": found.seconds} | phases(place, begin_s, begin_s + found.seconds)
 
 
 def phases(place: Path, begin_s: float, end_s: float) -> dict[str, float]:

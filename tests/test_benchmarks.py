@@ -138,6 +138,39 @@ def test_gpu_check_wants_a_gpu() -> None:
     assert "torch sees no GPU here" in result.stderr
 
 
+def test_first_picture(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first_picture = load("first_picture")
+
+    def begun(words: list[str], environment: dict[str, str], every_s: float) -> Any:
+        """A command that leaves what is read of one."""
+        assert environment["PREFECT_HOME"] != os.environ.get("PREFECT_HOME")
+        place, began_s = Path(words[words.index("--store") + 1]).parent, time.time()
+        for folder in ("store/runs", "out"):
+            (place / folder).mkdir(parents=True, exist_ok=True)
+        begin_s = time.perf_counter()
+        time.sleep(0.2)
+        for name, text in {
+            "out/run.json": "",
+            "out/report.html": "",
+            "store/runs/1.json": json.dumps({"seconds": 0.15, "timings_s": {"index": 0.05}}),
+        }.items():
+            (place / name).write_text(text)
+            os.utime(place / name, (began_s + 0.2,) * 2)
+        time.sleep(0.1)
+        return first_picture.Watched(time.perf_counter() - begin_s)
+
+    monkeypatch.setattr(first_picture, "watch", begun)
+    options = ["--rounds", "2", "--cases", "again", "ingest"]
+    report = run(first_picture, *options, out=tmp_path / "out.json", monkeypatch=monkeypatch)
+    assert set(report["cases"]) == {"again", "ingest"}
+    found = report["cases"]["again"]["medians"]["this"]
+    assert found["seconds"] == pytest.approx(0.3, abs=0.1)
+    assert found["start"] == pytest.approx(0.05, abs=0.03)
+    assert found["end"] == pytest.approx(0.1, abs=0.05)
+    parts = sum(value for key, value in found.items() if key != "seconds")
+    assert parts == pytest.approx(found["seconds"], abs=0.05)
+
+
 @pytest.mark.usefixtures("server")
 def test_clips(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clips = load("clips")

@@ -334,10 +334,11 @@ def test_a_curve_leaves_out_what_is_not_known() -> None:
     assert radius_curve(selection, 2)["k"].tolist() == [2, 3]
 
 
-def test_the_projection_keeps_distances_in_a_plane() -> None:
+@pytest.mark.parametrize("dim", [7, 70])  # fewer, and more than there are points
+def test_the_projection_keeps_distances_in_a_plane(dim: int) -> None:
     rng = np.random.default_rng(0)
     plane = rng.normal(size=(50, 2)) * [3, 1]
-    basis = np.linalg.qr(rng.normal(size=(7, 2)))[0]
+    basis = np.linalg.qr(rng.normal(size=(dim, 2)))[0]
     shown, variance = pca(plane @ basis.T + 5)
     assert variance == pytest.approx(1)
     apart = np.linalg.norm(plane[:, None] - plane[None], axis=2)
