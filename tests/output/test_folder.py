@@ -17,6 +17,7 @@ from coreframe.tasks.errors import CoreframeError, UsageError
 from coreframe.tasks.output.folder import OutputFolder
 from coreframe.tasks.output.standing import standing_result
 from coreframe.tasks.report.markdown import report_markdown
+from coreframe.tasks.store.named_selections import NamedSelection
 from coreframe.tasks.store.store import Store
 from tests.datasets.selections import files_of
 
@@ -116,6 +117,22 @@ def test_a_damaged_selection_does_not_stand(name: str, old: Path) -> None:
     assert standing_result(store, out, parameters) is not None
     file, damage, _ = DAMAGE[name]
     damage(out / file)
+    assert standing_result(store, out, parameters) is None
+
+
+def test_a_selection_stands_only_while_the_store_keeps_the_same(old: Path) -> None:
+    store, out = Store.open(old / "store"), old / "out"
+    parameters = json.loads((out / "run.json").read_text())["parameters"]
+    place = NamedSelection(store.path, "nightly")
+    saved = place.open(1)
+    assert saved is not None
+    assert place.rows().tolist() == saved.centers["row"].tolist()
+    place.commit(place.begin(), saved.centers[:3], saved.vectors[:3], 1)
+    assert standing_result(store, out, parameters) is None  # as after a backup was brought back
+    place.commit(place.begin(), saved.centers, saved.vectors, 1)
+    assert standing_result(store, out, parameters) is not None
+    shutil.rmtree(old / "store" / "selections")
+    assert place.rows().tolist() == []
     assert standing_result(store, out, parameters) is None
 
 
