@@ -165,11 +165,12 @@ def test_a_folder_of_1e0a6dd_holds_what_one_of_today_does(old: Path) -> None:
     assert (folder.run.format_version, folder.metrics.format_version) == (0, 0)
     for document, file in ((folder.run, "run.json"), (folder.metrics, "metrics.json")):
         assert holds(json.loads(document.text()), json.loads((old / "out" / file).read_text()))
-    then = (old / "out" / "report.md").read_text().splitlines()
+    then = (old / "out" / "report.md").read_text().replace("\n  ", " ").splitlines()
     now = report_markdown(folder.run, folder.metrics).splitlines()
     (jpeg,) = set(then) - set(now)  # the images are PNG, and so is what they are compared with
     assert jpeg.startswith("| all 20 sampled frames as JPEG |")
     assert now == [line for line in then if line != jpeg]
+    assert not [line for line in now if line.startswith(" ")]  # Prefect's pages break lines there
     assert folder.run.parameters.ingestion is not None
     assert folder.run.parameters.ingestion["every"] == 2
     assert folder.metrics.chosen.n == len(folder.units) == len(folder.selection) == 5
