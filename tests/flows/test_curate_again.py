@@ -113,5 +113,23 @@ def test_a_night_on_a_store_that_was_restored_extends_its_selection_again(
     assert again(tmp_path, cluster, **asked)["run"]["nothing_new"]
 
 
+def test_the_report_names_what_cannot_be_read_also_where_nothing_else_is_new(
+    tmp_path: Path, cluster: str
+) -> None:
+    videos = clips(tmp_path / "videos", NAMES)
+    again(tmp_path, cluster)
+    chosen = pd.read_parquet(tmp_path / "out" / "selection.parquet")
+    (videos / "cut.mp4").write_bytes((videos / "clip-00.mp4").read_bytes()[:200])
+    yellow = again(tmp_path, cluster)
+    assert "1 video is broken: cut.mp4: " in yellow["warnings"][0]
+    report = tmp_path / "out" / "report.md"
+    assert "| cut.mp4 | broken |" in report.read_text()
+    assert again(tmp_path, cluster)["run"]["nothing_new"]
+    (videos / "cut.mp4").unlink()
+    assert again(tmp_path, cluster)["warnings"] == []
+    assert "cut.mp4 | broken" not in report.read_text()
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "out" / "selection.parquet"), chosen)
+
+
 def test_a_night_with_nothing_new_on_many_videos(tmp_path: Path, cluster: str) -> None:
     nothing_new(tmp_path, cluster, count=600)  # 10,000 in tests/trials
