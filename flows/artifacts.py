@@ -12,6 +12,7 @@ from typing import Any
 
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
+from coreframe.flows.run_names import said_of
 from coreframe.tasks.names import shown, shown_all
 from coreframe.tasks.output.files import MARKDOWN, PAGE
 from coreframe.tasks.output.metrics import Metrics
@@ -74,7 +75,7 @@ def show_run(store: Store, record: Mapping[str, Any]) -> None:
     create_table_artifact(
         key=artifact_key("run", store.path),
         table=[{"what": name, "value": value} for name, value in facts.items()],
-        description=markdown_text(f"{record['flow']} {record['outcome']} {record['reason']}"),
+        description=markdown_text(said_of(record)),
     )
 
 
@@ -87,7 +88,11 @@ def show_outputs(out: Path, metrics: Metrics) -> None:
         description=verdict(metrics),
     )
     text = (out / MARKDOWN).read_text(encoding="utf-8")
-    create_markdown_artifact(key=artifact_key("report", place), markdown=text)
+    create_markdown_artifact(
+        key=artifact_key("report", place),
+        markdown=text,
+        description=f"The tables of the report: {shown(str(out.absolute() / MARKDOWN))}.",
+    )
 
 
 def page_address(out: Path, page_url: str | None) -> str:
@@ -103,13 +108,20 @@ def page_address(out: Path, page_url: str | None) -> str:
 
 
 def show_page(out: Path, page_url: str | None) -> None:
-    """Link the page of an output folder in Prefect; see :func:`page_address`."""
-    opens = "" if page_url else f" It opens on the machine that has {shown(str(out.absolute()))}."
-    create_link_artifact(
-        key=artifact_key("page", str(out.absolute())),
-        link=page_address(out, page_url),
-        description=f"The report: tables, pictures and plots.{opens}",
-    )
+    """Show in Prefect where the page of an output folder opens; see :func:`page_address`.
+
+    A browser follows no link from a page of a server to a file: of a file it shows the address.
+    """
+    key, address = artifact_key("page", str(out.absolute())), page_address(out, page_url)
+    what = "The report: tables, pictures and plots."
+    if page_url:
+        create_link_artifact(key=key, link=address, description=what)
+    else:
+        create_markdown_artifact(
+            key=key,
+            markdown=f"```\n{address}\n```",
+            description=f"{what} Open this address in a browser on the machine that has the file.",
+        )
 
 
 def show_training(out: Path, losses: Sequence[float], checkpoint: str) -> None:

@@ -20,7 +20,7 @@ from coreframe.flows.preflight import (
 )
 from coreframe.flows.record import ended, recorded, unread_before
 from coreframe.flows.run_names import begun_name
-from coreframe.flows.selection import selection_stages
+from coreframe.flows.selection import names_the_same, selection_stages
 from coreframe.flows.values import MetricsFile, OutPath, PageUrl, StorePath, Wait
 from coreframe.tasks.output.standing import standing_result
 from coreframe.tasks.video.listing import Unread
@@ -74,7 +74,7 @@ def curate(
             check_selectable(opened, ingested.videos)
             record["warnings"] = ingested.look_again(opened)
             result = standing_result(opened, folder, parameters)
-            if result is None:
+            if result is None or not names_the_same(result.run, ingested):
                 result = selection_stages(
                     opened,
                     folder,

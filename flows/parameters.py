@@ -125,8 +125,7 @@ class Sources(Parameters):
 class Ingestion(Parameters):
     """Which frames, and what the embedder sees of them. Fixed when the store is made.
 
-    What is None was not given: then it is the store's, or of a new store the default. See
-    `tasks.store.settings`.
+    What is None was not given: then it is the store's, or of a new store the default.
     """
 
     sample_fps: Annotated[str, AfterValidator(_fps)] | None = Field(

@@ -20,7 +20,7 @@ from coreframe.flows.failures import is_explained, tell
 from coreframe.flows.logs import LOGGER, logs_of_run
 from coreframe.flows.outcome import Outcome
 from coreframe.flows.prometheus import write_metrics
-from coreframe.flows.run_names import name_news, news_of
+from coreframe.flows.run_names import name_news, news_of, said_of
 from coreframe.tasks import status
 from coreframe.tasks.errors import CoreframeError
 from coreframe.tasks.names import shown, shown_all
@@ -105,8 +105,7 @@ def recorded(
                 record["run"] = name_news(news_of(record))
             level = LEVELS[outcome]
             facts = {key: record[key] for key in EVENT_KEYS if key in record} | {"event": "run"}
-            said = f"{flow} {outcome}: {reason}" if reason else f"{flow} {outcome}"
-            logger.log(level, "%s", said, extra=facts, exc_info=unexplained)
+            logger.log(level, "%s", said_of(record), extra=facts, exc_info=unexplained)
             at = f"{started:%Y%m%dT%H%M%S}{started.microsecond // 1000:03d}"  # in their order
             place = f"{RUNS}/{at}-{flow}-{uuid4().hex[:8]}.json"
             with suppress(OSError, CoreframeError):  # a full disk has been reported already

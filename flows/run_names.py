@@ -68,5 +68,11 @@ def news_of(record: Mapping[str, Any]) -> str:
     return ", ".join(parts) or "nothing new"
 
 
+def said_of(record: Mapping[str, Any]) -> str:
+    """How a run ended and why, as its log ends and its artifact in Prefect begins."""
+    said = f"{record['flow']} {record['outcome']}"
+    return f"{said}: {record['reason']}" if record["reason"] else said
+
+
 def _frames(number: int) -> str:
     return f"{number:,} frame{'s' * (number != 1)}"

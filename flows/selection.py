@@ -39,6 +39,7 @@ from coreframe.tasks.report.task import outputs_stage, page_stage
 from coreframe.tasks.select.choice import Choice
 from coreframe.tasks.select.result import Selection
 from coreframe.tasks.select.task import select_stage
+from coreframe.tasks.store.catalogue import VideoState
 from coreframe.tasks.store.lock import sole_writer
 from coreframe.tasks.store.store import Store
 
@@ -141,6 +142,23 @@ def selection_stages(
     page_stage(store, choice, out, [], device, cluster, exported.small)
     raise_on_failures(exported)
     return Result(run, metrics)
+
+
+def names_the_same(run: Run, ingested: Ingested) -> bool:
+    """Whether the report of a run names the videos that are not ok now, and no others.
+
+    Files that are no videos do not count, nor do the words for why: they change with versions.
+    """
+    now = first_troubles(ingested.videos, ingested.unread)
+    named = [
+        [
+            (trouble.file, trouble.state)
+            for trouble in troubles
+            if trouble.state != VideoState.SKIPPED
+        ]
+        for troubles in (run.troubles, now)
+    ]
+    return named[0] == named[1]
 
 
 def _chosen_and_written(

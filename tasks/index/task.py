@@ -156,4 +156,6 @@ def _quarantined(file: SourceFile, error: KilledWorker) -> Video:
 
 
 def _describe(job: IndexJob) -> str:
-    return f"Indexing {job.files[0].path} and the {len(job.files) - 1} files after it"
+    others = len(job.files) - 1
+    more = f" and the {'file' if others == 1 else f'{others} files'} after it" if others else ""
+    return f"Indexing {job.files[0].path}{more}"

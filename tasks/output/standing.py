@@ -4,27 +4,32 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from coreframe.tasks.errors import UsageError
 from coreframe.tasks.output.documents import NewerFormatError
 from coreframe.tasks.output.files import PAGE
 from coreframe.tasks.output.folder import OutputFolder
 from coreframe.tasks.output.result import Result
+from coreframe.tasks.store.named_selections import NamedSelection
 from coreframe.tasks.store.store import Store
 
 
 def standing_result(store: Store, out: Path, parameters: Mapping[str, Any]) -> Result | None:
     """What an earlier run wrote of a named selection, if nothing has changed since.
 
-    Neither the corpus, nor what was asked for, nor the images on disk. A damaged folder is
-    written anew.
+    Neither the corpus, nor what was asked for, nor the selection that the store keeps (a store that
+    was restored keeps an older one), nor the images on disk. A damaged folder is written anew.
 
     Returns:
         None where there is something to do.
 
     Raises:
-        UsageError: the folder is of a newer version.
+        UsageError: the folder, or what the store keeps, is of a newer version.
+        CoreframeError: what the store keeps of the selection is damaged.
     """
-    if parameters["selecting"]["name"] is None:
+    name = parameters["selecting"]["name"]
+    if name is None:
         return None
     try:
         folder = OutputFolder.read(out)
@@ -40,6 +45,8 @@ def standing_result(store: Store, out: Path, parameters: Mapping[str, Any]) -> R
     )
     there = all((out / file).is_file() for file in [*folder.selection["file"].dropna(), PAGE])
     if not same or run.failures or not there:
+        return None
+    if not np.array_equal(NamedSelection(store.path, name).rows(), folder.units["row"]):
         return None
     return Result(run, folder.metrics, nothing_new=True)
 

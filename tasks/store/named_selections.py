@@ -128,6 +128,18 @@ class NamedSelection:
             centers = pq.read_table(table, schema=CENTERS_SCHEMA).to_pandas()
         return SavedSelection(generation.folder.name, centers, generation.load(CENTER_VECTORS))
 
+    def rows(self) -> NDArray[np.int64]:
+        """(c,) int64: of the last generation the centers' first rows in pick order; none before it.
+
+        Raises:
+            UsageError: it is of another format.
+            CoreframeError: it cannot be read.
+        """
+        pointer = self._pointer()
+        if pointer is None:
+            return np.empty(0, np.int64)
+        return _Files(f"{self._folder.name}/{pointer.generation:06d}").load(CENTER_ROWS)
+
     def sequence_length(self) -> int:
         """Of the sequences that were chosen; 1 for frames, and before the first generation."""
         pointer = self._pointer()

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from coreframe.tasks.errors import CoreframeError
+from coreframe.tasks.store.named_selections import NamedSelection
 from tests.flows.again import again, nothing_new, records, without_records
 from tests.runs import bytes_of
 from tests.videos import clips
@@ -91,6 +92,43 @@ def test_a_run_that_fails_leaves_a_record_that_says_why(tmp_path: Path, cluster:
     assert record["outcome"] == "failed"
     assert "1 of 3 videos are broken" in record["reason"]
     assert record["changes"]["unusable"] == {"count": 1, "first": ["broken.mp4"]}
+
+
+@pytest.mark.parametrize("length", [1, 2])
+def test_a_night_on_a_store_that_was_restored_extends_its_selection_again(
+    length: int, tmp_path: Path, cluster: str
+) -> None:
+    asked = {"proportion": 0.5, "sequence_length": length}
+    clips(tmp_path / "videos", NAMES)
+    again(tmp_path, cluster, sequence_length=length)
+    shutil.copytree(tmp_path / "store", tmp_path / "backup")
+    again(tmp_path, cluster, **asked)
+    chosen = pd.read_parquet(tmp_path / "out" / "selection.parquet")
+    kept = NamedSelection(str(tmp_path / "store"), "nightly").rows().tolist()
+    shutil.rmtree(tmp_path / "store")
+    shutil.move(tmp_path / "backup", tmp_path / "store")
+    assert "nothing_new" not in again(tmp_path, cluster, **asked)["run"]
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "out" / "selection.parquet"), chosen)
+    assert NamedSelection(str(tmp_path / "store"), "nightly").rows().tolist() == kept
+    assert again(tmp_path, cluster, **asked)["run"]["nothing_new"]
+
+
+def test_the_report_names_what_cannot_be_read_also_where_nothing_else_is_new(
+    tmp_path: Path, cluster: str
+) -> None:
+    videos = clips(tmp_path / "videos", NAMES)
+    again(tmp_path, cluster)
+    chosen = pd.read_parquet(tmp_path / "out" / "selection.parquet")
+    (videos / "cut.mp4").write_bytes((videos / "clip-00.mp4").read_bytes()[:200])
+    yellow = again(tmp_path, cluster)
+    assert "1 video is broken: cut.mp4: " in yellow["warnings"][0]
+    report = tmp_path / "out" / "report.md"
+    assert "| cut.mp4 | broken |" in report.read_text()
+    assert again(tmp_path, cluster)["run"]["nothing_new"]
+    (videos / "cut.mp4").unlink()
+    assert again(tmp_path, cluster)["warnings"] == []
+    assert "cut.mp4 | broken" not in report.read_text()
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "out" / "selection.parquet"), chosen)
 
 
 def test_a_night_with_nothing_new_on_many_videos(tmp_path: Path, cluster: str) -> None:

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from coreframe.flows.artifacts import artifact_key
-from coreframe.flows.run_names import news_of
+from coreframe.flows.run_names import news_of, said_of
 
 NEW = {"count": 12, "first": ["a.mp4"]}
 GONE = {"count": 1, "first": ["b.mp4"]}
@@ -30,6 +30,12 @@ def test_news_are_a_few_words(record: dict, news: str) -> None:
     found = news_of(record)
     assert found.startswith(news)
     assert bool(found) == bool(news)
+
+
+def test_how_a_run_ended_is_said_in_a_sentence() -> None:
+    record = {"flow": "curate", "outcome": "completed with warnings", "reason": "a.mp4 is broken"}
+    assert said_of(record) == "curate completed with warnings: a.mp4 is broken"
+    assert said_of(record | {"outcome": "completed", "reason": ""}) == "curate completed"
 
 
 def test_keys_of_artifacts_tell_stores_apart() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from coreframe.tasks.index.job import IndexJob, look_at_files
+from coreframe.tasks.index.task import _describe
 from coreframe.tasks.store.catalogue import VideoState
 from coreframe.tasks.video.discover import SourceFile
 from coreframe.tasks.video.sampling import Sampling
@@ -32,6 +33,14 @@ def job_of(paths: list[Path], folder: Path, **changed: Any) -> IndexJob:
         most_frames=100,
     )
     return replace(job, **changed)
+
+
+def test_a_job_is_named_by_its_files(tmp_path: Path) -> None:
+    job = job_of([tmp_path / f"{number}.mp4" for number in range(3)], tmp_path)
+    first = f"Indexing {tmp_path / '0.mp4'}"
+    assert _describe(job) == f"{first} and the 2 files after it"
+    assert _describe(replace(job, files=job.files[:2])) == f"{first} and the file after it"
+    assert _describe(replace(job, files=job.files[:1])) == first
 
 
 def test_what_is_no_film_or_too_long_is_told_and_the_others_go_on(

@@ -17,6 +17,7 @@ from coreframe.tasks.errors import CoreframeError, UsageError
 from coreframe.tasks.output.folder import OutputFolder
 from coreframe.tasks.output.standing import standing_result
 from coreframe.tasks.report.markdown import report_markdown
+from coreframe.tasks.store.named_selections import NamedSelection
 from coreframe.tasks.store.store import Store
 from tests.datasets.selections import files_of
 
@@ -119,6 +120,22 @@ def test_a_damaged_selection_does_not_stand(name: str, old: Path) -> None:
     assert standing_result(store, out, parameters) is None
 
 
+def test_a_selection_stands_only_while_the_store_keeps_the_same(old: Path) -> None:
+    store, out = Store.open(old / "store"), old / "out"
+    parameters = json.loads((out / "run.json").read_text())["parameters"]
+    place = NamedSelection(store.path, "nightly")
+    saved = place.open(1)
+    assert saved is not None
+    assert place.rows().tolist() == saved.centers["row"].tolist()
+    place.commit(place.begin(), saved.centers[:3], saved.vectors[:3], 1)
+    assert standing_result(store, out, parameters) is None  # as after a backup was brought back
+    place.commit(place.begin(), saved.centers, saved.vectors, 1)
+    assert standing_result(store, out, parameters) is not None
+    shutil.rmtree(old / "store" / "selections")
+    assert place.rows().tolist() == []
+    assert standing_result(store, out, parameters) is None
+
+
 @pytest.mark.parametrize("file", ["run.json", "metrics.json"])
 def test_a_newer_folder_is_neither_read_nor_written_over(
     file: str, old: Path, command: Command
@@ -148,11 +165,12 @@ def test_a_folder_of_1e0a6dd_holds_what_one_of_today_does(old: Path) -> None:
     assert (folder.run.format_version, folder.metrics.format_version) == (0, 0)
     for document, file in ((folder.run, "run.json"), (folder.metrics, "metrics.json")):
         assert holds(json.loads(document.text()), json.loads((old / "out" / file).read_text()))
-    then = (old / "out" / "report.md").read_text().splitlines()
+    then = (old / "out" / "report.md").read_text().replace("\n  ", " ").splitlines()
     now = report_markdown(folder.run, folder.metrics).splitlines()
     (jpeg,) = set(then) - set(now)  # the images are PNG, and so is what they are compared with
     assert jpeg.startswith("| all 20 sampled frames as JPEG |")
     assert now == [line for line in then if line != jpeg]
+    assert not [line for line in now if line.startswith(" ")]  # Prefect's pages break lines there
     assert folder.run.parameters.ingestion is not None
     assert folder.run.parameters.ingestion["every"] == 2
     assert folder.metrics.chosen.n == len(folder.units) == len(folder.selection) == 5

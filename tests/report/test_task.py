@@ -226,6 +226,23 @@ def test_it_is_accessible_at_any_width(page: Page, width: str) -> None:
     assert [(one["id"], one["nodes"][0]["html"]) for one in found] == []
 
 
+LINES_OF_CELLS = """() => {
+  const rows = [...document.querySelectorAll("#input tbody tr")];
+  rows.forEach(row => row.lastChild.textContent += " for a reason of many words".repeat(20));
+  return rows.map(row => [row.firstChild.textContent, new Set([...(() => {
+    const range = document.createRange();
+    range.selectNodeContents(row.firstChild);
+    return range.getClientRects();
+  })()].map(line => line.top)).size]);
+}"""
+
+
+def test_short_words_stay_whole_beside_long_reasons(page: Page) -> None:
+    lines = dict(page.evaluate(LINES_OF_CELLS))
+    assert {"broken.mp4", "ok"} <= set(lines)
+    assert all(number == 1 for text, number in lines.items() if len(text) <= 24)
+
+
 def test_making_it_again_changes_nothing(folder: Path) -> None:
     first, again = folder / "as-curated", folder / "again"
     assert (first / "report.html").read_bytes() == (again / "report.html").read_bytes()
@@ -238,11 +255,11 @@ def test_making_it_again_changes_nothing(folder: Path) -> None:
     assert (folder / "out" / "plots" / "beside.png").exists()
 
 
-def test_the_page_has_a_link_in_prefect(folder: Path) -> None:
+def test_prefect_has_a_link_to_the_page_or_its_address(folder: Path) -> None:
     links = json.loads((folder / "links.json").read_text())
     assert "(https://media.example.org/out/report.html)" in links["curated"]
     for name, out in (("reported", folder / "out"), ("other", folder / "other")):
-        assert f"({(out / 'report.html').as_uri()})" in links[name]
+        assert links[name] == f"```\n{(out / 'report.html').as_uri()}\n```"
 
 
 def test_only_our_own_plots_are_replaced_and_an_old_page_does_not_stay(
