@@ -6,6 +6,7 @@ tests without that mark start nothing, and are what ``make quick`` runs.
 """
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -70,7 +71,10 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 @pytest.fixture(autouse=True)
 def pure(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Keep tests that are not marked from starting anything, and torch from using other cores."""
+    """Keep tests that are not marked from starting anything, and torch from using other cores.
+
+    And all from keeping signals, which a module that is imported may take.
+    """
     if "torch" in sys.modules:
         # Tests run side by side, one process a core: threads that wait for each other would spin.
         sys.modules["torch"].set_num_threads(1)
@@ -83,7 +87,9 @@ def pure(request: pytest.FixtureRequest) -> Iterator[None]:
             patch.setattr(subprocess.Popen, "__init__", refuse)
             patch.setattr(BaseProcess, "start", refuse)
             patch.setattr(socket.socket, "bind", refuse)
+        hears = signal.getsignal(signal.SIGINT)
         yield
+        assert signal.getsignal(signal.SIGINT) is hears, "the next test would miss Ctrl-C"
 
 
 @pytest.fixture(scope="session")

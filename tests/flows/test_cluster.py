@@ -19,6 +19,7 @@ import yaml
 from dask.distributed import Client, Nanny, Security, Worker, WorkerPlugin
 
 from coreframe.flows.cluster import open_cluster
+from coreframe.flows.local_workers import LocalWorkers
 from coreframe.flows.parameters import Compute
 from coreframe.flows.reach import await_worker
 from coreframe.flows.workers import encryption
@@ -138,8 +139,11 @@ def test_workers_that_do_not_close_are_ended(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_workers_that_close_do_not_tell_of_a_closed_scheduler(
-    capfd: pytest.CaptureFixture[str],
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Forks would write to where pytest's output went when their process was started.
+    monkeypatch.setattr(LocalWorkers, "prepare", lambda _: False)
+
     class Loud(WorkerPlugin):
         def teardown(self, worker: Worker) -> None:
             logging.getLogger("distributed.worker").error("no scheduler any more")
