@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 TYPED := $(VENV)/typed/coreframe
 TYPED_LINKS := $(TYPED)/flows $(TYPED)/tasks $(patsubst flows/interactive/%,$(TYPED)/%,$(wildcard flows/interactive/*.py))
 
-# Tests of one file share what they start, so they run on one core; long files come first.
+# Tests of one file share what they start, so they run in one process; long files come first.
 SPREAD := --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo quick test trials lint style types pure clean

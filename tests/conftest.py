@@ -50,6 +50,11 @@ LONGEST = (
 FORKED = {"distributed.worker.multiprocessing-method": "forkserver"}
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Of three processes that run tests on two cores one waits: for servers, for time to pass."""
+    return len(os.sched_getaffinity(0)) * 3 // 2 if hasattr(os, "sched_getaffinity") else 2
+
+
 @pytest.hookimpl(tryfirst=True)  # -m reads the marks in its own
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what starts something, and put long files first."""
