@@ -6,7 +6,8 @@ import subprocess
 import sys
 import tempfile
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -72,6 +73,11 @@ def main() -> None:
         name: os.environ.get(name, value) for name, value in cli.PREFECT_AND_DASK.items()
     }
 
+    @contextmanager
+    def nothing_started(_: object) -> Iterator[object]:  # for what is refused nothing need be
+        yield cli.prefect_server
+
+    cli._started = nothing_started
     request = json.load(sys.stdin)
     for number, arguments in enumerate(request["every"]):
         place = Path(request["folder"], str(number))

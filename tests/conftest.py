@@ -81,7 +81,7 @@ def pure(request: pytest.FixtureRequest) -> Iterator[None]:
     And all from keeping signals, which a module that is imported may take.
     """
     if "torch" in sys.modules:
-        # Tests run side by side, one process a core: threads that wait for each other would spin.
+        # Tests run side by side on all cores: threads that wait for each other would spin.
         sys.modules["torch"].set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         if request.node.get_closest_marker("integration") is None:

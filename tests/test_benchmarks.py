@@ -160,6 +160,7 @@ def test_first_picture(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         return first_picture.Watched(time.perf_counter() - begin_s)
 
     monkeypatch.setattr(first_picture, "watch", begun)
+    monkeypatch.setattr(first_picture, "SECONDS", 1)
     options = ["--rounds", "2", "--cases", "again", "ingest"]
     report = run(first_picture, *options, out=tmp_path / "out.json", monkeypatch=monkeypatch)
     assert set(report["cases"]) == {"again", "ingest"}

@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +33,10 @@ if TYPE_CHECKING:  # workers never need pandas, which takes 35 MB of each
 
 
 SELECTION_FORMAT_VERSION = 2
+
+_PARSING = Lock()
+"""Python 3.11 can fail where two threads parse literals, such as an array's header, at a time
+("AST constructor recursion depth mismatch", seen once in a thousand runs here)."""
 
 POINTER = "selection.json"
 """Beside the generations; and in each, what it consists of."""
@@ -287,7 +292,9 @@ class _Files:
             CoreframeError: it cannot be read.
         """
         with self.understandably(name):
-            values: NDArray[Any] = np.load(io.BytesIO(self.read(name)))
+            data = io.BytesIO(self.read(name))
+            with _PARSING:
+                values: NDArray[Any] = np.load(data)
             return values
 
     def distances(self) -> list[str]:

@@ -130,6 +130,8 @@ def test_ctrl_c_ends_the_wait_for_a_program_that_hangs(
     slurm: Callable[..., str], tmp_path: Path
 ) -> None:
     asks = slurm(HANGS)
+    # a shell that starts pytest in the background lets it ignore the signal
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.modules.pop("dask_jobqueue.runner", None)  # importing it takes the signal
     sys.modules.pop("dask_jobqueue", None)
     stopped_s = []
@@ -144,6 +146,7 @@ def test_ctrl_c_ends_the_wait_for_a_program_that_hangs(
     with pytest.raises(KeyboardInterrupt), open_cluster(Compute(cluster=asks)):
         pass
     assert time.monotonic() - stopped_s[0] < 15
+    assert signal.signal(signal.SIGINT, before) is signal.default_int_handler
     assert not [one for one in psutil.Process().children() if "sleep" in one.cmdline()]
 
 
