@@ -324,9 +324,12 @@ def main() -> None:
 @contextmanager
 def _started(compute: Compute) -> Iterator[RunFlow]:
     """Begin to start what takes long, side by side with what is done within; run flows on it."""
-    if compute.cluster is None:
-        LocalWorkers.of(compute).prepare()
-    with prefect_server() as run:
+
+    def prepare() -> None:
+        if compute.cluster is None:
+            LocalWorkers.of(compute).prepare()
+
+    with prefect_server(prepare) as run:
         yield run
 
 

@@ -32,8 +32,11 @@ def start_fork_server(environment: Mapping[str, str]) -> bool:
     if _started_with is None:
         _started_with = dict(environment)
         multiprocessing.get_context("forkserver").set_forkserver_preload([PRELOADED])
-        with _known(environment):
-            forkserver.ensure_running()
+        try:
+            with _known(environment):
+                forkserver.ensure_running()
+        except OSError:  # such as a path to temporary files that is too long for a socket
+            _started_with = {}
     return _started_with == environment
 
 

@@ -9,14 +9,14 @@ import os
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import TYPE_CHECKING, Any
 
-from coreframe.flows.supervisor import fail, temporary_folder
+from coreframe.flows.supervisor import fail, temporary_place
 from coreframe.tasks import status
 from coreframe.tasks.errors import CoreframeError
 
@@ -49,11 +49,16 @@ RunFlow = Callable[..., Any]
 
 
 @contextmanager
-def prefect_server() -> Iterator[RunFlow]:
+def prefect_server(prepare: Callable[[], object]) -> Iterator[RunFlow]:
     """Run flows on the Prefect server that is named, or on a temporary one.
 
     A temporary one begins to start here and is waited for when a flow is run. It then stays until
     the process ends: Prefect sends it the last logs and events when all else is done.
+
+    Args:
+        prepare: begins what else takes time and a core: here, or, with a temporary server, when
+            nothing is left to do but to wait for it. That takes longest, so nothing competes with
+            it before.
 
     Raises:
         CoreframeError: the named server cannot be reached, or the temporary one not be started.
@@ -63,19 +68,21 @@ def prefect_server() -> Iterator[RunFlow]:
         def on_named(flow: Callable[..., Any], **parameters: Any) -> Any:
             return _on_named(url, flow, parameters)
 
+        prepare()
         yield on_named
         return
     with ExitStack() as started:
-        folder = started.enter_context(temporary_folder())
-        server = started.enter_context(TemporaryServer(folder))
+        folder = TemporaryDirectory(prefix="coreframe-", ignore_cleanup_errors=True)
+        server = started.enter_context(TemporaryServer(Path(started.enter_context(folder))))
 
         def on_temporary(flow: Callable[..., Any], **parameters: Any) -> Any:
+            prepare()
             status.show("waiting for Prefect's temporary server")
             os.environ[API_URL] = server.wait()
             atexit.register(started.pop_all().close)
             _read_settings()
             status.show("beginning the run")
-            with explained(folder):
+            with explained():
                 return flow(**parameters)
 
         yield on_temporary
@@ -202,25 +209,22 @@ def check_room(folder: Path) -> None:
         CoreframeError: naming the folder, and what it lacks.
     """
     try:
-        with tempfile.TemporaryFile(dir=folder) as probe:
+        with TemporaryFile(dir=folder) as probe:
             os.posix_fallocate(probe.fileno(), 0, DATABASE_BYTES)
     except OSError as error:
         raise CoreframeError(
-            f"Prefect's temporary server cannot keep its runs in {folder.parent} "
+            f"Prefect's temporary server cannot keep its runs in {temporary_place()} "
             f"({error.strerror}; it needs {DATABASE_BYTES // 1_000_000} MB there): make room, or "
             f"name another folder in TMPDIR, or a server that runs in {API_URL}."
         ) from error
 
 
 @contextmanager
-def explained(folder: Path) -> Iterator[None]:
-    """Say in a sentence when a server that runs cannot keep what it is told.
-
-    Args:
-        folder: which it writes to.
+def explained() -> Iterator[None]:
+    """Say in a sentence when a temporary server that runs cannot keep what it is told.
 
     Raises:
-        CoreframeError: naming it.
+        CoreframeError: naming the folder that it writes to.
     """
     from prefect.exceptions import PrefectHTTPStatusError
 
@@ -229,7 +233,7 @@ def explained(folder: Path) -> Iterator[None]:
     except PrefectHTTPStatusError as error:
         raise CoreframeError(
             f"Prefect's temporary server answered with status {error.response.status_code}: look "
-            f"whether {folder.parent} has room. What was committed is kept; run it again to "
+            f"whether {temporary_place()} has room. What was committed is kept; run it again to "
             "continue."
         ) from error
 

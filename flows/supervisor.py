@@ -54,7 +54,8 @@ _status: int | None = None
 _supervised = False
 _ends_with = 0
 _prefix = f"coreframe-{secrets.token_hex(6)}-"
-"""Of the names of temporary folders; both processes know it."""
+"""Of the name of the child's temporary folder; both processes know it."""
+_place: str | None = None
 
 
 def supervise() -> None:
@@ -78,16 +79,15 @@ def supervise() -> None:
     threading.Thread(
         target=_end_with, args=(lifeline,), name="coreframe-lifeline", daemon=True
     ).start()
+    _take_folder()
     atexit.register(_leave)  # before all others, and so called last
     _hear({*heard, signal.SIGINT})  # that is how the outer process stops it
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [*heard, signal.SIGTSTP])
 
 
-@contextmanager
-def temporary_folder() -> Iterator[Path]:
-    """A new folder that nobody else can read, and of which nothing is left, however this ends."""
-    with tempfile.TemporaryDirectory(prefix=_prefix, ignore_cleanup_errors=True) as name:
-        yield Path(name)
+def temporary_place() -> str:
+    """The folder that people know as that of temporary files."""
+    return _place or tempfile.gettempdir()
 
 
 def stopped_by() -> int | None:
@@ -189,15 +189,24 @@ def _leave() -> None:
     os._exit(status)
 
 
-def _remove_folders() -> None:
-    for folder in Path(tempfile.gettempdir()).glob(f"{_prefix}*"):
-        shutil.rmtree(folder, ignore_errors=True)
+def _take_folder() -> None:
+    """Let all temporary files of this process lie in one folder, which goes however it ends."""
+    global _place
+    with suppress(OSError):  # which whoever needs one meets again, and explains
+        _place = tempfile.gettempdir()
+        tempfile.tempdir = tempfile.mkdtemp(prefix=_prefix)
+
+
+def _remove_folder() -> None:
+    with suppress(OSError):
+        for folder in Path(temporary_place()).glob(f"{_prefix}*"):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _end_with(lifeline: int) -> None:
     """End with the outer process, and take all others of the group along."""
     os.read(lifeline, 1)
-    _remove_folders()
+    _remove_folder()
     os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
@@ -235,7 +244,7 @@ def _attend(child: int, heard: Sequence[int]) -> int:
             elif number in heard and time.monotonic() - first_s > AGAIN_S:
                 limit_s = time.monotonic()
     _clear(child)
-    _remove_folders()
+    _remove_folder()
     _clean_terminal()
     return _outcome(status, stop)
 
