@@ -1,4 +1,4 @@
-"""Many short clips: how fast they are indexed and embedded, and what the driver and Prefect take.
+"""Many short clips: how fast they are indexed and embedded, and what the driver takes.
 
 Three runs of the command, each in a process of its own: over the first half of the clips, over all
 of them, and over all of them again, when nothing is new.
@@ -43,15 +43,10 @@ def make_clip(path: Path, seed: int) -> None:
 
 
 def watched(arguments: list[str], folder: Path) -> dict[str, Any]:
-    """The command in a process of its own: its seconds, and what the driver and Prefect take."""
+    """The command in processes of its own: its seconds, and the memory of the one that drives."""
     environment = os.environ | {"PREFECT_HOME": str(folder / "prefect")}
     found = watch([*OURS, *arguments], environment, every_s=0.1)
-    database = folder / "prefect" / "prefect.db"
-    return {
-        "seconds": found.seconds,
-        "driver_bytes": found.peak_bytes["command"],
-        "prefect_database_bytes": database.stat().st_size if database.exists() else 0,
-    }
+    return {"seconds": found.seconds, "driver_bytes": found.peak_bytes["command"]}
 
 
 def run(videos: list[Path], folder: Path, list_file: Path) -> dict[str, Any]:
@@ -86,15 +81,14 @@ def main() -> None:
             "nothing new": videos,
         }
         report = {title: run(some, folder, folder / "list.txt") for title, some in nights.items()}
-    print("| night | files | index s | embed s | new frames | whole run s | driver | database |")
-    print("|---|---|---|---|---|---|---|---|")
+    print("| night | files | index s | embed s | new frames | whole run s | driver |")
+    print("|---|---|---|---|---|---|---|")
     for title, found in report.items():
         stages = found["stages_s"]
         print(
             f"| {title} | {found['files']:,} | {stages['index']:.1f} | {stages['embed']:.1f} "
             f"| {found['embedded_frames']:,} | {found['seconds']:.1f} "
-            f"| {found['driver_bytes'] / 1e6:.0f} MB "
-            f"| {found['prefect_database_bytes'] / 1e6:.2f} MB |"
+            f"| {found['driver_bytes'] / 1e6:.0f} MB |"
         )
     if arguments.json:
         whole = {"machine": machine(), "frames_a_clip": FRAMES, "nights": report}

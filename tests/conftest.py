@@ -50,6 +50,7 @@ LONGEST = (
 FORKED = {"distributed.worker.multiprocessing-method": "forkserver"}
 
 
+@pytest.hookimpl(optionalhook=True)  # of a plugin that may be off
 def pytest_xdist_auto_num_workers() -> int:
     """Of three processes that run tests on two cores one waits: for servers, for time to pass."""
     return len(os.sched_getaffinity(0)) * 3 // 2 if hasattr(os, "sched_getaffinity") else 2

@@ -185,7 +185,6 @@ def test_clips(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         return {
             "seconds": time.perf_counter() - started,
             "driver_bytes": 1,
-            "prefect_database_bytes": 1,
         }
 
     monkeypatch.setattr(clips, "watched", here)

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from dask.distributed import Client
@@ -41,6 +42,20 @@ assert not {"torch", "dask", "prefect"} & set(sys.modules)
 def test_a_fork_server_is_started_once_and_not_waited_for() -> None:
     environment = {name: value for name, value in os.environ.items() if "THREADS" not in name}
     subprocess.run([sys.executable, "-c", FORKS], env=environment, check=True)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are forks on Linux only")
+def test_where_temporary_files_have_long_names_workers_are_no_forks(tmp_path: Path) -> None:
+    """A socket's name has room for a hundred bytes; what is not a fork starts anyhow."""
+    long = tmp_path / ("x" * 100)
+    long.mkdir()
+    asked = (
+        "from coreframe.flows.fork_server import start_fork_server; "
+        "print(start_fork_server({}), start_fork_server({}))"
+    )
+    environment = os.environ | {"TMPDIR": str(long)}
+    answer = subprocess.check_output([sys.executable, "-c", asked], env=environment, text=True)
+    assert answer == "False False\n"
 
 
 @pytest.mark.usefixtures("forked")
