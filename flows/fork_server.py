@@ -9,11 +9,12 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import forkserver
 
 PRELOADED = "coreframe.flows.forked"
 
+_tried = False
 _started_with: dict[str, str] | None = None
 
 
@@ -26,17 +27,14 @@ def start_fork_server(environment: Mapping[str, str]) -> bool:
     Returns:
         Whether workers may be forks: of a process that was started with just this.
     """
-    global _started_with
-    if sys.platform != "linux":
-        return False
-    if _started_with is None:
-        _started_with = dict(environment)
+    global _tried, _started_with
+    if not _tried and sys.platform == "linux":
+        _tried = True
         multiprocessing.get_context("forkserver").set_forkserver_preload([PRELOADED])
-        try:
-            with _known(environment):
-                forkserver.ensure_running()
-        except OSError:  # such as a path to temporary files that is too long for a socket
-            _started_with = {}
+        # where the path to temporary files is too long for a socket's name, workers are no forks
+        with suppress(OSError), _known(environment):
+            forkserver.ensure_running()
+            _started_with = dict(environment)
     return _started_with == environment
 
 
