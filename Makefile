@@ -10,7 +10,7 @@ TYPED_LINKS := $(TYPED)/flows $(TYPED)/tasks $(patsubst flows/interactive/%,$(TY
 # Tests of one file share what they start, so they run in one process; long files come first.
 SPREAD := --numprocesses auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo quick test trials lint style types pure clean
+.PHONY: demo quick test all-tests trials style types pure clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python data/make_demo.py data/demo
@@ -25,15 +25,16 @@ quick: style
 pure: $(VENV)/.installed-dev
 	$(BIN)/pytest $(SPREAD) -m 'not integration'
 
-test: lint
+test: style
+	$(MAKE) --jobs 2 types all-tests
+
+all-tests: $(VENV)/.installed-dev
 	$(BIN)/pytest $(SPREAD)
 
 # What tests/ tries shortly, at length: kills at random moments, many videos, many examples.
 trials: $(VENV)/.installed-dev
 	HYPOTHESIS_PROFILE=trials $(BIN)/pytest $(SPREAD) tests/trials
 	HYPOTHESIS_PROFILE=trials $(BIN)/pytest $(SPREAD) --timeout 3600 -m hypothesis
-
-lint: style types
 
 style: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -91,7 +91,8 @@ def prefect_server(prepare: Callable[[], object]) -> Iterator[RunFlow]:
 def named_server() -> str | None:
     """The URL of the server that Prefect's settings name, if they do.
 
-    Prefect itself, which takes a second, is asked only where a file may name one.
+    Prefect itself, which takes a second to import, is asked only where a file may name one, or
+    where it is imported already.
     """
     if url := os.environ.get(API_URL):
         return url
@@ -100,7 +101,8 @@ def named_server() -> str | None:
     files = [Path(".env"), Path("prefect.toml"), home / "profiles.toml"]
     project = Path("pyproject.toml")
     if (
-        any(os.environ.get(name) for name in variables)
+        "prefect.settings" in sys.modules
+        or any(os.environ.get(name) for name in variables)
         or any(file.exists() for file in files)
         or (project.exists() and b"tool.prefect" in project.read_bytes())
     ):

@@ -63,6 +63,12 @@ def coreframe_each(
         ]
 
 
+@contextmanager
+def nothing_started(_: object) -> Iterator[object]:
+    """In place of the command's `_started`, where it has to refuse something: nothing runs."""
+    yield None
+
+
 def main() -> None:
     """Answer the request on standard input with files in the folder that it names."""
     from coreframe.flows import cli, preflight  # noqa: F401 - all that refuses
@@ -72,10 +78,6 @@ def main() -> None:
     os.environ |= {
         name: os.environ.get(name, value) for name, value in cli.PREFECT_AND_DASK.items()
     }
-
-    @contextmanager
-    def nothing_started(_: object) -> Iterator[object]:  # for what is refused nothing need be
-        yield cli.prefect_server
 
     cli._started = nothing_started
     request = json.load(sys.stdin)

@@ -34,6 +34,7 @@ def failures(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     monkeypatch.setattr(server, "fail", said.append)
     monkeypatch.setattr(server, "LOOK_S", 0.01)
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    monkeypatch.delitem(sys.modules, "prefect.settings", raising=False)  # as if not yet imported
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     return said

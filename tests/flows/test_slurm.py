@@ -111,8 +111,8 @@ def test_whatever_keeps_a_cluster_from_starting_is_a_sentence(
         slurm(REFUSES), 30
     )
     assert "sbatch answers, or wait longer with --cluster-timeout" in refused(slurm(HANGS), 1)
-    waits = refused(slurm(TAKES, PENDING), 6)
-    assert "within 6 s: of job 18, squeue says 1 PENDING (Priority)." in waits
+    waits = refused(slurm(TAKES, PENDING), 10)
+    assert "within 10 s: of job 18, squeue says 1 PENDING (Priority)." in waits
     assert (tmp_path / "cancelled").read_text() == "18\n"
     for squeue in (GONE, "exit 0"):
         assert "job 18 ended before" in refused(slurm(TAKES, squeue), 30)

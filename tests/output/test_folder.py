@@ -19,6 +19,7 @@ from coreframe.tasks.output.standing import standing_result
 from coreframe.tasks.report.markdown import report_markdown
 from coreframe.tasks.store.named_selections import NamedSelection
 from coreframe.tasks.store.store import Store
+from tests.commands import nothing_started
 from tests.datasets.selections import files_of
 
 Command = Callable[..., tuple[object, str, str]]
@@ -42,6 +43,7 @@ def command(
     """Run a command that is refused before anything starts, in this process: it takes no time."""
     monkeypatch.chdir(old)
     monkeypatch.setattr(cli, "PREFECT_AND_DASK", {})
+    monkeypatch.setattr(cli, "_started", nothing_started)
 
     def refused(*words: str) -> tuple[object, str, str]:
         monkeypatch.setattr("sys.argv", ["coreframe", *words])

@@ -1,0 +1,44 @@
+"""Benchmarks of which the tests run a part, and those that take longest."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.test_benchmarks import Load, cores, load, run
+
+__all__ = ["cores", "load"]
+
+pytestmark = pytest.mark.usefixtures("forked")
+
+
+def test_large_store(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = ["--scale", "0.01", "--studies", "extend", "metrics", "page", "pairs"]
+    large_store = load("large_store")
+    report = run(large_store, *options, out=tmp_path / "out.json", monkeypatch=monkeypatch)
+    for study in report["extend"].values():
+        assert study["picks_after"] == 110
+        assert study["share"] > 0
+    assert report["metrics"]["original"]["exact"]
+    assert report["pairs"]["largest_difference"] < 1e-5
+    assert report["page"]["pictures"] == report["page"]["chosen"] == 10
+    assert 0 < report["page"]["looking_s"] < report["page"]["seconds"]
+
+
+def test_gpu_check_without_a_gpu(
+    load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sections = ["selection", "descriptor", "models", "simclr", "selection-large", "decoding"]
+    options = ["--device", "cpu", "--scale", "0.003", "--only", *sections]
+    monkeypatch.setattr(sys, "argv", ["gpu_check", "--json", str(tmp_path / "out.json"), *options])
+    with pytest.raises(SystemExit) as ended:
+        load("gpu_check").main()
+    assert not ended.value.code
+    report = json.loads((tmp_path / "out.json").read_text())
+    assert set(report) == {"machine", "scale", "ceilings", *sections}
+    assert all("error" not in report[name] for name in sections)
+    assert report["selection"]["same"]
+    assert report["selection-large"]["picks"] == 200
+    assert report["models"]["vit-s/14"]["share_of_float32"] > 0
+    assert report["decoding"]["cpu_thread_frames_per_s"] > 0
