@@ -19,7 +19,6 @@ from coreframe.flows.server import (
     TemporaryServer,
     check_room,
     explained,
-    named_server,
     prefect_server,
 )
 from coreframe.tasks.errors import CoreframeError, UsageError
@@ -34,7 +33,7 @@ def failures(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     monkeypatch.setattr(server, "fail", said.append)
     monkeypatch.setattr(server, "LOOK_S", 0.01)
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
-    monkeypatch.delitem(sys.modules, "prefect.settings", raising=False)  # as if not yet imported
+    monkeypatch.setattr(server, "named_server", lambda: None)
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     return said
@@ -121,12 +120,22 @@ def test_nothing_is_left_of_a_command_that_is_refused(
     assert set(Path(gettempdir()).glob("coreframe-*")) == folders
 
 
+ASKED = (
+    "import sys; from coreframe.flows.server import named_server; "
+    "print(named_server(), 'prefect' in sys.modules)"
+)
+
+
 def test_only_where_a_file_may_name_a_server_is_prefect_asked(
     failures: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    assert named_server() is None
+    def answer() -> str:
+        return subprocess.check_output([sys.executable, "-c", ASKED], text=True).strip()
+
+    (tmp_path / "pyproject.toml").write_text("[project]\n")
+    assert answer() == "None False"
     monkeypatch.setenv("PREFECT_API_URL", "http://here/api")
-    assert named_server() == "http://here/api"
+    assert answer() == "http://here/api False"
     monkeypatch.delenv("PREFECT_API_URL")
     for name, text in {
         "prefect.toml": "[api]\nurl = 'http://there/api'\n",
@@ -135,12 +144,8 @@ def test_only_where_a_file_may_name_a_server_is_prefect_asked(
         "profiles.toml": "active='a'\n[profiles.a]\nPREFECT_API_URL = 'http://there/api'\n",
     }.items():
         (tmp_path / name).write_text(text)
-        asked = "from coreframe.flows.server import named_server; print(named_server())"
-        answer = subprocess.check_output([sys.executable, "-c", asked], text=True)
-        assert answer == "http://there/api\n", name
+        assert answer() == "http://there/api True", name
         (tmp_path / name).unlink()
-    (tmp_path / "pyproject.toml").write_text("[project]\n")
-    assert named_server() is None
 
 
 def test_a_named_server_that_is_not_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
