@@ -99,20 +99,28 @@ def test_ingest(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert today["coreframe"]["written_bytes"] > 0
 
 
-def test_gpu_check_without_a_gpu(
-    load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sections = ["selection", "descriptor", "decoding"]  # the others are in the trials
+def checked_without_a_gpu(
+    module: ModuleType, sections: list[str], out: Path, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, Any]:
+    """What `gpu_check` reports of some sections on the CPU, in which nothing went wrong."""
     options = ["--device", "cpu", "--scale", "0.003", "--only", *sections]
-    monkeypatch.setattr(sys, "argv", ["gpu_check", "--json", str(tmp_path / "out.json"), *options])
+    monkeypatch.setattr(sys, "argv", ["gpu_check", "--json", str(out), *options])
     with pytest.raises(SystemExit) as ended:
-        load("gpu_check").main()
+        module.main()
     assert not ended.value.code
-    report = json.loads((tmp_path / "out.json").read_text())
+    report: dict[str, Any] = json.loads(out.read_text())
     assert set(report) == {"machine", "scale", "ceilings", *sections}
     assert all("error" not in report[name] for name in sections)
     assert report["selection"]["same"]
     assert report["decoding"]["cpu_thread_frames_per_s"] > 0
+    return report
+
+
+def test_gpu_check_without_a_gpu(
+    load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sections = ["selection", "descriptor", "decoding"]  # the others are in the trials
+    checked_without_a_gpu(load("gpu_check"), sections, tmp_path / "out.json", monkeypatch)
 
 
 def test_gpu_check_wants_a_gpu() -> None:

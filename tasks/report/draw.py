@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from coreframe.tasks.errors import CoreframeError
+from coreframe.tasks.output.files import write_text
 
 LIMIT_S = 180
 
@@ -128,11 +129,9 @@ def kept_script(bundle: Callable[[], str]) -> str:
         if digest == _digest(script):
             return script
     script = bundle()
-    with suppress(OSError):
+    with suppress(OSError, CoreframeError):  # a full disk among them
         place.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=place.parent, delete=False) as file:
-            file.write(f"{_digest(script)}\n{script}".encode())
-        os.replace(file.name, place)
+        write_text(place, f"{_digest(script)}\n{script}")
     return script
 
 

@@ -1,12 +1,10 @@
 """Benchmarks of which the tests run a part, and those that take longest."""
 
-import json
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.test_benchmarks import Load, cores, load, run
+from tests.test_benchmarks import Load, checked_without_a_gpu, cores, load, run
 
 __all__ = ["cores", "load"]
 
@@ -30,15 +28,7 @@ def test_gpu_check_without_a_gpu(
     load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sections = ["selection", "descriptor", "models", "simclr", "selection-large", "decoding"]
-    options = ["--device", "cpu", "--scale", "0.003", "--only", *sections]
-    monkeypatch.setattr(sys, "argv", ["gpu_check", "--json", str(tmp_path / "out.json"), *options])
-    with pytest.raises(SystemExit) as ended:
-        load("gpu_check").main()
-    assert not ended.value.code
-    report = json.loads((tmp_path / "out.json").read_text())
-    assert set(report) == {"machine", "scale", "ceilings", *sections}
-    assert all("error" not in report[name] for name in sections)
-    assert report["selection"]["same"]
+    out = tmp_path / "out.json"
+    report = checked_without_a_gpu(load("gpu_check"), sections, out, monkeypatch)
     assert report["selection-large"]["picks"] == 200
     assert report["models"]["vit-s/14"]["share_of_float32"] > 0
-    assert report["decoding"]["cpu_thread_frames_per_s"] > 0
