@@ -23,6 +23,8 @@ DASK_SETTINGS = {
     # Dask's profiler looks at all threads every 10 ms through sys._current_frames(), which can
     # deadlock a process under CPython 3.11 (seen here); nobody reads its profiles.
     "distributed.worker.profile.enabled": False,
+    # Every process wakes 50 times a second only to see whether it is late: 2 % of each core here.
+    "distributed.admin.tick.interval": "1s",
     # Vectors that all workers need go with a task, so that they can be had again when the worker
     # that holds them dies; from 10 MB on Dask would warn of that on the terminal.
     "distributed.admin.large-graph-warning-threshold": "1GB",

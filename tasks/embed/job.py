@@ -35,7 +35,7 @@ from coreframe.tasks.errors import (
 from coreframe.tasks.store.frames import FrameRecord, FrameState, frame_records, frames_table
 from coreframe.tasks.store.stalls import hung, note_stall
 from coreframe.tasks.store.store import Store
-from coreframe.tasks.video.decode import ahead
+from coreframe.tasks.video.ahead import ahead
 from coreframe.tasks.video.deinterlace import decode_shown
 from coreframe.tasks.video.index import VideoIndex
 from coreframe.tasks.video.pixels import (
@@ -354,7 +354,7 @@ def _prepared_frames(
     framing: Framing,
 ) -> Iterator[PreparedFrame]:
     """Decode frames of a segment, but those that the crop does not fit; the watchdog watches."""
-    scale = InputScaler(framing, job.viewing)
+    scale, crop = InputScaler(framing, job.viewing), job.viewing.crop
     last = int(positions[0])
 
     def stalled() -> None:
@@ -364,7 +364,7 @@ def _prepared_frames(
     with watching(job.stall_limit_s, stalled):
         for position, frame, shown in decode_shown(segment.source, index, positions, job.viewing):
             last = position
-            if not job.viewing.holds_crop(*upright_size(shown, job.viewing)):
+            if crop is not None and not crop.fits(*upright_size(shown, job.viewing)):
                 continue  # the picture's size changes on the way: nothing to embed in this frame
             try:
                 image, measures = scale(shown), luminance_and_sharpness(shown)

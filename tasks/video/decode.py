@@ -4,16 +4,14 @@ A frame is known by its presentation time (after a census: also by its digest). 
 video is cut into calls, the frames equal those of one sequential decode.
 """
 
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from queue import Full, Queue
-from typing import TypeVar
 
 import av
 import numpy as np
 from av.container import InputContainer
+from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
@@ -28,21 +26,24 @@ from coreframe.tasks.storage.files import exists
 from coreframe.tasks.video.census import decode_tolerantly
 from coreframe.tasks.video.container import open_video, packets
 from coreframe.tasks.video.index import VideoIndex
+from coreframe.tasks.video.kept_open import open_once
 from coreframe.tasks.video.pixels import frame_digest
 from coreframe.tasks.video.viewing import AS_SHOWN, Viewing
 from coreframe.tasks.watchdog import beat
-
-T = TypeVar("T")
 
 SEEK_GAP_FRAMES = 12
 """Seek ahead to a wanted frame's keyframe only over at least this many unwanted frames: a seek
 empties the decoder's pipeline, which costs about as much as decoding a few frames."""
 
+DRAINED_DECODERS = {"h264", "hevc"}
+"""Those that hold pictures back until later ones are there, and give them all when they are told
+that nothing follows."""
+
+DRAIN_GAP_FRAMES = 2
+"""They are told so where more than these lie between a wanted frame and the next keyframe."""
+
 UNKNOWN = np.uint64(0)
 """The digest of a frame of which none was recorded: its time says which it is."""
-
-HANDED_OVER = 16
-"""Items that a thread hands to another together: to wake it for each costs both."""
 
 SKIPPING_DECODERS = {"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "vc1"}
 """Those of libavcodec that can be told, packet by packet, to pass over a frame that no other
@@ -95,22 +96,15 @@ def _decode_promised(
     seek_gap_frames: int,
 ) -> Iterator[tuple[int, VideoFrame]]:
     """Trust the demuxed index, and raise at the first thing that is not as it says."""
-    if len(wanted) == 0:
-        return
-    keys, done = np.flatnonzero(index.key), 0
-    first = keys[np.searchsorted(keys, wanted[0], side="right") - 1]
-    everything = len(wanted) == wanted[-1] - first + 1
-    # whatever goes wrong might be for what was skipped
-    for skipping in (False,) if everything else (True, False):
+    done = 0
+    for thrifty in (True, False):  # whatever goes wrong might be for what was left out
         try:
-            for item in _decode_runs(
-                path, index, wanted[done:], viewing, seek_gap_frames, skipping
-            ):
+            for item in _decode_runs(path, index, wanted[done:], viewing, seek_gap_frames, thrifty):
                 yield item
                 done += 1
             return
         except (DamagedVideoError, av.FFmpegError):
-            if not skipping:
+            if not thrifty:
                 raise
 
 
@@ -120,55 +114,122 @@ def _decode_runs(
     wanted: NDArray[np.int64],
     viewing: Viewing,
     seek_gap_frames: int,
-    skipping: bool,
+    thrifty: bool,
 ) -> Iterator[tuple[int, VideoFrame]]:
-    """Decode the GOPs with wanted frames; of frames that no other refers to, all or the wanted."""
+    """Decode the GOPs with wanted frames; of what no wanted frame needs, all or as little as can be
+    told."""
+    if len(wanted) == 0:
+        return
     keys = np.flatnonzero(index.key)
+    positions, pts = wanted.tolist(), index.pts[wanted].tolist()
+    of_run = keys[np.searchsorted(keys, wanted, side="right") - 1].tolist()
     done = 0
-    with open_video(path, viewing) as (container, stream):
-        at_start = True
+    # where decoding starts at the file's beginning, or has failed, nothing is taken over
+    reuse = thrifty and of_run[0] > 0
+    with open_once(path, viewing, reuse=reuse) as (container, stream, read_before):
+        reading = _Reading(container, stream, index, seek_gap_frames, thrifty, read_before)
         while done < len(wanted):
-            key = keys[np.searchsorted(keys, wanted[done], side="right") - 1]
-            if key > 0 and at_start:
-                _prime(container, stream)
-            if key > 0 or not at_start:
-                _seek(container, stream, index, int(key))
-            at_start = False
-            last = _contiguous(wanted, done, keys, seek_gap_frames)
-            due_pts = index.pts[wanted[done:last]].tolist() if skipping else None
-            for frame in _frames(container, stream, due_pts):
+            key = of_run[done]
+            reading.go_to(key)
+            last = _contiguous(wanted, done, keys, reading.gap_frames)
+            for frame in reading.frames(pts[done:last]):
                 if frame.pts is None:
                     raise DamagedVideoError("a decoded frame has no presentation time")
-                due = int(index.pts[wanted[done]])
                 damaged = frame.is_corrupt and frame.pts >= index.pts[key]
-                if frame.pts < due and not damaged:
+                if frame.pts < pts[done] and not damaged:
                     continue
-                if frame.pts > due or damaged:
-                    raise DamagedVideoError(f"frame {wanted[done]} cannot be decoded")
-                yield int(wanted[done]), frame
+                if frame.pts > pts[done] or damaged:
+                    raise DamagedVideoError(f"frame {positions[done]} cannot be decoded")
+                yield positions[done], frame
                 done += 1
                 if done == last:
                     break
             if done < last:
-                raise DamagedVideoError(f"frame {wanted[done]} cannot be decoded")
+                raise DamagedVideoError(f"frame {positions[done]} cannot be decoded")
 
 
-def _frames(
-    container: InputContainer, stream: VideoStream, due_pts: Sequence[int] | None
-) -> Iterator[VideoFrame]:
-    """Decode on from here; of frames that no other refers to, only those due, if that is given."""
-    context = stream.codec_context
-    if due_pts is None or context.codec.name not in SKIPPING_DECODERS:
-        for packet in packets(container, stream):
+class _Reading:
+    """A film that is decoded in runs, each from a keyframe on.
+
+    If it is to be thrifty, frames that no other refers to are decoded only when they are due, and
+    of a GOP nothing after the packets of what is due: the decoder is drained.
+    """
+
+    def __init__(
+        self,
+        container: InputContainer,
+        stream: VideoStream,
+        index: VideoIndex,
+        seek_gap_frames: int,
+        thrifty: bool,
+        read_before: bool,
+    ) -> None:
+        self._container, self._stream, self._index = container, stream, index
+        self._read_before = read_before
+        self._context = stream.codec_context
+        codec = self._context.codec.name
+        self._skipping = thrifty and codec in SKIPPING_DECODERS
+        self._draining = thrifty and codec in DRAINED_DECODERS
+        self._seek_gap_frames = seek_gap_frames
+        self.gap_frames = DRAIN_GAP_FRAMES if self._draining else seek_gap_frames
+        """A run ends where more frames than these lie between a wanted one and a keyframe."""
+        self._packets: Iterator[Packet[VideoStream] | None] = packets(container, stream)
+        self._next: Packet[VideoStream] | None = None
+        """Read already, and not decoded."""
+        self._at: int | None = None
+        """Position of the keyframe from which it was last decoded."""
+        self._passed: set[int] = set()
+        """Times of the packets that were read since."""
+
+    def go_to(self, key: int) -> None:
+        """Be where the keyframe at a position can be decoded: by reading on, if it is near."""
+        before, self._at = self._at, key
+        passed, self._passed = self._passed, set()
+        if before is None and key == 0:
+            return
+        if before is None:
+            if not self._read_before:
+                _prime(self._container, self._stream)
+        elif self._draining and self._reads_on(key, passed):
+            self._context.flush_buffers()
+            return
+        _seek(self._container, self._stream, self._index, key)
+        self._packets, self._next = packets(self._container, self._stream), None
+
+    def _reads_on(self, key: int, passed: set[int]) -> bool:
+        """Pass over packets as far as a keyframe, if it is near and still to come."""
+        due_pts = int(self._index.pts[key])
+        near_pts = int(self._index.pts[max(0, key - self._seek_gap_frames)])
+        if due_pts in passed or max(passed, default=due_pts) < near_pts:
+            return False
+        packet = self._next or next(self._packets, None)
+        while packet is not None and (packet.pts is None or packet.pts < due_pts):
             beat()
-            yield from context.decode(packet)
-        return
-    due = set(due_pts)
-    for packet in packets(container, stream):
-        beat()
-        wanted = packet is None or packet.pts is None or packet.pts in due
-        context.skip_frame = "DEFAULT" if wanted else "NONREF"
-        yield from context.decode(packet)
+            packet = next(self._packets, None)
+        self._next = packet
+        return packet is not None and packet.pts == due_pts
+
+    def frames(self, due_pts: Sequence[int]) -> Iterator[VideoFrame]:
+        """Decode on from here, at least as far as these frames."""
+        due = set(due_pts)
+        left = set(due_pts)
+        while True:
+            packet = self._next or next(self._packets, None)
+            self._next = None
+            beat()
+            pts = None if packet is None else packet.pts
+            if self._draining and not left and pts is not None:
+                self._next = packet
+                yield from self._context.decode(None)
+                return
+            if pts is not None:
+                left.discard(pts)
+                self._passed.add(pts)
+            if self._skipping:
+                self._context.skip_frame = "DEFAULT" if pts is None or pts in due else "NONREF"
+            yield from self._context.decode(packet)
+            if packet is None:
+                return
 
 
 def _decode_verified(
@@ -296,55 +357,3 @@ def _seek(container: InputContainer, stream: VideoStream, index: VideoIndex, key
                 container.seek(target // index.finer, stream=stream)
                 return
     raise DamagedVideoError(f"no seek reaches the keyframe at frame {key}")
-
-
-def ahead(items: Iterator[T], depth: int) -> Iterator[T]:
-    """Run an iterator in a thread of its own, at most ``depth`` items ahead of its consumer.
-
-    Decoding releases the interpreter lock, so it overlaps with embedding. An exception in the
-    iterator is raised here, after the items before it; leaving early stops the thread and closes
-    the iterator.
-    """
-    together = max(1, min(HANDED_OVER, depth // 3))
-    waiting = max(1, depth // together - 2)  # without those being gathered and those handed over
-    queue: Queue[tuple[list[T], BaseException | None, bool]] = Queue(waiting)
-    stopped = threading.Event()
-
-    def put(some: list[T], error: BaseException | None = None, *, last: bool = False) -> bool:
-        while not stopped.is_set():
-            try:
-                queue.put((some, error, last), timeout=0.1)
-                return True
-            except Full:
-                continue
-        return False
-
-    def fill() -> None:
-        some: list[T] = []
-        try:
-            for item in items:
-                some.append(item)
-                if len(some) == together:
-                    if not put(some):
-                        break
-                    some = []
-            put(some, last=True)
-        except BaseException as error:  # handed to the consumer, whatever it is
-            put(some, error, last=True)
-        finally:
-            close = getattr(items, "close", None)
-            if close is not None:
-                close()
-
-    thread = threading.Thread(target=fill, name="coreframe-decode", daemon=True)
-    thread.start()
-    try:
-        last = False
-        while not last:
-            some, error, last = queue.get()
-            yield from some
-            if error is not None:
-                raise error
-    finally:
-        stopped.set()
-        thread.join()

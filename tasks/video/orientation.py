@@ -63,6 +63,8 @@ def usable_aspect(aspect: Fraction | None) -> Fraction:
 
 def square_size(width: int, height: int, aspect: Fraction) -> tuple[int, int]:
     """(width, height) of a stored picture in square pixels: no side becomes shorter."""
-    if aspect >= 1:
+    if aspect == 1:
+        return width, height
+    if aspect > 1:
         return max(1, round(width * aspect)), height
     return width, max(1, round(height / aspect))

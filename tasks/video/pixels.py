@@ -8,6 +8,7 @@ import numpy as np
 import xxhash
 from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
+from av.video.plane import VideoPlane
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
@@ -75,8 +76,8 @@ def frame_digest(frame: VideoFrame, viewing: Viewing = AS_SHOWN) -> int:
     if any(viewing.margins):
         form += f" {viewing.margins}"
     digest = xxhash.xxh3_64(form.encode())
-    for plane in range(len(frame.planes)):
-        digest.update(np.ascontiguousarray(_lines(frame, plane)).data)
+    for number, plane in enumerate(frame.planes):
+        digest.update(np.ascontiguousarray(_lines(frame, number, plane)).data)
     return digest.intdigest()
 
 
@@ -244,19 +245,19 @@ def _luma(frame: VideoFrame) -> tuple[NDArray[np.uint8] | NDArray[np.uint16], in
     if form.name.startswith(("yuv", "gray", "nv12")) and not form.is_big_endian:
         bits = form.components[0].bits
         if bits <= 16:
-            lines = _lines(frame, 0)
+            lines = _lines(frame, 0, frame.planes[0])
             return lines if bits <= 8 else lines.view(np.uint16), (1 << bits) - 1
     grey = convertible(frame).reformat(format="gray", threads=1).to_ndarray()
     return np.asarray(grey, np.uint8), 255
 
 
-def _lines(frame: VideoFrame, plane: int) -> NDArray[np.uint8]:
+def _lines(frame: VideoFrame, number: int, plane: VideoPlane) -> NDArray[np.uint8]:
     """One plane's bytes without line padding: (lines, bytes) uint8, not copied."""
-    buffer: Any = frame.planes[plane]  # a buffer, which its type does not say
+    buffer: Any = plane  # which its type does not say
     if buffer.line_size == 0:  # a palette
         return np.frombuffer(buffer, np.uint8).reshape(1, -1)
     lines = np.frombuffer(buffer, np.uint8).reshape(-1, buffer.line_size)[: buffer.height]
-    return lines[:, : _line_bytes(frame.format.name, frame.width, frame.height, plane)]
+    return lines[:, : _line_bytes(frame.format.name, frame.width, frame.height, number)]
 
 
 @lru_cache(maxsize=64)

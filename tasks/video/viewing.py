@@ -72,6 +72,8 @@ class Orientation(NamedTuple):
 
     def apply(self, image: NDArray[Any]) -> NDArray[Any]:
         """Turn (height, width, ...) of any type; a view."""
+        if not self.turns and not self.mirrored:
+            return image
         return np.rot90(image[:, ::-1] if self.mirrored else image, self.turns)
 
     def __str__(self) -> str:

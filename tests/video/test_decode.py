@@ -14,7 +14,8 @@ import pytest
 from coreframe.tasks.errors import DamagedVideoError, SourceChangedError
 from coreframe.tasks.video import decode
 from coreframe.tasks.video.census import take_census
-from coreframe.tasks.video.decode import ahead, decode_frames
+from coreframe.tasks.video.ahead import ahead
+from coreframe.tasks.video.decode import decode_frames
 from coreframe.tasks.video.index import VideoIndex
 from coreframe.tasks.video.indexing import index_video
 from coreframe.tasks.video.pixels import upright_rgb
@@ -96,13 +97,57 @@ def test_frames_that_nobody_wants_and_no_other_refers_to_are_not_decoded(
             decoded.append(frame.pts)
             yield frame
 
-    frames = decode._frames
-    monkeypatch.setattr(decode, "_frames", counted)
+    frames = decode._Reading.frames
+    monkeypatch.setattr(decode._Reading, "frames", counted)
     _, index = index_video(made_videos[file])
     ends = np.array([0, len(index) - 1])
     got = list(decode_frames(made_videos[file], index, ends, seek_gap_frames=1000))
     assert [position for position, _ in got] == [0, len(index) - 1]
     assert len(decoded) < 0.8 * len(index)
+
+
+@pytest.mark.parametrize("file", ["closed_gop.mp4", "open_gop.mp4", "hevc_open_gop.mkv"])
+def test_what_follows_the_last_wanted_frame_is_not_decoded(
+    file: str, made_videos: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A decoder that holds pictures back gives them when it is told that nothing follows."""
+    read: list[int | None] = []
+
+    def counted(*arguments: Any) -> Iterator[Any]:
+        for packet in packets(*arguments):
+            read.append(None if packet is None else packet.pts)
+            yield packet
+
+    packets = decode.packets
+    monkeypatch.setattr(decode, "packets", counted)
+    _, index = index_video(made_videos[file])
+    list(decode_frames(made_videos[file], index, np.arange(len(index))))
+    order = read.copy()
+    for position in (3, int(np.flatnonzero(index.key)[1]) - 1):
+        read.clear()
+        got = list(decode_frames(made_videos[file], index, np.array([position])))
+        assert [found for found, _ in got] == [position]
+        until = order.index(int(index.pts[position])) + 1
+        assert len(read) <= until + 1, "and one that tells that the frame is whole"
+        assert read == order[: len(read)]
+
+
+@pytest.mark.parametrize("file", ["closed_gop.mp4", "open_gop.mp4", "hevc_open_gop.mkv"])
+def test_near_keyframes_are_reached_by_reading_on(
+    file: str, made_videos: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, index = index_video(made_videos[file])
+    keys = np.flatnonzero(index.key)
+    whole = list(decode_frames(made_videos[file], index, np.arange(len(index))))
+    wanted = np.unique(np.concatenate([keys, keys[1:] - 4]))
+    sought: list[int] = []
+    monkeypatch.setattr(decode, "_seek", lambda *_: sought.append(1) or seek(*_))
+    seek = decode._seek
+    got = list(decode_frames(made_videos[file], index, wanted))
+    assert [position for position, _ in got] == wanted.tolist()
+    for position, frame in got:
+        assert np.array_equal(upright_rgb(frame), upright_rgb(whole[position][1]))
+    assert len(sought) < len(keys) - 1
 
 
 def test_damaged_packet_is_found_and_the_rest_is_exact(tmp_path: Path) -> None:
