@@ -229,6 +229,10 @@ class Selecting(Parameters):
         default=False,
         description="Allow frames whose pictures are damaged, or built on damaged ones.",
     )
+    keep_flat: bool = Field(
+        default=False,
+        description="Allow frames that show nothing: black, one colour, almost the end of a fade.",
+    )
     min: Annotated[list[str], _readable(_measures)] = Field(
         default=[], description="sharpness=V or luminance=V: choose no frame below; repeatable."
     )
@@ -284,6 +288,7 @@ class Selecting(Parameters):
             seed=self.seed,
             keep_exact_duplicates=self.keep_exact_duplicates,
             keep_suspect=self.keep_suspect,
+            keep_flat=self.keep_flat,
             sequence_length=self.sequence_length,
             minimum=_measures(self.min),
             maximum=_measures(self.max),

@@ -204,6 +204,7 @@ def _counts(store: Store, ingested: Ingested, selection: Selection, exported: Ex
         decodable_frames=selection.decodable,
         undecodable_frames=sum(video.undecodable for video in videos if video.active),
         suspect_frames=units.suspects,
+        flat_frames=units.flats,
         exact_duplicates=units.duplicates,
         rejected_frames=units.rejected,
         frames_in_no_sequence=units.loose,

@@ -76,6 +76,7 @@ def _show_counts(run: Run) -> None:
     duplicates = counts.exact_duplicates
     left_out = {
         "with damaged pictures": counts.suspect_frames,
+        "that show nothing": counts.flat_frames,
         f"exact duplicate{'s' * (duplicates != 1)}": duplicates,
         "outside the quality limits": counts.rejected_frames,
         "in no whole sequence": counts.frames_in_no_sequence,

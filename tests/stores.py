@@ -19,6 +19,7 @@ def make_store(
     block_rows: int = 64,
     undecodable: tuple[int, ...] = (),
     copies: dict[int, int] | None = None,
+    flat: tuple[int, ...] = (),
 ) -> Store:
     """Write a store, or add to one, of videos ``v0``, ``v1``, ... with so many rows each.
 
@@ -31,6 +32,7 @@ def make_store(
         block_rows: rows a block.
         undecodable: rows without a frame.
         copies: rows whose digest is that of another row.
+        flat: rows whose frames show nothing.
     """
     settings = StoreSettings("given", "0", lattice.shape[1], 64, "all", "", block_rows)
     store = Store.open_or_create(path, settings, block_rows)
@@ -56,6 +58,7 @@ def make_store(
             "sharpness": np.where(ok, sharpness, np.float32(np.nan)),
             "state": np.where(ok, FrameState.OK, FrameState.UNDECODABLE),
             "suspect": np.zeros(len(ok), bool),
+            "flat": np.isin(rows, flat),
         }
     ).cast(SCHEMA)
     for start in range(0, len(lattice), block_rows):

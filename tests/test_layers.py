@@ -48,12 +48,14 @@ OPENING = {
         f"coreframe.tasks.video.{name}"
         for name in ("census", "container", "decode", "deinterlace", "demux", "indexing")
     ),
+    "coreframe.tasks.video.kept_open",
 }
 """Modules that open videos, which may crash or hang whoever does."""
 
 MAY_OPEN = {
     "embed/census.py",
     "store/decoding.py",
+    "video/kept_open.py",
     "video/look.py",
     *(f"{stage}/job.py" for stage in ("embed", "export", "index", "report", "train")),
     *(f"video/{name}.py" for name in ("census", "decode", "deinterlace", "demux", "indexing")),

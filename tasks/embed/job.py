@@ -42,6 +42,7 @@ from coreframe.tasks.video.pixels import (
     Framing,
     InputScaler,
     frame_digest,
+    is_flat,
     luminance_and_sharpness,
     upright_size,
 )
@@ -124,6 +125,7 @@ class PreparedFrame(NamedTuple):
     image: NDArray[np.uint8]
     """(side, side, 3) RGB, the embedder's input."""
     digest: int
+    flat: bool
     luminance: float
     sharpness: float
 
@@ -334,6 +336,7 @@ def _embed_segment(
             sharpness=frame.sharpness,
             state=FrameState.OK,
             suspect=index.suspect is not None and bool(index.suspect[frame.position]),
+            flat=frame.flat,
         )
         pending.append(record)
         images.append(frame.image)
@@ -370,7 +373,8 @@ def _prepared_frames(
                 image, measures = scale(shown), luminance_and_sharpness(shown)
             except (ColoursError, av.FFmpegError):  # as its colours may, and what else it is
                 continue
-            prepared = PreparedFrame(position, image, frame_digest(frame, job.viewing), *measures)
+            digest = frame_digest(frame, job.viewing)
+            prepared = PreparedFrame(position, image, digest, is_flat(image), *measures)
             rest()
             yield prepared
             beat()

@@ -60,17 +60,20 @@ def measure_selection(
     """Measure the corpus, the selection, and the other methods at the selection's size.
 
     All methods choose from the same eligible units, so nothing but the method differs. Coverage
-    is over every unit, exact duplicates and rejected ones included.
+    is over every unit that shows something, exact duplicates and rejected ones included.
     """
     units, n = selection.units, len(selection.chosen)
     eligible = units.choosable
     subsets = {
-        "original": units.rows,
+        "original": units.measured,
         "fixed_rate": baseline_rows(Method.FIXED_RATE, eligible, min(n, len(eligible)), seed),
         "random": baseline_rows(Method.RANDOM, eligible, min(n, len(eligible)), seed),
     }
     with Client(cluster) as client:
-        every = DaskPartitions(client, store, units.rows, length=units.length, device=device)
+        every = DaskPartitions(client, store, units.measured, length=units.length, device=device)
+        flat = None
+        if len(units.flat):
+            flat = DaskPartitions(client, store, units.flat, length=units.length, device=device)
         if method == Method.CORESET:
             subsets["coreset"] = selection.chosen
         else:
@@ -81,9 +84,9 @@ def measure_selection(
 
         def vectors(chosen: NDArray[np.int64]) -> NDArray[np.int16]:
             rows = np.sort(chosen)
-            if np.isin(rows, units.rows).all():
+            if np.isin(rows, units.measured).all():
                 return every.collect(rows)
-            return np.asarray(unit_reader(store, units)(rows))  # some are of videos that are gone
+            return np.asarray(unit_reader(store, units)(rows))  # some are flat, or gone
 
         methods = {}
         for name, chosen in subsets.items():
@@ -91,11 +94,15 @@ def measure_selection(
             if name == "original":
                 methods[name] = MethodMetrics(**measured, coverage_radius=0.0, coverage_mean=0.0)
                 continue
-            radius, mean = every.coverage(vectors(chosen))
+            centers = vectors(chosen)
+            radius, mean = every.coverage(centers)
             methods[name] = MethodMetrics(
                 **measured,
                 coverage_radius=radius,
                 coverage_mean=mean,
+                coverage_radius_all=None
+                if flat is None
+                else max(radius, flat.coverage(centers)[0]),
                 rows=units.frames_of(chosen).tolist(),
             )
     return Measured(Methods(**methods), storage_metrics(store, selection.decodable, exported))

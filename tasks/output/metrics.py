@@ -15,7 +15,7 @@ class MethodMetrics(Part):
     OMITTED_IF_NONE: ClassVar[frozenset[str]] = frozenset(
         {
             *("l2_mean_ci95", "l2_p10_ci95", "l2_p90_ci95"),
-            *("sampled_frames", "sampled_pairs", "rows"),
+            *("sampled_frames", "sampled_pairs", "rows", "coverage_radius_all"),
         }
     )
 
@@ -46,9 +46,12 @@ class MethodMetrics(Part):
     sampled_pairs: int | None = None
     """Pairs in the sample."""
     coverage_radius: float | None
-    """Largest L2 from any unit of the corpus to its nearest in the set; None of an empty set."""
+    """Largest L2 from any unit of the corpus to its nearest in the set; None of an empty set. Units
+    that show nothing do not count, unless they may be chosen, nor do they in the mean."""
     coverage_mean: float | None
     """Mean of the same."""
+    coverage_radius_all: float | None = None
+    """The radius with units that show nothing counted; only where there are such."""
     rows: list[int] | None = None
     """Rows of the store that hold the chosen frames; not of the corpus itself."""
 

@@ -74,6 +74,8 @@ class Counts(Part):
     """Planned, but not to be decoded."""
     suspect_frames: int = 0
     """Left out because their pictures are damaged, or built on damaged ones."""
+    flat_frames: int = 0
+    """Left out because they show nothing: one colour, black, almost the end of a fade."""
     exact_duplicates: int
     """Frames left out because an earlier one has the same pixels."""
     rejected_frames: int

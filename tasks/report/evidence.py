@@ -14,7 +14,7 @@ class Evidence:
     pick order, ``video`` a catalogue number, ``name`` that video's name.
 
     Attributes:
-        units: of the corpus.
+        units: of the corpus that show something.
         stands_for: (c,) int64, other units of the corpus whose nearest chosen unit is this one, in
             pick order.
         dropped: units that were not chosen, a row each: ``pick`` (the nearest chosen unit),
@@ -22,6 +22,8 @@ class Evidence:
             Kinds are ``near`` and ``far``, the nearest and the farthest of those that each of the
             chosen units stands for that stand for most; and ``farthest``, the farthest of all, one
             of each chosen unit.
+        flat: some of the units that were left out because they show nothing, evenly over the
+            corpus: ``row``, ``video``, ``name``, ``frame_index``, ``time_s``.
         mapped: units on the map: ``row``, ``name``, ``time_s``, ``pick``, ``distance``,
             ``chosen``, and ``PCA x``, ``PCA y``, as for every projection.
         variance: share of the variance that the two axes of the PCA show.
@@ -29,12 +31,13 @@ class Evidence:
         fixed_rate: frames that the fixed rate chooses: ``video``, ``time_s``.
         images: small WebP pictures of chosen units' first frames, by file.
         pictured: of how many chosen units, the first in pick order, the pictures fit in the page.
-        frames: small WebP pictures of dropped units' first frames, by row.
+        frames: small WebP pictures of dropped and flat units' first frames, by row.
     """
 
     units: int
     stands_for: np.ndarray
     dropped: pd.DataFrame
+    flat: pd.DataFrame
     mapped: pd.DataFrame
     variance: float
     spans: pd.DataFrame

@@ -59,6 +59,19 @@ def time_text(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def flat_frames(evidence: Evidence) -> list[dict[str, Any]]:
+    """One entry each of some of the units that show nothing."""
+    return [
+        {
+            "picture": data_url(evidence.frames.get(row.row)),
+            "alt": f"Left out: {row.name} at {row.time_s:.2f} s",
+            "label": time_text(row.time_s),
+            "video": row.name,
+        }
+        for row in gallery_rows(evidence.flat)
+    ]
+
+
 def dropped_frames(evidence: Evidence, picks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The sections of what was dropped: the farthest frames, and what some picks stand for."""
     by_kind = {kind: some for kind, some in evidence.dropped.groupby("kind", sort=False)}

@@ -27,6 +27,9 @@ from coreframe.tasks.store.store import Store
 COMPARED = 12
 """Chosen units shown with what they stand for, and dropped units shown that lie far away."""
 
+PICTURED = ["row", "video", "frame_index", "time_s", "digest"]
+"""Columns of frames of which pictures are made."""
+
 LEAST_BYTES = 500
 """Of a picture, so that no more are made than can fit."""
 
@@ -80,28 +83,32 @@ def gather_evidence(
     del corpus, times  # as large as the state of a whole selection
     chosen = selection.iloc[:: units.length]
     picks = chosen["row"].to_numpy()
-    sample = np.random.default_rng(choice.seed).permutation(len(units))[: limits.mapped]
-    present = np.isin(picks, units.rows)
+    rows = units.measured
+    sample = np.random.default_rng(choice.seed).permutation(len(rows))[: limits.mapped]
+    present = np.isin(picks, rows)
     first = slice(0, limits.mapped_chosen)
-    asked = np.union1d(units.rows[sample], picks[first][present[first]])
+    asked = np.union1d(rows[sample], picks[first][present[first]])
     with Client(cluster) as client:
-        parts = DaskPartitions(client, store, units.rows, length=units.length, device=device)
+        parts = DaskPartitions(client, store, rows, length=units.length, device=device)
         centers = np.asarray(unit_reader(store, units)(picks))
         stood, nearest, squared = parts.represented(picks, centers, asked)
         vectors = parts.collect(asked)
         del parts
-        dropped = _dropped(store, stood)
-        dropped["name"] = [videos[number].path for number in dropped["video"]]
+        dropped, flat = _dropped(store, stood), _flat(store, units.flat)
+        for table in (dropped, flat):
+            table["name"] = [videos[number].path for number in table["video"]]
         images, pictured = small_pictures(client, out, chosen["file"], small, limits)
-        frames = pictures_of_dropped(client, store, dropped, videos)
+        seen = pd.concat([dropped[PICTURED], flat[PICTURED]])
+        frames = pictures_of_dropped(client, store, seen, videos)
     planes, variance = projections(vectors, choice.seed)
     mapped = _mapped(store, asked, planes, videos)
     mapped["pick"], mapped["distance"] = nearest, np.sqrt(squared) / SCALE
     mapped["chosen"] = np.isin(asked, picks)
     return Evidence(
-        units=len(units),
+        units=len(rows),
         stands_for=stood.count - present,
         dropped=dropped,
+        flat=flat,
         mapped=mapped,
         variance=variance,
         spans=spans,
@@ -128,7 +135,6 @@ def _dropped(store: Store, stood: Represented) -> pd.DataFrame:
     some = np.flatnonzero(stood.near_row >= 0)
     by_number = some[np.argsort(-stood.count[some], kind="stable")][:COMPARED]
     by_distance = some[np.argsort(-stood.far[some], kind="stable")][:COMPARED]
-    columns = ["row", "video", "frame_index", "time_s", "digest"]
     parts = [
         (by_number, "near", stood.near_row, stood.near),
         (by_number, "far", stood.far_row, stood.far),
@@ -136,13 +142,19 @@ def _dropped(store: Store, stood: Represented) -> pd.DataFrame:
     ]
     return pd.concat(
         [
-            store.frames_at(rows[picks], columns).assign(
+            store.frames_at(rows[picks], PICTURED).assign(
                 pick=picks, kind=kind, distance=np.sqrt(squared[picks]) / SCALE
             )
             for picks, kind, rows, squared in parts
         ],
         ignore_index=True,
     )
+
+
+def _flat(store: Store, rows: np.ndarray) -> pd.DataFrame:
+    """See :attr:`Evidence.flat`."""
+    places = np.unique(np.linspace(0, max(0, len(rows) - 1), min(COMPARED, len(rows))).astype(int))
+    return store.frames_at(rows[places], PICTURED)
 
 
 def small_pictures(

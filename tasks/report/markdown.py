@@ -21,6 +21,7 @@ from coreframe.tasks.report.facts import (
     verdict,
     versions_text,
 )
+from coreframe.tasks.report.sentences import with_flat_text
 from coreframe.tasks.report.storage import storage_sentence, storage_table
 from coreframe.tasks.report.tables import comparison
 
@@ -52,6 +53,7 @@ def report_markdown(run: Run, metrics: Metrics) -> str:
         more_troubles=run.more_troubles,
         counts=counts,
         changes=changes_table(run.changes),
+        with_flat=with_flat_text(metrics),
         original=metrics.methods.original,
         stopped=STOPPED[counts.stopped_by],
         failures=run.failures[:LISTED],

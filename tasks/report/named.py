@@ -36,6 +36,7 @@ def with_labels(
         replace(
             evidence,
             dropped=evidence.dropped.assign(name=evidence.dropped["name"].map(label)),
+            flat=evidence.flat.assign(name=evidence.flat["name"].map(label)),
             mapped=evidence.mapped.assign(name=evidence.mapped["name"].map(label)),
         ),
         [replace(video, path=label.get(video.path, video.path)) for video in videos],

@@ -19,7 +19,7 @@ from coreframe.tasks.report.facts import (
     verdict,
     versions_text,
 )
-from coreframe.tasks.report.gallery import chosen_frames, dropped_frames
+from coreframe.tasks.report.gallery import chosen_frames, dropped_frames, flat_frames
 from coreframe.tasks.report.sentences import (
     comparison_table,
     input_facts,
@@ -29,6 +29,7 @@ from coreframe.tasks.report.sentences import (
     radius_text,
     sampling_text,
     subtitle,
+    with_flat_text,
 )
 from coreframe.tasks.report.storage import storage_sentence, storage_table
 from coreframe.tasks.report.tables import comparison
@@ -43,6 +44,7 @@ SECTIONS = (
     ("map", "Map"),
     ("timeline", "Timeline"),
     ("dropped", "Dropped"),
+    ("flat", "Left out"),
     ("beside", "Beside others"),
     ("input", "Input"),
     ("made", "How it was made"),
@@ -58,12 +60,13 @@ SHORT_CURVE = "There are too few picks for a curve."
 
 def top(run: Run, metrics: Metrics, notes: Sequence[str], *, with_others: bool) -> dict[str, Any]:
     """What stands above all sections, and the navigation."""
+    there = {"beside": with_others, "flat": run.counts.flat_frames > 0}
     return {
         "title": f"{run.counts.selected_frames:,} chosen frames",
         "verdict": verdict(metrics),
         "subtitle": subtitle(run),
         "notes": notes,
-        "sections": [one for one in SECTIONS if one[0] != "beside" or with_others],
+        "sections": [one for one in SECTIONS if there.get(one[0], True)],
         "facts": key_figures(run, metrics),
         "noun": metrics.noun,
         "selected": metrics.selected_name,
@@ -79,6 +82,7 @@ def comparison_section(run: Run, metrics: Metrics) -> dict[str, Any]:
         "units": f"{metrics.methods.original.n:,}",
         "eligible": f"{run.counts.eligible_frames:,}",
         "sampled": sampling_text(metrics),
+        "with_flat": with_flat_text(metrics),
         "storage": storage_table(run, storage),
         "stored": storage_sentence(run, storage),
     }
@@ -101,6 +105,8 @@ def frames_sections(folder: OutputFolder, evidence: Evidence) -> dict[str, Any]:
         "nothing": STOPPED[folder.run.counts.stopped_by],
         "videos": sorted({pick["video"] for pick in shown}),
         **dropped_frames(evidence, picks),
+        "flat": flat_frames(evidence),
+        "flats": folder.run.counts.flat_frames,
     }
 
 

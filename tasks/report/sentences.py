@@ -7,7 +7,7 @@ from coreframe.tasks.output.metrics import Metrics
 from coreframe.tasks.output.run import Counts, Run
 from coreframe.tasks.report.evidence import Evidence
 from coreframe.tasks.report.facts import STOPPED
-from coreframe.tasks.report.storage import reduction, written_as
+from coreframe.tasks.report.storage import all_frames_bytes, reduction, written_as
 from coreframe.tasks.report.tables import NAMES, best, comparison, size
 from coreframe.tasks.select.choice import Method
 
@@ -45,17 +45,13 @@ def key_figures(run: Run, metrics: Metrics) -> list[dict[str, str]]:
                 + ("–" if theirs.l2_min is None else f"{theirs.l2_min:.3f}"),
             }
         )
-    facts.append(
-        {
-            "value": size(storage.kept_frames_bytes),
-            "what": f"kept in {storage.kept_frames:,} frames, from "
-            f"{size(storage.source_videos_bytes)} of video",
-        }
-    )
-    factor = reduction(run, storage)
-    if factor:
-        what = f"less than all sampled frames as {written_as(run)}"
+    kept = size(storage.kept_frames_bytes)
+    factor, every = reduction(run, storage), all_frames_bytes(run, storage)
+    if factor and every:
+        what = f"less to store: {kept}, of {size(every)} for all frames as {written_as(run)}"
         facts.append({"value": f"{factor}×", "what": what})
+    else:
+        facts.append({"value": kept, "what": f"kept in {storage.kept_frames:,} frames"})
     return facts
 
 
@@ -84,12 +80,28 @@ def sampling_text(metrics: Metrics) -> dict[str, str] | None:
     return None
 
 
+def with_flat_text(metrics: Metrics) -> str:
+    """The largest gaps over all of the corpus; empty where nothing was left out of it as flat."""
+    gaps = [
+        f"{NAMES[key]} {measured.coverage_radius_all:.3f}"
+        for key, measured in metrics.methods.by_key().items()
+        if measured.coverage_radius_all is not None
+    ]
+    if not gaps:
+        return ""
+    return (
+        "Frames that show nothing were left out first, and no gap is measured to them; with them "
+        f"the largest gaps are: {', '.join(gaps)}."
+    )
+
+
 def input_facts(counts: Counts) -> list[str]:
     """What there was to choose from, and why it ended."""
     facts = [
         (counts.decodable_frames, "decodable frame{s}"),
         (counts.undecodable_frames, "frame{s} that cannot be decoded"),
         (counts.suspect_frames, "with damaged pictures left out"),
+        (counts.flat_frames, "that show nothing left out"),
         (counts.exact_duplicates, "exact duplicate{s} left out"),
         (counts.rejected_frames, "left out by the quality limits"),
         (counts.frames_in_no_sequence, "in no whole sequence"),

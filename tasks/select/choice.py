@@ -88,6 +88,8 @@ class Choice:
     keep_exact_duplicates: bool = False
     keep_suspect: bool = False
     """Whether frames may be chosen whose pictures are damaged, or built on such."""
+    keep_flat: bool = False
+    """Whether frames may be chosen, and count in the gaps, whose pictures show nothing."""
     sequence_length: int = 1
     """Consecutive sampled frames that are chosen together, by their mean embedding."""
     minimum: Mapping[str, float] = field(default_factory=dict)
@@ -137,7 +139,7 @@ class Choice:
     def columns(self) -> list[str]:
         """Columns of the frames table that say which frames may be chosen."""
         measured = {*self.minimum, *self.maximum} | ({"sharpness"} if self.prefer_sharp else set())
-        return ["row", "video", "digest", "suspect", *sorted(measured)]
+        return ["row", "video", "digest", "suspect", "flat", *sorted(measured)]
 
     def _refuse_without_coreset(self) -> None:
         given = {

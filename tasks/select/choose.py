@@ -92,7 +92,8 @@ def plan_selection(store: Store, choice: Choice) -> Plan:
     asked = choice.budget.asked(len(corpus))
     kept = KeptCenters(store, choice, units)
     available = int((units.eligible & ~np.isin(units.rows, kept.rows)).sum())
-    if available == 0 and len(kept.rows) == 0:
+    nothing_shown = len(units) > 0 and not units.shown.any()
+    if nothing_shown or (available == 0 and len(kept.rows) == 0):
         raise UsageError(_why_nothing(choice, units, corpus))
     wanted = available
     if asked is not None:
@@ -173,6 +174,11 @@ def _why_nothing(choice: Choice, units: Units, corpus: pd.DataFrame) -> str:
         return (
             f"no video has {choice.sequence_length} consecutive sampled frames that can all be "
             "decoded: ask for a smaller sequence-length."
+        )
+    if not units.shown.any():
+        return (
+            f"none of the {len(corpus):,} frames shows anything (each is black, or of one colour): "
+            "--keep-flat chooses from them all the same."
         )
     spans = ", ".join(
         f"{measure} is {corpus[measure].min():.4g} to {corpus[measure].max():.4g}"

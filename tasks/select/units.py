@@ -1,9 +1,9 @@
 """What can be chosen: frames, or sequences of consecutive sampled frames.
 
 Options take effect in one order. Sequences are formed; those with damaged pictures are left out,
-then exact duplicates; quality limits close what is outside them; what remains is *eligible*. Then
-come preselected centers, the least number of every video, and last the greedy choice under weights
-and the largest number of a video.
+then those that show nothing, then exact duplicates; quality limits close what is outside them; what
+remains is *eligible*. Then come preselected centers, the least number of every video, and last the
+greedy choice under weights and the largest number of a video.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,9 +29,11 @@ class Units:
         rows: (u,) each unit's first row in the store: its name.
         length: rows a unit; they follow one another.
         video: (u,) the number of its video.
+        shown: (u,) whether it shows something: gaps are measured over these.
         eligible: (u,) whether it may be chosen.
         weight: (u,) by which squared distances are multiplied, None when all are alike.
         suspects: frames left out because their pictures are damaged.
+        flats: frames left out because they show nothing.
         duplicates: frames left out because earlier ones have the same pixels.
         rejected: frames left out by quality limits.
         loose: frames that are in no whole sequence.
@@ -40,15 +42,27 @@ class Units:
     rows: NDArray[np.int64]
     length: int
     video: NDArray[np.int32]
+    shown: NDArray[np.bool_]
     eligible: NDArray[np.bool_]
     weight: NDArray[np.int64] | None
     suspects: int
+    flats: int
     duplicates: int
     rejected: int
     loose: int
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def measured(self) -> NDArray[np.int64]:
+        """(m,) first rows of those that show something."""
+        return self.rows[self.shown]
+
+    @property
+    def flat(self) -> NDArray[np.int64]:
+        """(f,) first rows of those that do not, unless they may be chosen."""
+        return self.rows[~self.shown]
 
     @property
     def choosable(self) -> NDArray[np.int64]:
@@ -83,13 +97,17 @@ def form_units(frames: pd.DataFrame, first_row: Mapping[int, int], choice: Choic
     if not choice.keep_suspect:
         sound = ~frames["suspect"].to_numpy()
     whole = sound[members].all(axis=1)
-    distinct = ~_repeated(frames["digest"].to_numpy()[members], whole)
+    shown = np.ones(len(starts), bool)
+    if not choice.keep_flat:
+        shown = ~frames["flat"].to_numpy()[members].all(axis=1)
+    seen = whole & shown
+    distinct = ~_repeated(frames["digest"].to_numpy()[members], seen)
     good = np.ones(len(frames), bool)
     for measure, least in choice.minimum.items():
         good &= frames[measure].to_numpy() >= np.float32(least)
     for measure, most in choice.maximum.items():
         good &= frames[measure].to_numpy() <= np.float32(most)
-    kept = whole if choice.keep_exact_duplicates else whole & distinct
+    kept = seen if choice.keep_exact_duplicates else seen & distinct
     eligible = kept & good[members].all(axis=1)
     weight = None
     if choice.prefer_sharp:
@@ -99,10 +117,12 @@ def form_units(frames: pd.DataFrame, first_row: Mapping[int, int], choice: Choic
         rows=rows[starts],
         length=length,
         video=video[starts],
+        shown=shown,
         eligible=eligible,
         weight=weight,
         suspects=length * int((~whole).sum()),
-        duplicates=length * int((whole & ~kept).sum()),
+        flats=length * int((whole & ~shown).sum()),
+        duplicates=length * int((seen & ~kept).sum()),
         rejected=length * int((kept & ~eligible).sum()),
         loose=len(rows) - length * len(starts),
     )

@@ -37,6 +37,8 @@ class FrameRecord(NamedTuple):
     state: Annotated[FrameState, pa.string()]
     suspect: Annotated[bool, pa.bool_()] = False
     """Its picture is said to be damaged, or built on one that is."""
+    flat: Annotated[bool, pa.bool_()] = False
+    """Its picture shows nothing; see `coreframe.tasks.video.pixels.is_flat`."""
 
     @classmethod
     def without_frame(cls, row: int, video: int, pts: int, time_s: float) -> "FrameRecord":
@@ -53,7 +55,7 @@ SCHEMA = pa.schema(
 )
 
 
-UNSAID = {"suspect": False}
+UNSAID = {"suspect": False, "flat": False}
 """What a table means that lacks a column: earlier versions wrote such."""
 
 

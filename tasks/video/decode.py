@@ -116,8 +116,10 @@ def _decode_runs(
     seek_gap_frames: int,
     thrifty: bool,
 ) -> Iterator[tuple[int, VideoFrame]]:
-    """Decode the GOPs with wanted frames; of what no wanted frame needs, all or as little as can be
-    told."""
+    """Decode the GOPs with wanted frames.
+
+    Of frames that no wanted one needs all are decoded, or, if it is to be thrifty, few.
+    """
     if len(wanted) == 0:
         return
     keys = np.flatnonzero(index.key)

@@ -4,7 +4,6 @@ To open one takes a fourth of the time of the shortest part: FFmpeg decodes its 
 know what it is.
 """
 
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -77,7 +76,7 @@ def open_once(
 
 
 def _stamp(path: str | Path, viewing: Viewing) -> Stamp:
-    found = os.stat(path)
+    found = Path(path).stat()
     file = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
     return (str(path), viewing, *file)
 

@@ -37,6 +37,9 @@ KERNELS: dict[Resampling, Interpolation] = {
     "lanczos": Interpolation.LANCZOS,
 }
 
+FLAT_SPREAD = 16
+"""Of 255: what an eye hardly sees in a picture, were it not the only thing in it."""
+
 MEASURED_LINES = 64
 """Lines of a tall picture that are looked at for its luminance and sharpness."""
 
@@ -199,6 +202,20 @@ class InputScaler:
         top, left = ((length - side) // 2 for length in image.shape[:2])
         # a copy of the middle: a view would keep the whole picture in memory
         return np.ascontiguousarray(image[top : top + side, left : left + side])
+
+
+def is_flat(image: NDArray[np.uint8]) -> bool:
+    """Whether a picture shows nothing: black, white, one colour, almost the end of a fade.
+
+    That is so where neither R, G nor B differs by more than FLAT_SPREAD between any two of its
+    pixels. Whatever is large or strong enough to be seen, be it a line of small print, is more.
+
+    Args:
+        image: (side, side, 3) uint8 RGB, an embedder's input: averaged, so that noise is less.
+    """
+    colours = image.reshape(-1, 3)
+    spread = colours.max(axis=0) - colours.min(axis=0)
+    return int(spread.max()) <= FLAT_SPREAD
 
 
 def luminance_and_sharpness(frame: VideoFrame) -> tuple[float, float]:

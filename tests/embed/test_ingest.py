@@ -22,7 +22,7 @@ from coreframe.tasks.store.store import Store
 from coreframe.tasks.video.sampling import Sampling
 from tests.embedders.models import EXAMPLES, rewrite
 from tests.runs import content, ingest
-from tests.videos import Recipe, damage, make, make_audio, sequential_rgb
+from tests.videos import Recipe, damage, make, make_audio, scenes, sequential_rgb
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +94,17 @@ def test_frames_table_tells_what_a_sequential_decode_gives(
         assert (lost["frame_index"] == -1).all()
         assert not store.read_rows(lost["row"].to_numpy()).any()
         assert len(own) == video.rows == video.decoded + video.undecodable
+
+
+def test_frames_that_show_nothing_are_told(tmp_path: Path, cluster: str) -> None:
+    def paint(number: int, width: int, height: int) -> np.ndarray:
+        light = (0, 0.04, 1, 1, 0.5)[number // 10]
+        return np.asarray(scenes(number, width, height) * light, np.uint8)
+
+    film = make(Recipe("fade.mp4", frames=50, paint=paint), tmp_path / "films")
+    store, _ = ingest([film], tmp_path / "store", cluster)
+    assert np.flatnonzero(store.frames()["flat"]).tolist() == list(range(20))
+    assert (store.frames()["state"] == "ok").all()
 
 
 @pytest.mark.parametrize("block_rows", [1, 7, 64])

@@ -37,7 +37,7 @@ def hit_shots(real_videos: Path, place: Path, *, shorter: int) -> None:
     select(
         store=str(place / "s"),
         out=str(place / "o"),
-        selecting=Selecting(n_samples=66),
+        selecting=Selecting(n_samples=66, keep_flat=True),  # some shots are cards of one colour
         picture=Picture(format="jpg"),
         compute=Compute(device="cpu"),
     )

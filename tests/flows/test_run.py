@@ -145,7 +145,7 @@ def test_run_record_counts_add_up(finished: Path) -> None:
     assert counts["undecodable_frames"] == (frames["state"] != "ok").sum() > 0
     assert counts["exact_duplicates"] >= 40  # closed_gop.mp4 is there twice
     assert counts["suspect_frames"] == frames["suspect"].sum() > 0  # of damaged.mp4
-    left_out = counts["exact_duplicates"] + counts["suspect_frames"]
+    left_out = counts["exact_duplicates"] + counts["suspect_frames"] + counts["flat_frames"]
     assert counts["eligible_frames"] + left_out == counts["decodable_frames"]
     assert counts["files"] == {"ok": 7, "damaged": 1, "broken": 2, "skipped": 1}
     assert set(record["timings_s"]) == {"index", "embed", "select", "export", "metrics"}
@@ -223,7 +223,12 @@ def test_more_than_there_is_takes_all_and_min_distance_holds(
     results = []
     for name, selecting in (
         ("all", Selecting(n_samples=10_000)),
-        ("kept", Selecting(n_samples=10_000, keep_exact_duplicates=True, keep_suspect=True)),
+        (
+            "kept",
+            Selecting(
+                n_samples=10_000, keep_exact_duplicates=True, keep_suspect=True, keep_flat=True
+            ),
+        ),
         ("apart", Selecting(min_distance=0.3)),
         ("rate", Selecting(method="fixed-rate", n_samples=50, min_distance=0.3)),
     ):

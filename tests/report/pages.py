@@ -49,6 +49,7 @@ def selected(
     counted = {
         "files": {"ok": len(names)},
         "decodable_frames": selection.decodable,
+        "flat_frames": selection.units.flats,
         "exact_duplicates": selection.units.duplicates,
         "eligible_frames": int(selection.units.eligible.sum()),
         "asked_frames": n,

@@ -200,6 +200,41 @@ SHOWN_NAMES = {
 }
 
 
+def test_what_shows_nothing_is_shown_apart_and_counts_in_a_second_line(
+    tmp_path: Path, cluster: str
+) -> None:
+    lattice = walks(300, 16, 3)
+    lattice[40:43] = -lattice[0]  # far from all that is shown
+    flat = (7, 40, 41, 42, *range(100, 120))
+    store = make_store(tmp_path / "store", lattice, [100, 40, 160], flat=flat)
+    written, evidence = selected(store, tmp_path, 20, cluster)
+    assert not set(written.selection["row"]) & set(flat)
+    original = written.metrics.methods.original
+    assert original.n == evidence.units == 300 - len(flat)
+    assert original.coverage_radius_all is None
+    rows = np.setdiff1d(np.arange(300), flat)
+    for key, method in written.metrics.methods.by_key().items():
+        if key == "original":
+            continue
+        own = lattice[method.rows].astype(float) / 4000
+        gaps = np.sqrt(((lattice[:, None] / 4000 - own[None]) ** 2).sum(-1)).min(1)
+        assert method.coverage_radius == pytest.approx(gaps[rows].max())
+        assert method.coverage_mean == pytest.approx(gaps[rows].mean())
+        assert method.coverage_radius_all == pytest.approx(gaps.max())
+        assert gaps.max() > gaps[rows].max() + 0.1
+        assert not set(method.rows) & set(flat)
+    html = page_of(written, evidence, store)
+    assert f"Left out: {len(flat)} frames that show nothing" in html
+    assert f"coreset {written.metrics.methods.coreset.coverage_radius_all:.3f}" in html
+    assert evidence.flat["row"].tolist() == [flat[n] for n in (0, 2, 4, 6, 8, 10)] + [
+        flat[n] for n in (12, 14, 16, 18, 20, 23)
+    ]
+    kept, looked_at = selected(store, tmp_path, 20, cluster, keep_flat=True)
+    assert set(kept.selection["row"]) & set(flat)
+    assert looked_at.flat.empty
+    assert 'id="flat"' not in page_of(kept, looked_at, store)
+
+
 def test_names_are_text(tmp_path: Path, cluster: str) -> None:
     store = make_store(tmp_path / "store", walks(90, 8, 1), [18] * 5)
     renamed(store, NAMES_OF_ALL_KINDS)

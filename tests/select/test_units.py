@@ -19,6 +19,7 @@ def frames(
             "video": np.repeat(np.arange(len(lengths)), lengths),
             "digest": rows.astype(np.uint64) + 1,
             "suspect": False,
+            "flat": False,
             "luminance": luminance,
             "sharpness": sharpness,
         }
@@ -50,6 +51,24 @@ def test_damaged_pictures_are_left_out_and_hide_no_sound_ones() -> None:
     assert (every.suspects, every.duplicates) == (0, 1)
     pairs = form_units(table, first, Choice(sequence_length=2))
     assert pairs.suspects == 4  # both frames of a sequence
+
+
+def test_frames_that_show_nothing_are_left_out_of_choice_and_gaps() -> None:
+    table, first = frames([7, 5])
+    table.loc[[2, 5, 6], "flat"] = True
+    table.loc[2, "suspect"] = True
+    table.loc[9, "digest"] = table["digest"][5]
+    units = form_units(table, first, Choice())
+    assert units.flat.tolist() == [2, 5, 6]
+    assert units.choosable.tolist() == units.measured.tolist() == [0, 1, 3, 4, 7, 8, 9, 10, 11]
+    assert (units.suspects, units.flats, units.duplicates) == (1, 2, 0)
+    every = form_units(table, first, Choice(keep_flat=True))
+    assert len(every.measured) == 12
+    assert (every.suspects, every.flats, every.duplicates) == (1, 0, 1)
+    pairs = form_units(table, first, Choice(sequence_length=2))
+    assert pairs.flat.tolist() == []  # something is shown by frames 3 and 4, and 6 is in none
+    table.loc[4, "flat"] = True
+    assert form_units(table, first, Choice(sequence_length=2)).flat.tolist() == [4]
 
 
 def test_limits_are_inclusive_and_leave_out_duplicates_first() -> None:

@@ -41,6 +41,7 @@ def test_the_fields_of_a_record_are_the_columns_on_disk() -> None:
                 "sharpness": pa.float32(),
                 "state": pa.string(),
                 "suspect": pa.bool_(),
+                "flat": pa.bool_(),
             }
         )
         == SCHEMA

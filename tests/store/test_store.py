@@ -80,26 +80,29 @@ def test_other_readers_get_the_integers(read: Callable[[Path], Any], tmp_path: P
     assert np.array_equal(store.read_rows([5, 0, 3]), np.stack([last[1], first[0], first[3]]))
 
 
-def test_tables_without_a_column_mean_what_they_did_when_there_was_none(tmp_path: Path) -> None:
+@pytest.mark.parametrize("column", ["suspect", "flat"])
+def test_tables_without_a_column_mean_what_they_did_when_there_was_none(
+    column: str, tmp_path: Path
+) -> None:
     store = store_of(tmp_path, 8)
     vectors = commit(store, 0, range(4), 4)
     records = [
-        FrameRecord(row, 0, row, row, 0.0, row, 0.5, 0.1, FrameState.OK, suspect=row == 5)
+        FrameRecord(row, 0, row, row, 0.0, row, 0.5, 0.1, FrameState.OK, **{column: row == 5})
         for row in range(4, 8)
     ]
     store.commit_block(1, vectors, frames_table(records))
     old = tmp_path / "store" / "frames" / "block-00000000.parquet"
     table = pq.read_table(old)
-    pq.write_table(table.drop_columns(["suspect"]), old)
+    pq.write_table(table.drop_columns([column]), old)
     expected = [False, False, False, False, False, True, False, False]
-    assert store.frames()["suspect"].tolist() == expected
+    assert store.frames()[column].tolist() == expected
     video = Video(0, "a.mp4", "/in/a.mp4", "f", 10, VideoState.OK, first_row=0, rows=8, decoded=8)
     store.write_catalogue(Catalogue([video]))
-    assert read_corpus(store, ["row", "suspect"])["suspect"].tolist() == expected
-    assert store.frames_at(np.array([5, 1]), ["suspect"])["suspect"].tolist() == [True, False]
+    assert read_corpus(store, ["row", column])[column].tolist() == expected
+    assert store.frames_at(np.array([5, 1]), [column])[column].tolist() == [True, False]
     first = store.committed(0)
     assert first is not None
-    assert not any(record.suspect for record in frame_records(first))
+    assert not any(getattr(record, column) for record in frame_records(first))
 
 
 def test_rows_are_read_in_any_order_and_as_often_as_asked(tmp_path: Path) -> None:

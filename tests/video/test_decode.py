@@ -13,8 +13,8 @@ import pytest
 
 from coreframe.tasks.errors import DamagedVideoError, SourceChangedError
 from coreframe.tasks.video import decode
-from coreframe.tasks.video.census import take_census
 from coreframe.tasks.video.ahead import ahead
+from coreframe.tasks.video.census import take_census
 from coreframe.tasks.video.decode import decode_frames
 from coreframe.tasks.video.index import VideoIndex
 from coreframe.tasks.video.indexing import index_video

@@ -1,5 +1,6 @@
 """A film stays open for a moment after it was decoded, and is what it was."""
 
+import itertools
 import os
 import shutil
 import time
@@ -50,16 +51,14 @@ def test_parts_that_follow_each_other_open_a_film_once(
     _, index = index_video(path)
     whole = digests(path, index, 0, len(index))
     cuts = [0, 12, 24, 30, len(index)]
-    for start, stop in [*zip(cuts, cuts[1:], strict=False), (13, 17), (30, 31)]:
+    for start, stop in [*itertools.pairwise(cuts), (13, 17), (30, 31)]:
         assert digests(path, index, start, stop) == whole[start:stop]
     assert opened == [path.name] * 2, "from its beginning on it is opened as ever"
 
 
 def test_another_film_of_that_name_is_opened(tmp_path: Path, opened: list[str]) -> None:
     first = make(Recipe("one.mp4", options={"bf": "2"}), tmp_path)
-    dark = make(
-        Recipe("dark.mp4", paint=lambda n, w, h: np.full((h, w, 3), n, np.uint8)), tmp_path
-    )
+    dark = make(Recipe("dark.mp4", paint=lambda n, w, h: np.full((h, w, 3), n, np.uint8)), tmp_path)
     _, index = index_video(first)
     before = digests(first, index, 13, 20)
     shutil.copy(dark, first)

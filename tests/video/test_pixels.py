@@ -6,9 +6,11 @@ import pytest
 
 from coreframe.tasks.errors import UsageError
 from coreframe.tasks.video.pixels import (
+    FLAT_SPREAD,
     Framing,
     InputScaler,
     frame_digest,
+    is_flat,
     luminance_and_sharpness,
     upright_rgb,
 )
@@ -163,6 +165,32 @@ def test_measures_are_those_of_the_definition(
     luminance, sharpness = luminance_and_sharpness(av.VideoFrame.from_ndarray(luma, form))
     assert luminance == pytest.approx(wide[lines].mean() / peak, rel=1e-12)
     assert sharpness == pytest.approx(bend.std() / peak, rel=1e-9)
+
+
+@pytest.mark.parametrize("channel", range(3))
+def test_flat_is_what_differs_hardly_anywhere_in_any_colour(channel: int) -> None:
+    image = np.full((64, 64, 3), (0, 120, 255), np.uint8)
+    assert is_flat(image)
+    here = int(image[0, 0, channel])
+    towards = -1 if here > 200 else 1
+    image[40, 3, channel] = here + towards * FLAT_SPREAD
+    assert is_flat(image)
+    image[40, 3, channel] = here + towards * (FLAT_SPREAD + 1)
+    assert not is_flat(image)
+
+
+def test_a_fade_is_flat_near_its_end_and_print_on_black_is_not() -> None:
+    rng = np.random.default_rng(5)
+    scene = rng.integers(256, size=(64, 64, 3)).astype(float)
+    assert [is_flat((scene * light).astype(np.uint8)) for light in (0.0, 0.05, 0.1, 1.0)] == [
+        *(True, True, False, False)
+    ]
+    scaled = InputScaler(Framing(64))
+    black = np.zeros((1080, 1920, 3), np.uint8)
+    black[...] += rng.integers(0, 9, black.shape, np.uint8)  # as a dark sensor's noise
+    assert is_flat(scaled(av.VideoFrame.from_ndarray(black, "rgb24")))
+    black[900:912, 800:1100] = 255  # a line of small print
+    assert not is_flat(scaled(av.VideoFrame.from_ndarray(black, "rgb24")))
 
 
 def test_sharpness_of_sixteen_bits_does_not_overflow() -> None:
