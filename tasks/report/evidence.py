@@ -28,7 +28,11 @@ class Evidence:
             ``chosen``, and ``PCA x``, ``PCA y``, as for every projection.
         variance: share of the variance that the two axes of the PCA show.
         spans: of each video of the corpus, by number: ``sampled``, ``first_s``, ``last_s``.
-        fixed_rate: frames that the fixed rate chooses: ``video``, ``time_s``.
+        rivals: frames that ``fixed_rate`` and ``random`` choose: ``video``, ``time_s``.
+        missed: of a coreset, chosen units that lie far from all that each of the ``rivals`` (column
+            ``method``) chooses, and from one another: ``pick``, ``of_video``, ``of_time_s``; and of
+            the nearest that it does choose: ``row``, ``video``, ``name``, ``frame_index``,
+            ``time_s``, ``distance``.
         images: small WebP pictures of chosen units' first frames, by file.
         pictured: of how many chosen units, the first in pick order, the pictures fit in the page.
         frames: small WebP pictures of dropped and flat units' first frames, by row.
@@ -41,7 +45,8 @@ class Evidence:
     mapped: pd.DataFrame
     variance: float
     spans: pd.DataFrame
-    fixed_rate: pd.DataFrame
+    rivals: dict[str, pd.DataFrame]
+    missed: pd.DataFrame
     images: dict[str, bytes]
     pictured: int
     frames: dict[int, bytes]

@@ -10,6 +10,9 @@ import pandas as pd
 from coreframe.tasks.output.folder import OutputFolder
 from coreframe.tasks.report.evidence import Evidence
 
+STRIP_MARKS = 200
+"""Frames of one method that are marked on the strip of one video."""
+
 NO_FILE = "no image: its video is gone or has changed, or it could not be written"
 
 
@@ -70,6 +73,58 @@ def flat_frames(evidence: Evidence) -> list[dict[str, Any]]:
         }
         for row in gallery_rows(evidence.flat)
     ]
+
+
+def missed_frames(
+    folder: OutputFolder, evidence: Evidence, picks: Sequence[Mapping[str, Any]]
+) -> dict[str, list[dict[str, Any]]]:
+    """Of each of the other methods the chosen units that it misses, the worst first.
+
+    To be missed a unit must lie farther from all that the method chooses than any lies from the
+    selection itself.
+    """
+    radius = folder.metrics.chosen.coverage_radius
+    found: dict[str, list[dict[str, Any]]] = {method: [] for method in evidence.rivals}
+    for row in gallery_rows(evidence.missed):
+        if radius is None or row.distance <= radius:
+            continue
+        pick = picks[row.pick]
+        found[row.method].append(
+            {
+                "chosen": dict(pick) | {"label": f"number {row.pick + 1}"},
+                "rival": {
+                    "picture": data_url(evidence.frames.get(row.row)),
+                    "alt": f"The nearest: {row.name} at {row.time_s:.2f} s",
+                    "row": row.row,
+                    "label": f"{row.distance:.3f} away",
+                    "time": time_text(row.time_s),
+                    "video": row.name,
+                    "missing": "cannot be decoded any more",
+                },
+                "strip": _strip(folder, evidence, row, pick["video"]),
+            }
+        )
+    return found
+
+
+def _strip(folder: OutputFolder, evidence: Evidence, row: Any, video: str) -> dict[str, Any]:
+    """Where in a pick's video frames are chosen: by the selection, and by another method."""
+    span = evidence.spans.loc[row.of_video]
+    length_s = max(span["last_s"] - span["first_s"], 1e-9)
+
+    def places(times: pd.Series) -> list[str]:
+        share = 100 * (times.to_numpy(float) - span["first_s"]) / length_s
+        thinned = share[:: max(1, -(-len(share) // STRIP_MARKS))]
+        return [f"{place:.2f}" for place in np.clip(thinned, 0, 100)]
+
+    theirs = evidence.rivals[row.method]
+    units = folder.units
+    return {
+        "own": places(units["time_s"][units["video"] == video]),
+        "rival": places(theirs["time_s"][theirs["video"] == row.of_video]),
+        "this": places(pd.Series([row.of_time_s]))[0],
+        "text": f"{video}, {time_text(span['first_s'])} to {time_text(span['last_s'])}",
+    }
 
 
 def dropped_frames(evidence: Evidence, picks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

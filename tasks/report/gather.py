@@ -18,8 +18,8 @@ from coreframe.tasks.report.frames import frame_jobs
 from coreframe.tasks.report.job import ImageJob, shrink_frames, shrink_images
 from coreframe.tasks.report.projection import projections
 from coreframe.tasks.scale import SCALE
-from coreframe.tasks.select.choice import Choice
-from coreframe.tasks.select.units import form_units, unit_reader
+from coreframe.tasks.select.choice import Choice, Method
+from coreframe.tasks.select.units import Units, form_units, unit_reader
 from coreframe.tasks.store.catalogue import Video
 from coreframe.tasks.store.corpus import read_corpus
 from coreframe.tasks.store.store import Store
@@ -29,6 +29,9 @@ COMPARED = 12
 
 PICTURED = ["row", "video", "frame_index", "time_s", "digest"]
 """Columns of frames of which pictures are made."""
+
+MISSED = 6
+"""Chosen units shown that each of the other methods misses by most."""
 
 LEAST_BYTES = 500
 """Of a picture, so that no more are made than can fit."""
@@ -55,7 +58,7 @@ def gather_evidence(
     store: Store,
     choice: Choice,
     selection: pd.DataFrame,
-    fixed_rate: np.ndarray,
+    rivals: Mapping[str, np.ndarray],
     out: Path,
     device: str,
     cluster: str,
@@ -68,7 +71,7 @@ def gather_evidence(
         store: what it was chosen from.
         choice: what was asked for: it says which units the corpus has.
         selection: what ``selection.parquet`` holds.
-        fixed_rate: (m,) int64 rows of the frames that the fixed rate chooses.
+        rivals: (m,) int64 rows of the frames that ``fixed_rate`` and ``random`` choose.
         out: the folder with the images.
         device: where workers keep tensors.
         cluster: the scheduler's address.
@@ -95,10 +98,13 @@ def gather_evidence(
         vectors = parts.collect(asked)
         del parts
         dropped, flat = _dropped(store, stood), _flat(store, units.flat)
-        for table in (dropped, flat):
+        asks = {} if choice.method is not Method.CORESET or not present.any() else rivals
+        missed = _missed(client, store, units, picks[present], asks, device)
+        missed["pick"] = np.flatnonzero(present)[missed["pick"].to_numpy(int)]
+        for table in (dropped, flat, missed):
             table["name"] = [videos[number].path for number in table["video"]]
         images, pictured = small_pictures(client, out, chosen["file"], small, limits)
-        seen = pd.concat([dropped[PICTURED], flat[PICTURED]])
+        seen = pd.concat([dropped[PICTURED], flat[PICTURED], missed[PICTURED]])
         frames = pictures_of_dropped(client, store, seen, videos)
     planes, variance = projections(vectors, choice.seed)
     mapped = _mapped(store, asked, planes, videos)
@@ -112,7 +118,8 @@ def gather_evidence(
         mapped=mapped,
         variance=variance,
         spans=spans,
-        fixed_rate=store.frames_at(fixed_rate, ["video", "time_s"]),
+        rivals={name: store.frames_at(own, ["video", "time_s"]) for name, own in rivals.items()},
+        missed=missed,
         images=images,
         pictured=pictured,
         frames=frames,
@@ -149,6 +156,51 @@ def _dropped(store: Store, stood: Represented) -> pd.DataFrame:
         ],
         ignore_index=True,
     )
+
+
+def _missed(
+    client: Client,
+    store: Store,
+    units: Units,
+    picks: np.ndarray,
+    rivals: Mapping[str, np.ndarray],
+    device: str,
+) -> pd.DataFrame:
+    """See :attr:`Evidence.missed`: what a greedy choice would add to each rival, of the picks.
+
+    Args:
+        client: of the cluster.
+        store: that has the units.
+        units: of the corpus.
+        picks: (c,) int64 rows of chosen ones, of which ``pick`` are the places.
+        rivals: see :func:`gather_evidence`.
+        device: where workers keep tensors.
+    """
+    if not rivals:
+        columns = [*PICTURED, "method", "pick", "of_video", "of_time_s", "distance"]
+        return pd.DataFrame(columns=columns)
+    order = np.argsort(picks)
+    there, read, found = picks[order], unit_reader(store, units), []
+    vectors = np.asarray(read(there)).astype(np.float32)  # whose products are exact
+    parts = DaskPartitions(client, store, there, length=units.length, device=device)
+    for method, frames in rivals.items():
+        rows = frames[:: units.length]
+        _, nearest, squared = parts.represented(rows, np.asarray(read(rows)), there)
+        first, left = [], squared.astype(np.float64)
+        for _ in range(min(MISSED, len(there))):
+            first.append(int(left.argmax()))
+            left = np.minimum(left, ((vectors - vectors[first[-1]]) ** 2).sum(axis=1))
+        of = store.frames_at(there[first], ["video", "time_s"])
+        found.append(
+            store.frames_at(rows[nearest[first]], PICTURED).assign(
+                method=method,
+                pick=order[first],
+                of_video=of["video"],
+                of_time_s=of["time_s"],
+                distance=np.sqrt(squared[first]) / SCALE,
+            )
+        )
+    return pd.concat(found, ignore_index=True)
 
 
 def _flat(store: Store, rows: np.ndarray) -> pd.DataFrame:

@@ -54,13 +54,19 @@ def report_page(
     drawn = page_charts(folder, evidence, spans, ticks, others)
     planes = {plane: f"map {plane}" for plane in evidence.planes if f"map {plane}" in drawn}
     plots = charts.draw_charts(plots_to_save(drawn, spans, ticks))
+    frames = sections.frames_sections(folder, evidence)
+    there = {
+        "beside": bool(others),
+        "flat": bool(frames["flats"]),
+        "missed": bool(frames["missed"]),
+    }
     html = (
         _environment()
         .get_template("report.html.j2")
         .render(
-            **sections.top(run, metrics, notes, with_others=bool(others)),
+            **sections.top(run, metrics, notes, there),
             **sections.comparison_section(run, metrics),
-            **sections.frames_sections(folder, evidence),
+            **frames,
             **sections.chart_sections(folder, evidence, drawn, list(planes)),
             compared=selections_compared(folder, others),
             **sections.input_section(run),

@@ -19,7 +19,7 @@ from coreframe.tasks.report.facts import (
     verdict,
     versions_text,
 )
-from coreframe.tasks.report.gallery import chosen_frames, dropped_frames, flat_frames
+from coreframe.tasks.report.gallery import chosen_frames, dropped_frames, flat_frames, missed_frames
 from coreframe.tasks.report.sentences import (
     comparison_table,
     input_facts,
@@ -37,8 +37,9 @@ from coreframe.tasks.report.timeline import timeline_text
 from coreframe.tasks.select.choice import Method
 
 SECTIONS = (
+    ("missed", "Missed"),
     ("comparison", "Comparison"),
-    ("frames", "Chosen frames"),
+    ("frames", "Chosen"),
     ("distances", "Distances"),
     ("radius", "More frames"),
     ("map", "Map"),
@@ -47,7 +48,7 @@ SECTIONS = (
     ("flat", "Left out"),
     ("beside", "Beside others"),
     ("input", "Input"),
-    ("made", "How it was made"),
+    ("made", "Made"),
 )
 """Their ids and what the navigation calls them, in order."""
 
@@ -58,9 +59,10 @@ NO_CURVE = "The radius after each pick is known only for a coreset."
 SHORT_CURVE = "There are too few picks for a curve."
 
 
-def top(run: Run, metrics: Metrics, notes: Sequence[str], *, with_others: bool) -> dict[str, Any]:
-    """What stands above all sections, and the navigation."""
-    there = {"beside": with_others, "flat": run.counts.flat_frames > 0}
+def top(
+    run: Run, metrics: Metrics, notes: Sequence[str], there: Mapping[str, bool]
+) -> dict[str, Any]:
+    """What stands above all sections, and the navigation; ``there`` has what may not be there."""
     return {
         "title": f"{run.counts.selected_frames:,} chosen frames",
         "verdict": verdict(metrics),
@@ -98,7 +100,10 @@ def frames_sections(folder: OutputFolder, evidence: Evidence) -> dict[str, Any]:
             f"The first {len(shown):,} of {len(picks):,} are shown, as many as this page has room "
             "for; all are in frames/."
         )
+    missed = missed_frames(folder, evidence, picks)
     return {
+        "missed": missed["fixed_rate"],
+        "missed_at_random": missed["random"],
         "picks": shown,
         "unpictured": unpictured,
         "order": picking_order(folder),

@@ -86,10 +86,12 @@ def write_page(
 
     folder = OutputFolder.read(out)
     compared = [OutputFolder.read(other.resolve()) for other in others]
-    fixed_rate = np.array(folder.metrics.methods.fixed_rate.rows, np.int64)
-    evidence = gather_evidence(
-        store, choice, folder.selection, fixed_rate, out, device, cluster, small
-    )
+    methods = folder.metrics.methods
+    rivals = {
+        "fixed_rate": np.array(methods.fixed_rate.rows, np.int64),
+        "random": np.array(methods.random.rows, np.int64),
+    }
+    evidence = gather_evidence(store, choice, folder.selection, rivals, out, device, cluster, small)
     side = side_px(int(folder.units["file"].count()))
     replace_file(out / THUMBNAILS, lambda path: keep_pictures(path, out, evidence.images, side))
     with Client(cluster) as client:

@@ -65,7 +65,9 @@ def timeline(
     )
     spans["length_s"] = np.fmax(spans["length_s"], spans["last_s"])
     chosen = _chosen_in_active(folder.selection, videos)
-    fixed = evidence.fixed_rate.join(spans["name"], on="video", how="inner")[["name", "time_s"]]
+    fixed = evidence.rivals["fixed_rate"].join(spans["name"], on="video", how="inner")[
+        ["name", "time_s"]
+    ]
     spans["chosen"] = spans["name"].map(chosen["name"].value_counts()).fillna(0).astype(int)
     spans["fixed"] = spans["name"].map(fixed["name"].value_counts()).fillna(0).astype(int)
     ends = [

@@ -72,12 +72,16 @@ def look(
     cluster: str,
     limits: PageLimits = LIMITS,
 ) -> Evidence:
-    fixed = np.array(written.metrics.methods.fixed_rate.rows, np.int64)
+    methods = written.metrics.methods
+    rivals = {
+        "fixed_rate": np.array(methods.fixed_rate.rows, np.int64),
+        "random": np.array(methods.random.rows, np.int64),
+    }
     return gather_evidence(
         store,
         choice,
         written.selection,
-        fixed,
+        rivals,
         written.path,
         "cpu",
         cluster,

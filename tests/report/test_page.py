@@ -235,6 +235,44 @@ def test_what_shows_nothing_is_shown_apart_and_counts_in_a_second_line(
     assert 'id="flat"' not in page_of(kept, looked_at, store)
 
 
+def test_what_others_miss_is_what_a_greedy_choice_would_add_to_them(
+    store: Store, tmp_path: Path, cluster: str
+) -> None:
+    written, evidence = selected(store, tmp_path, 20, cluster)
+    picks = written.selection["row"].to_numpy()
+    vectors = store.read_rows(np.arange(300)).astype(np.int64)
+
+    def squared(rows: np.ndarray, others: list[int]) -> np.ndarray:
+        return ((vectors[rows][:, None] - vectors[others][None]) ** 2).sum(-1)
+
+    html = page_of(written, evidence, store)
+    for method, measured in written.metrics.methods.by_key().items():
+        if method not in evidence.rivals:
+            continue
+        shown = evidence.missed[evidence.missed["method"] == method]
+        theirs = measured.rows
+        assert len(shown) == 6
+        for place, one in enumerate(shown.itertuples()):
+            before = [*theirs, *picks[shown["pick"][:place]]]
+            assert squared(picks, before).min(1).argmax() == one.pick
+            nearest = squared(picks[[one.pick]], theirs)[0]
+            assert one.row in theirs
+            assert nearest[theirs.index(one.row)] == nearest.min()
+            assert one.distance == pytest.approx(np.sqrt(nearest.min()) / 4000)
+            of = written.selection.iloc[one.pick]
+            assert of["video"] == f"v{one.of_video}.mp4"
+            assert of["time_s"] == one.of_time_s
+    radius = written.metrics.chosen.coverage_radius
+    fixed = evidence.missed[evidence.missed["method"] == "fixed_rate"]
+    missed = html[html.index('id="missed"') : html.index("What random frames miss")]
+    assert missed.count("<figure>") == 2 * (fixed["distance"] > radius).sum() > 0
+    assert html.index('id="missed"') < html.index('id="comparison"')
+    for method in ("random", "fixed-rate"):
+        other, looked_at = selected(store, tmp_path, 20, cluster, method=method)
+        assert looked_at.missed.empty
+        assert 'id="missed"' not in page_of(other, looked_at, store)
+
+
 def test_names_are_text(tmp_path: Path, cluster: str) -> None:
     store = make_store(tmp_path / "store", walks(90, 8, 1), [18] * 5)
     renamed(store, NAMES_OF_ALL_KINDS)

@@ -33,7 +33,7 @@ from tests.stores import make_store
 
 NAME = "<img src=x onerror=alert(1)>.mp4"
 SECTIONS = [
-    *("comparison", "frames", "distances", "radius", "map", "timeline", "dropped"),
+    *("missed", "comparison", "frames", "distances", "radius", "map", "timeline", "dropped"),
     *("beside", "input", "made"),
 ]
 MADE_BY_1E0A6DD = Path(__file__).parents[1] / "data" / "made_by_1e0a6dd"
@@ -137,6 +137,8 @@ def test_every_section_is_there_and_drawn(page: Page) -> None:
     broken = "all => all.filter(one => !one.closest('dialog') && !one.naturalWidth).length"
     assert page.eval_on_selector_all("main section img", broken) == 0
     assert page.locator("#dropped img[data-row]").count() > 20
+    assert page.locator("#missed .strip i").count() > page.locator("#missed .strip i.this").count()
+    assert page.locator("#missed > ul").bounding_box()["y"] < 1600  # type: ignore[index]
     assert page.get_by_text(NAME, exact=True).count() > 0
     assert page.locator("#input").get_by_text("broken.mp4").count() > 0
 
