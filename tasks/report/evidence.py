@@ -7,6 +7,24 @@ import pandas as pd
 
 
 @dataclass(frozen=True)
+class Histogram:
+    """How many have which value, in bins of equal width."""
+
+    low: float
+    high: float
+    counts: list[int]
+    """Of each bin; what is beyond an end counts in the bin there."""
+
+    @classmethod
+    def of(cls, values: np.ndarray, bins: int, most: float) -> "Histogram":
+        """Of (n,) values, from the least of them to below which a share of them is."""
+        low, high = float(values.min()), float(np.quantile(values, most))
+        edges = np.linspace(low, max(high, low + 1e-6), bins + 1)
+        places = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, bins - 1)
+        return cls(low, float(edges[-1]), np.bincount(places, minlength=bins).tolist())
+
+
+@dataclass(frozen=True)
 class Evidence:
     """What is known of one selection in one store.
 
@@ -24,6 +42,10 @@ class Evidence:
             of each chosen unit.
         flat: some of the units that were left out because they show nothing, evenly over the
             corpus: ``row``, ``video``, ``name``, ``frame_index``, ``time_s``.
+        graded: units along the distribution of each measure: ``measure``, ``below`` (the share of
+            units that measure less), ``value``; ``row``, ``video``, ``name``, ``frame_index``,
+            ``time_s``.
+        histograms: units by value, of each measure.
         mapped: units on the map: ``row``, ``name``, ``time_s``, ``pick``, ``distance``,
             ``chosen``, and ``PCA x``, ``PCA y``, as for every projection.
         variance: share of the variance that the two axes of the PCA show.
@@ -35,13 +57,15 @@ class Evidence:
             ``time_s``, ``distance``.
         images: small WebP pictures of chosen units' first frames, by file.
         pictured: of how many chosen units, the first in pick order, the pictures fit in the page.
-        frames: small WebP pictures of dropped and flat units' first frames, by row.
+        frames: small WebP pictures of the first frames of units that were not chosen, by row.
     """
 
     units: int
     stands_for: np.ndarray
     dropped: pd.DataFrame
     flat: pd.DataFrame
+    graded: pd.DataFrame
+    histograms: dict[str, "Histogram"]
     mapped: pd.DataFrame
     variance: float
     spans: pd.DataFrame

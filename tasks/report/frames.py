@@ -12,6 +12,9 @@ from coreframe.tasks.report.job import FrameJob
 from coreframe.tasks.store.catalogue import Video
 from coreframe.tasks.store.store import Store
 
+FRAMES_PER_JOB = 16
+"""Of one video: what is far from it another process may decode meanwhile."""
+
 
 def pictures_of_frames(
     store: Store,
@@ -39,20 +42,22 @@ def pictures_of_frames(
 def frame_jobs(
     store: Store, frames: pd.DataFrame, videos: Mapping[int, Video], side_px: int
 ) -> list[FrameJob]:
-    """One for each video that any of the frames is of."""
+    """One or more for each video that any of the frames is of."""
     jobs = []
     for number, some in frames.drop_duplicates("row").groupby("video"):
         video, ordered = videos[int(str(number))], some.sort_values("frame_index")
-        jobs.append(
-            FrameJob(
-                store=store.path,
-                source=video.source,
-                fingerprint=video.fingerprint,
-                rows=tuple(ordered["row"].tolist()),
-                frame_index=tuple(ordered["frame_index"].tolist()),
-                digest=tuple(ordered["digest"].tolist()),
-                viewing=store.settings.viewing.of(video),
-                side_px=side_px,
+        for start in range(0, len(ordered), FRAMES_PER_JOB):
+            own = ordered.iloc[start : start + FRAMES_PER_JOB]
+            jobs.append(
+                FrameJob(
+                    store=store.path,
+                    source=video.source,
+                    fingerprint=video.fingerprint,
+                    rows=tuple(own["row"].tolist()),
+                    frame_index=tuple(own["frame_index"].tolist()),
+                    digest=tuple(own["digest"].tolist()),
+                    viewing=store.settings.viewing.of(video),
+                    side_px=side_px,
+                )
             )
-        )
     return jobs

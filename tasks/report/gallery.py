@@ -62,6 +62,19 @@ def time_text(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def graded_frames(evidence: Evidence, measure: str) -> list[dict[str, Any]]:
+    """One entry each of the units along a measure's distribution."""
+    return [
+        {
+            "picture": data_url(evidence.frames.get(row.row)),
+            "alt": f"{measure} {row.value:.3g}: {row.name} at {row.time_s:.2f} s",
+            "label": f"{row.value:.3g} · {100 * row.below:.0f} %",
+            "video": row.name,
+        }
+        for row in gallery_rows(evidence.graded[evidence.graded["measure"] == measure])
+    ]
+
+
 def flat_frames(evidence: Evidence) -> list[dict[str, Any]]:
     """One entry each of some of the units that show nothing."""
     return [

@@ -13,12 +13,12 @@ from coreframe.tasks.engine.dispatch import run_jobs
 from coreframe.tasks.kcenter.coverage import Represented
 from coreframe.tasks.kcenter.on_dask import DaskPartitions
 from coreframe.tasks.output.thumbnails import kept_pictures, side_px
-from coreframe.tasks.report.evidence import Evidence
+from coreframe.tasks.report.evidence import Evidence, Histogram
 from coreframe.tasks.report.frames import frame_jobs
 from coreframe.tasks.report.job import ImageJob, shrink_frames, shrink_images
 from coreframe.tasks.report.projection import projections
 from coreframe.tasks.scale import SCALE
-from coreframe.tasks.select.choice import Choice, Method
+from coreframe.tasks.select.choice import MEASURES, Choice, Method
 from coreframe.tasks.select.units import Units, form_units, unit_reader
 from coreframe.tasks.store.catalogue import Video
 from coreframe.tasks.store.corpus import read_corpus
@@ -32,6 +32,12 @@ PICTURED = ["row", "video", "frame_index", "time_s", "digest"]
 
 MISSED = 6
 """Chosen units shown that each of the other methods misses by most."""
+
+SHARES = (0.0, 0.02, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0)
+"""Of units that measure less than one that is shown: closer where limits are set."""
+
+BARS, MOST_SHOWN = 60, 0.995
+"""Bins of a measure's histogram, and up to which share of the units it reaches."""
 
 LEAST_BYTES = 500
 """Of a picture, so that no more are made than can fit."""
@@ -79,11 +85,7 @@ def gather_evidence(
         limits: how much is shown.
     """
     videos = {video.video: video for video in store.read_catalogue().videos}
-    corpus = read_corpus(store, list(dict.fromkeys((*choice.columns, "time_s"))))
-    units = form_units(corpus, {v.video: v.first_row for v in videos.values()}, choice)
-    times = corpus.groupby("video")["time_s"]
-    spans = pd.DataFrame({"sampled": times.size(), "first_s": times.min(), "last_s": times.max()})
-    del corpus, times  # as large as the state of a whole selection
+    units, spans, graded, histograms = _units_and_measures(store, videos, choice)
     chosen = selection.iloc[:: units.length]
     picks = chosen["row"].to_numpy()
     rows = units.measured
@@ -98,13 +100,14 @@ def gather_evidence(
         vectors = parts.collect(asked)
         del parts
         dropped, flat = _dropped(store, stood), _flat(store, units.flat)
+        graded = graded.join(store.frames_at(graded.pop("row").to_numpy(), PICTURED))
         asks = {} if choice.method is not Method.CORESET or not present.any() else rivals
         missed = _missed(client, store, units, picks[present], asks, device)
         missed["pick"] = np.flatnonzero(present)[missed["pick"].to_numpy(int)]
-        for table in (dropped, flat, missed):
+        for table in (dropped, flat, missed, graded):
             table["name"] = [videos[number].path for number in table["video"]]
         images, pictured = small_pictures(client, out, chosen["file"], small, limits)
-        seen = pd.concat([dropped[PICTURED], flat[PICTURED], missed[PICTURED]])
+        seen = pd.concat([one[PICTURED] for one in (dropped, flat, missed, graded)])
         frames = pictures_of_dropped(client, store, seen, videos)
     planes, variance = projections(vectors, choice.seed)
     mapped = _mapped(store, asked, planes, videos)
@@ -115,6 +118,8 @@ def gather_evidence(
         stands_for=stood.count - present,
         dropped=dropped,
         flat=flat,
+        graded=graded,
+        histograms=histograms,
         mapped=mapped,
         variance=variance,
         spans=spans,
@@ -156,6 +161,40 @@ def _dropped(store: Store, stood: Represented) -> pd.DataFrame:
         ],
         ignore_index=True,
     )
+
+
+def _units_and_measures(
+    store: Store, videos: Mapping[int, Video], choice: Choice
+) -> tuple[Units, pd.DataFrame, pd.DataFrame, dict[str, Histogram]]:
+    """The corpus's units, and of :class:`Evidence` the spans, what is graded, the histograms."""
+    corpus = read_corpus(store, list(dict.fromkeys((*choice.columns, "time_s", *MEASURES))))
+    units = form_units(corpus, {v.video: v.first_row for v in videos.values()}, choice)
+    times = corpus.groupby("video")["time_s"]
+    spans = pd.DataFrame({"sampled": times.size(), "first_s": times.min(), "last_s": times.max()})
+    graded, histograms = _graded(corpus, units.measured)
+    return units, spans, graded, histograms
+
+
+def _graded(corpus: pd.DataFrame, rows: np.ndarray) -> tuple[pd.DataFrame, dict[str, Histogram]]:
+    """Of :attr:`Evidence.graded` what frames tables tell, and :attr:`Evidence.histograms`.
+
+    Args:
+        corpus: frames in row order, with all measures.
+        rows: (u,) int64 ascending, first rows of units.
+    """
+    at = np.searchsorted(corpus["row"].to_numpy(), rows)
+    if not len(rows):
+        return pd.DataFrame({"measure": [], "below": [], "value": [], "row": rows}), {}
+    tables, histograms = [], {}
+    for measure in MEASURES:
+        values = corpus[measure].to_numpy()[at]
+        places = np.rint(np.array(SHARES) * (len(values) - 1)).astype(int)
+        some = np.argsort(values, kind="stable")[np.unique(places)]
+        below = np.searchsorted(np.sort(values), values[some]) / len(values)
+        table = {"measure": measure, "below": below, "value": values[some], "row": rows[some]}
+        tables.append(pd.DataFrame(table))
+        histograms[measure] = Histogram.of(values, BARS, MOST_SHOWN)
+    return pd.concat(tables, ignore_index=True), histograms
 
 
 def _missed(

@@ -38,6 +38,7 @@ def with_labels(
             dropped=evidence.dropped.assign(name=evidence.dropped["name"].map(label)),
             flat=evidence.flat.assign(name=evidence.flat["name"].map(label)),
             missed=evidence.missed.assign(name=evidence.missed["name"].map(label)),
+            graded=evidence.graded.assign(name=evidence.graded["name"].map(label)),
             mapped=evidence.mapped.assign(name=evidence.mapped["name"].map(label)),
         ),
         [replace(video, path=label.get(video.path, video.path)) for video in videos],

@@ -68,6 +68,7 @@ def report_page(
             **sections.comparison_section(run, metrics),
             **frames,
             **sections.chart_sections(folder, evidence, drawn, list(planes)),
+            **sections.quality_section(run, evidence),
             compared=selections_compared(folder, others),
             **sections.input_section(run),
             **sections.making_section(run),

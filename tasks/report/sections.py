@@ -19,7 +19,13 @@ from coreframe.tasks.report.facts import (
     verdict,
     versions_text,
 )
-from coreframe.tasks.report.gallery import chosen_frames, dropped_frames, flat_frames, missed_frames
+from coreframe.tasks.report.gallery import (
+    chosen_frames,
+    dropped_frames,
+    flat_frames,
+    graded_frames,
+    missed_frames,
+)
 from coreframe.tasks.report.sentences import (
     comparison_table,
     input_facts,
@@ -46,6 +52,7 @@ SECTIONS = (
     ("timeline", "Timeline"),
     ("dropped", "Dropped"),
     ("flat", "Left out"),
+    ("quality", "Quality"),
     ("beside", "Beside others"),
     ("input", "Input"),
     ("made", "Made"),
@@ -54,6 +61,9 @@ SECTIONS = (
 
 MAY_BE_MISSING = ("pairs", "radius", "timeline", "beside")
 """Charts of which the template asks whether they are there."""
+
+TENTH = 0.105
+"""Limits that the page proposes leave out about so many of the frames at most."""
 
 NO_CURVE = "The radius after each pick is known only for a coreset."
 SHORT_CURVE = "There are too few picks for a curve."
@@ -128,6 +138,26 @@ def chart_sections(
         "map_text": map_text(evidence, metrics.noun),
         "timeline_text": timeline_text(folder),
     }
+
+
+def quality_section(run: Run, evidence: Evidence) -> dict[str, Any]:
+    """How sharp and how bright frames are, and how to leave out some."""
+    found = []
+    for measure, histogram in reversed(evidence.histograms.items()):  # sharpness first
+        most = max(histogram.counts)
+        own = evidence.graded[evidence.graded["measure"] == measure]
+        limit = f"--min {measure}={own['value'][own['below'] <= TENTH].max():.3g}"
+        found.append(
+            {
+                "measure": measure,
+                "frames": graded_frames(evidence, measure),
+                "bars": [f"{100 * count / most:.1f}" for count in histogram.counts],
+                "low": f"{histogram.low:.3g}",
+                "high": f"{histogram.high:.3g}",
+                "command": "" if f"--min {measure}" in run.command else f"{run.command} {limit}",
+            }
+        )
+    return {"graded": found}
 
 
 def input_section(run: Run) -> dict[str, Any]:

@@ -26,7 +26,10 @@ from coreframe.tasks.store.store import Store
 from tests.report.pages import look, page_of, renamed, rows_of, selected
 from tests.stores import make_store, walks
 
-ALL = ("comparison", "frames", "distances", "radius", "map", "timeline", "dropped", "input", "made")
+ALL = (
+    *("comparison", "frames", "distances", "radius", "map", "timeline", "dropped", "quality"),
+    *("input", "made"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -273,6 +276,30 @@ def test_what_others_miss_is_what_a_greedy_choice_would_add_to_them(
         assert 'id="missed"' not in page_of(other, looked_at, store)
 
 
+def test_measures_are_shown_along_their_distribution(
+    store: Store, tmp_path: Path, cluster: str
+) -> None:
+    written, evidence = selected(store, tmp_path, 20, cluster, sequence_length=2)
+    frames = store.frames().iloc[::2]
+    html = page_of(written, evidence, store)
+    for measure in ("luminance", "sharpness"):
+        values = dict(zip(frames["row"], frames[measure], strict=True))
+        own = evidence.graded[evidence.graded["measure"] == measure]
+        assert len(own) == 8
+        assert own["value"].tolist() == sorted(own["value"])
+        assert {own["value"].min(), own["value"].max()} == {
+            *(min(values.values()), max(values.values()))
+        }
+        for one in own.itertuples():
+            assert values[one.row] == one.value
+            assert one.below == np.mean([value < one.value for value in values.values()])
+        histogram = evidence.histograms[measure]
+        assert sum(histogram.counts) == len(values)
+        tenth = own["value"][own["below"] <= 0.105].max()
+        assert f"{written.run.command} --min {measure}={tenth:.3g}" in unescape(html)
+    assert html.index("<h3>Sharpness") < html.index("<h3>Luminance")
+
+
 def test_names_are_text(tmp_path: Path, cluster: str) -> None:
     store = make_store(tmp_path / "store", walks(90, 8, 1), [18] * 5)
     renamed(store, NAMES_OF_ALL_KINDS)
@@ -366,7 +393,7 @@ def test_the_page_makes_sense(
     assert [section for section in ALL if f'<section id="{section}">' in html] == list(ALL)
     assert len(re.findall(r"<li data-video=", html)) == len(written.units)
     assert ("Nothing was dropped" in html) == (len(written.units) == evidence.units)
-    assert "nan" not in re.sub(r"<script.*?</script>", "", html, flags=re.S).lower()
+    assert not re.search(r"\bnan\b", re.sub(r"<script.*?</script>", "", html.lower(), flags=re.S))
     assert len(html) < 5_000_000
 
 

@@ -34,7 +34,7 @@ from tests.stores import make_store
 NAME = "<img src=x onerror=alert(1)>.mp4"
 SECTIONS = [
     *("missed", "comparison", "frames", "distances", "radius", "map", "timeline", "dropped"),
-    *("beside", "input", "made"),
+    *("quality", "beside", "input", "made"),
 ]
 MADE_BY_1E0A6DD = Path(__file__).parents[1] / "data" / "made_by_1e0a6dd"
 WIDTHS_PX = {"laptop": 1280, "phone": 390}
