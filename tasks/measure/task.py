@@ -24,7 +24,8 @@ from coreframe.tasks.measure.pairwise import (
 )
 from coreframe.tasks.output.exported import Exported
 from coreframe.tasks.output.metrics import MethodMetrics, Methods, StorageMetrics
-from coreframe.tasks.select.baselines import baseline_rows
+from coreframe.tasks.scale import SCALE
+from coreframe.tasks.select.baselines import baseline_rows, keep_apart
 from coreframe.tasks.select.choice import Method
 from coreframe.tasks.select.result import Selection
 from coreframe.tasks.select.units import unit_reader
@@ -35,6 +36,9 @@ EXACT_UNITS = 50_000
 
 SAMPLE_UNITS = 20_000
 """Sampled at random, of which all pairs are measured (2 * 10^8, seconds)."""
+
+COUNTED_UNITS = 1000
+"""Up to here the distinct ones of a set are counted, which takes some tenths of a second."""
 
 STRIP_UNITS = 1000
 """Sets up to this size are one job."""
@@ -105,6 +109,12 @@ def measure_selection(
                 else max(radius, flat.coverage(centers)[0]),
                 rows=units.frames_of(chosen).tolist(),
             )
+    if n <= COUNTED_UNITS:
+        squared = round((methods["coreset"].coverage_radius or 0) ** 2 * SCALE**2)
+        read = unit_reader(store, units)
+        for name in methods.keys() - {"original"}:
+            distinct = len(keep_apart(subsets[name], read, squared, n))
+            methods[name] = methods[name].model_copy(update={"distinct": distinct})
     return Measured(Methods(**methods), storage_metrics(store, selection.decodable, exported))
 
 

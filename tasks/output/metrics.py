@@ -16,6 +16,7 @@ class MethodMetrics(Part):
         {
             *("l2_mean_ci95", "l2_p10_ci95", "l2_p90_ci95"),
             *("sampled_frames", "sampled_pairs", "rows", "coverage_radius_all"),
+            "distinct",
         }
     )
 
@@ -52,6 +53,9 @@ class MethodMetrics(Part):
     """Mean of the same."""
     coverage_radius_all: float | None = None
     """The radius with units that show nothing counted; only where there are such."""
+    distinct: int | None = None
+    """Units that are left when, in the order of choosing, each is passed over that lies nearer to
+    an earlier one than the largest gap that a coreset of as many leaves. Of small sets only."""
     rows: list[int] | None = None
     """Rows of the store that hold the chosen frames; not of the corpus itself."""
 

@@ -28,8 +28,27 @@ STOPPED = {
 }
 
 
+WAYS = {"fixed_rate": "at a fixed rate", "random": "at random", "coreset": "in a coreset"}
+"""How each of the methods chooses, in words."""
+
+
+def headline(metrics: Metrics) -> str:
+    """What whoever decides wants to know, in words; the verdict where that was not counted."""
+    chosen, noun = metrics.chosen, metrics.noun
+    if not chosen.n or not chosen.distinct:
+        return verdict(metrics)
+    every = "all" if chosen.distinct == chosen.n else f"{chosen.distinct:,} of them"
+    others = [
+        f"of {measured.n:,} {WAYS[key]}, {measured.distinct:,}"
+        for key, measured in metrics.methods.by_key().items()
+        if key in WAYS and key != metrics.selected_key and measured.distinct is not None
+    ]
+    start = f"{chosen.n:,} chosen {noun}{'s' * (chosen.n != 1)}, {every} different from one another"
+    return f"{start}. {' are; '.join(others).capitalize()}."
+
+
 def verdict(metrics: Metrics) -> str:
-    """The comparison in one sentence, whoever won."""
+    """The comparison in numbers, whoever won."""
     length, chosen = metrics.sequence_length, metrics.chosen
     nouns = "frames" if length == 1 else f"sequences of {length} frames"
     start = f"{chosen.n:,} of {metrics.methods.original.n:,} {nouns} ({metrics.selected})"

@@ -14,6 +14,7 @@ from coreframe.tasks.report.facts import (
     LISTED,
     STOPPED,
     changes_table,
+    headline,
     parameters_table,
     states_table,
     timings_table,
@@ -21,7 +22,7 @@ from coreframe.tasks.report.facts import (
     verdict,
     versions_text,
 )
-from coreframe.tasks.report.sentences import with_flat_text
+from coreframe.tasks.report.sentences import different_text, with_flat_text
 from coreframe.tasks.report.storage import storage_sentence, storage_table
 from coreframe.tasks.report.tables import comparison
 
@@ -42,7 +43,9 @@ def report_markdown(run: Run, metrics: Metrics) -> str:
     )
     counts = run.counts
     return environment.get_template("report.md.j2").render(
+        headline=headline(metrics),
         verdict=verdict(metrics),
+        different=different_text(metrics),
         comparison=comparison(metrics),
         noun=metrics.noun,
         sampled=[one for one in metrics.methods.by_key().values() if not one.exact],

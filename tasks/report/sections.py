@@ -12,6 +12,7 @@ from coreframe.tasks.report.facts import (
     LISTED,
     STOPPED,
     changes_table,
+    headline,
     parameters_table,
     states_table,
     timings_table,
@@ -28,6 +29,7 @@ from coreframe.tasks.report.gallery import (
 )
 from coreframe.tasks.report.sentences import (
     comparison_table,
+    different_text,
     input_facts,
     key_figures,
     map_text,
@@ -75,7 +77,9 @@ def top(
     """What stands above all sections, and the navigation; ``there`` has what may not be there."""
     return {
         "title": f"{run.counts.selected_frames:,} chosen frames",
+        "headline": headline(metrics),
         "verdict": verdict(metrics),
+        "different": different_text(metrics),
         "subtitle": subtitle(run),
         "notes": notes,
         "sections": [one for one in SECTIONS if there.get(one[0], True)],

@@ -24,6 +24,17 @@ def subtitle(run: Run) -> str:
     )
 
 
+def different_text(metrics: Metrics) -> str:
+    """What the headline calls different; empty where it says nothing of it."""
+    radius = metrics.methods.coreset.coverage_radius
+    if not metrics.chosen.n or not metrics.chosen.distinct or radius is None:
+        return ""
+    return (
+        f"Different: no nearer to one another than {radius:.3f}, the largest gap that a coreset of "
+        "as many leaves anywhere in the corpus."
+    )
+
+
 def key_figures(run: Run, metrics: Metrics) -> list[dict[str, str]]:
     """The figures at the top of the page, each with what it means."""
     storage, chosen = metrics.storage, metrics.chosen

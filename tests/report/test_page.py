@@ -300,6 +300,31 @@ def test_measures_are_shown_along_their_distribution(
     assert html.index("<h3>Sharpness") < html.index("<h3>Luminance")
 
 
+def test_the_headline_counts_frames_that_differ(store: Store, tmp_path: Path, cluster: str) -> None:
+    vectors = store.read_rows(np.arange(300)).astype(np.int64)
+    for choice, way in (({}, "chosen frames"), ({"method": "random"}, "in a coreset")):
+        written, evidence = selected(store, tmp_path, 20, cluster, **choice)
+        metrics, counts = written.metrics, {}
+        least = round((metrics.methods.coreset.coverage_radius * 4000) ** 2)
+        for key, method in metrics.methods.by_key().items():
+            if key == "original":
+                assert method.distinct is None
+                continue
+            order = method.rows
+            left: list[int] = []
+            for row in order:
+                if all(((vectors[row] - vectors[one]) ** 2).sum() >= least for one in left):
+                    left.append(row)
+            counts[key] = len(left)
+            assert method.distinct == len(left), key
+        assert counts["coreset"] == 20 > max(counts["random"], counts["fixed_rate"])
+        html = page_of(written, evidence, store)
+        found = re.search("<h1>(.*?)</h1>", html)
+        assert found is not None
+        assert way in found[1]
+        assert f"Of 20 at a fixed rate, {counts['fixed_rate']} are; of 20 " in found[1]
+
+
 def test_names_are_text(tmp_path: Path, cluster: str) -> None:
     store = make_store(tmp_path / "store", walks(90, 8, 1), [18] * 5)
     renamed(store, NAMES_OF_ALL_KINDS)
