@@ -213,9 +213,9 @@ def is_flat(image: NDArray[np.uint8]) -> bool:
     Args:
         image: (side, side, 3) uint8 RGB, an embedder's input: averaged, so that noise is less.
     """
-    colours = image.reshape(-1, 3)
-    spread = colours.max(axis=0) - colours.min(axis=0)
-    return int(spread.max()) <= FLAT_SPREAD
+    lines = image.reshape(len(image), -1)  # a line of RGB at a time, which is as wide as it gets
+    most, least = lines.max(axis=0).reshape(-1, 3), lines.min(axis=0).reshape(-1, 3)
+    return int((most.max(axis=0) - least.min(axis=0)).max()) <= FLAT_SPREAD
 
 
 def luminance_and_sharpness(frame: VideoFrame) -> tuple[float, float]:
