@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# PyAV 18.1.0 (FFmpeg 8): to open an MP4 of H.264 costs about as much as to decode its first picture,
-# though the file's header says all that is asked, and FFmpeg's limits of probing change nothing.
+# PyAV 18.1.0 (FFmpeg 8): to open an MP4 of H.264 a picture of it is decoded, though its header says
+# all that is asked, and FFmpeg's limits of probing change nothing.
 #
 # Expected: opening reads the header, a millisecond or so; at the latest with `probesize=32` and
 # `analyzeduration=1` ("how many bytes, and microseconds, to look at").

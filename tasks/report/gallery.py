@@ -65,12 +65,12 @@ def time_text(seconds: float) -> str:
 def graded_frames(evidence: Evidence, measure: str) -> list[dict[str, Any]]:
     """One entry each of the units along a measure's distribution."""
     return [
-        {
-            "picture": data_url(evidence.frames.get(row.row)),
-            "alt": f"{measure} {row.value:.3g}: {row.name} at {row.time_s:.2f} s",
-            "label": f"{row.value:.3g} · {100 * row.below:.0f} %",
-            "video": row.name,
-        }
+        _unchosen(
+            evidence,
+            row,
+            f"{measure} {row.value:.3g}",
+            f"{row.value:.3g} · {100 * row.below:.0f} %",
+        )
         for row in gallery_rows(evidence.graded[evidence.graded["measure"] == measure])
     ]
 
@@ -78,14 +78,22 @@ def graded_frames(evidence: Evidence, measure: str) -> list[dict[str, Any]]:
 def flat_frames(evidence: Evidence) -> list[dict[str, Any]]:
     """One entry each of some of the units that show nothing."""
     return [
-        {
-            "picture": data_url(evidence.frames.get(row.row)),
-            "alt": f"Left out: {row.name} at {row.time_s:.2f} s",
-            "label": time_text(row.time_s),
-            "video": row.name,
-        }
+        _unchosen(evidence, row, "Left out", time_text(row.time_s))
         for row in gallery_rows(evidence.flat)
     ]
+
+
+def _unchosen(evidence: Evidence, row: Any, what: str, label: str) -> dict[str, Any]:
+    """The entry of a frame of which no image was written."""
+    return {
+        "picture": data_url(evidence.frames.get(row.row)),
+        "alt": f"{what}: {row.name} at {row.time_s:.2f} s",
+        "row": row.row,
+        "label": label,
+        "time": time_text(row.time_s),
+        "video": row.name,
+        "missing": "cannot be decoded any more",
+    }
 
 
 def missed_frames(
@@ -105,15 +113,7 @@ def missed_frames(
         found[row.method].append(
             {
                 "chosen": dict(pick) | {"label": f"number {row.pick + 1}"},
-                "rival": {
-                    "picture": data_url(evidence.frames.get(row.row)),
-                    "alt": f"The nearest: {row.name} at {row.time_s:.2f} s",
-                    "row": row.row,
-                    "label": f"{row.distance:.3f} away",
-                    "time": time_text(row.time_s),
-                    "video": row.name,
-                    "missing": "cannot be decoded any more",
-                },
+                "rival": _unchosen(evidence, row, "The nearest", f"{row.distance:.3f} away"),
                 "strip": _strip(folder, evidence, row, pick["video"]),
             }
         )
@@ -149,15 +149,7 @@ def dropped_frames(evidence: Evidence, picks: Sequence[Mapping[str, Any]]) -> di
         return dict(picks[pick]) | {"label": label}
 
     def dropped(row: Any) -> dict[str, Any]:
-        return {
-            "picture": data_url(evidence.frames.get(row.row)),
-            "alt": f"Dropped: {row.name} at {row.time_s:.2f} s",
-            "row": row.row,
-            "label": f"{row.distance:.3f} away",
-            "time": time_text(row.time_s),
-            "video": row.name,
-            "missing": "cannot be decoded any more",
-        }
+        return _unchosen(evidence, row, "Dropped", f"{row.distance:.3f} away")
 
     def rows_of_kind(kind: str) -> list[Any]:
         return gallery_rows(by_kind[kind]) if kind in by_kind else []

@@ -103,7 +103,7 @@ def gather_evidence(
         graded = graded.join(store.frames_at(graded.pop("row").to_numpy(), PICTURED))
         asks = {} if choice.method is not Method.CORESET or not present.any() else rivals
         missed = _missed(client, store, units, picks[present], asks, device)
-        missed["pick"] = np.flatnonzero(present)[missed["pick"].to_numpy(int)]
+        missed["pick"] = np.flatnonzero(present)[missed["pick"].to_numpy()]
         for table in (dropped, flat, missed, graded):
             table["name"] = [videos[number].path for number in table["video"]]
         images, pictured = small_pictures(client, out, chosen["file"], small, limits)
@@ -216,8 +216,9 @@ def _missed(
         device: where workers keep tensors.
     """
     if not rivals:
-        columns = [*PICTURED, "method", "pick", "of_video", "of_time_s", "distance"]
-        return pd.DataFrame(columns=columns)
+        return store.frames_at(picks[:0], PICTURED).assign(
+            method="", pick=0, of_video=0, of_time_s=0.0, distance=0.0
+        )
     order = np.argsort(picks)
     there, read, found = picks[order], unit_reader(store, units), []
     vectors = np.asarray(read(there)).astype(np.float32)  # whose products are exact

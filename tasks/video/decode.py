@@ -178,23 +178,21 @@ class _Reading:
         self._packets: Iterator[Packet[VideoStream] | None] = packets(container, stream)
         self._next: Packet[VideoStream] | None = None
         """Read already, and not decoded."""
-        self._at: int | None = None
-        """Position of the keyframe from which it was last decoded."""
+        self._begun = False
         self._passed: set[int] = set()
         """Times of the packets that were read since."""
 
     def go_to(self, key: int) -> None:
         """Be where the keyframe at a position can be decoded: by reading on, if it is near."""
-        before, self._at = self._at, key
+        begun, self._begun = self._begun, True
         passed, self._passed = self._passed, set()
-        if before is None and key == 0:
-            return
-        if before is None:
-            if not self._read_before:
-                _prime(self._container, self._stream)
-        elif self._draining and self._reads_on(key, passed):
+        if begun and self._draining and self._reads_on(key, passed):
             self._context.flush_buffers()
             return
+        if not begun and key == 0:
+            return
+        if not begun and not self._read_before:
+            _prime(self._container, self._stream)
         _seek(self._container, self._stream, self._index, key)
         self._packets, self._next = packets(self._container, self._stream), None
 

@@ -1,7 +1,7 @@
 """The film that was read last, open for a moment longer: parts of one film often follow each other.
 
-To open one takes a fourth of the time of the shortest part: FFmpeg decodes its first picture to
-know what it is.
+To open one takes as long as decoding some of its frames (20 ms of H.264 at 1080p): FFmpeg decodes a
+picture to know what it is.
 """
 
 import threading
