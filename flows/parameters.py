@@ -18,7 +18,7 @@ from pydantic import (
 from coreframe.flows.values import Positional
 from coreframe.tasks.embedders.names import DESCRIPTOR, absolute_name
 from coreframe.tasks.output.images import ImageFormat, PictureSettings, Resize
-from coreframe.tasks.select.choice import MEASURES, Budget, Choice, Method
+from coreframe.tasks.select.choice import MEASURES, SHARPEST_WITHIN, Budget, Choice, Method
 from coreframe.tasks.store.settings import StoreSettings
 from coreframe.tasks.train.settings import TrainingSettings
 from coreframe.tasks.video.claims import MOST_FRAMES
@@ -28,8 +28,7 @@ from coreframe.tasks.video.viewing import Crop, parse_stream_choice
 if TYPE_CHECKING:  # it loads torch, which a notebook needs for choosing only
     from coreframe.tasks.embedders.embedder import EmbedderSpec
 
-DEFAULT_SAMPLES = 100
-"""Frames selected when no budget is given: enough to look through in a minute."""
+DEFAULT_SAMPLES = 100  # without a budget: enough to look through in a minute
 
 NEW_STORE: dict[str, Any] = {
     "embedder": DESCRIPTOR,
@@ -41,8 +40,7 @@ NEW_STORE: dict[str, Any] = {
 }
 """What `Ingestion` asks of a new store where nothing is given."""
 
-LEAST_MEMORY_BYTES = 600 * 10**6
-"""A worker takes some 400 MB before it holds anything."""
+LEAST_MEMORY_BYTES = 600_000_000  # a worker takes some 400 MB before it holds anything
 
 
 def _fps(value: str) -> str:
@@ -103,8 +101,7 @@ class Sources(Parameters):
         default=0.1,
         ge=0,
         le=1,
-        description="Share of broken videos above which the run ends in an error, "
-        "once all is done.",
+        description="Share of broken videos above which the run ends in an error, after all.",
     )
     video_timeout: float = Field(
         default=300.0,
@@ -209,7 +206,7 @@ class Selecting(Parameters):
         default=None,
         ge=0,
         le=2,
-        description="L2 (0 to 2) that any two selected frames are apart at least.",
+        description="L2 (0 to 2) between any two selected frames, at least.",
     )
     radius: float | None = Field(
         default=None,
@@ -244,6 +241,13 @@ class Selecting(Parameters):
         ge=0,
         le=1,
         description="0 to 1: how much farther out a blurred frame must lie to be chosen.",
+    )
+    sharpest_within: float | None = Field(
+        default=None,
+        ge=0,
+        le=2,
+        description="Exchange a pick for the sharpest frame so near to it within a second "
+        f"[default: {SHARPEST_WITHIN}; 0 with radius, sequence-length or prefer-sharp].",
     )
     min_per_video: int = Field(default=0, ge=0, description="Frames of every video at least.")
     max_per_video: int | None = Field(
@@ -293,6 +297,7 @@ class Selecting(Parameters):
             minimum=_measures(self.min),
             maximum=_measures(self.max),
             prefer_sharp=self.prefer_sharp,
+            sharpest_within=self.sharpest_within,
             min_per_video=self.min_per_video,
             max_per_video=self.max_per_video,
             preselected=self.preselected,

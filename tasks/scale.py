@@ -6,7 +6,7 @@ computes them with torch; this module must not load it.
 """
 
 from fractions import Fraction
-from math import ceil
+from math import ceil, floor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,11 @@ MAX_DIM = 16_384
 def to_l2(squared: NDArray[np.number]) -> NDArray[np.float64]:
     """Squared lattice distances to float64 L2 distances on the unit scale."""
     return np.sqrt(squared.astype(np.float64)) / SCALE
+
+
+def squared_reach(distance: float) -> int:
+    """The largest squared lattice distance that is at most ``distance`` on the unit scale."""
+    return floor(Fraction(distance) ** 2 * SCALE**2)
 
 
 def squared_threshold(distance: float) -> int:

@@ -6,6 +6,8 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from coreframe.tasks.kcenter.exchange import Substitutes
+
 
 class StoppedBy(StrEnum):
     """Why a selection ended; each equals the word that the outputs have."""
@@ -59,6 +61,8 @@ class Goal:
     """A row as near as this to a center needs none of its own; in squared lattice units."""
     quota: Quota | None = None
     """How many rows of each video; None for any number."""
+    substitutes: Substitutes | None = None
+    """What may be taken for a pick; None for the pick alone."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,7 @@ class PickedRows:
 
     Attributes:
         rows: (k,) int64.
+        center_rows: (k,) int64, the greedy picks that they were taken for: mostly themselves.
         distance: (k,) float64 L2 on the unit scale to the nearest earlier center, NaN when there
             is none.
         radius: (k,) float64 L2, the covering radius once the pick is made: the largest distance
@@ -82,6 +87,7 @@ class PickedRows:
     """
 
     rows: NDArray[np.int64]
+    center_rows: NDArray[np.int64]
     distance: NDArray[np.float64]
     radius: NDArray[np.float64]
     lower_bound: NDArray[np.float64]

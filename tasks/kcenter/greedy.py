@@ -6,6 +6,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from coreframe.tasks.kcenter.exchange import Exchanger, Taken
 from coreframe.tasks.kcenter.goal import Goal, PickedRows
 from coreframe.tasks.kcenter.partition import FAR, Farthest
 from coreframe.tasks.kcenter.pool import Candidates, pick
@@ -47,6 +48,10 @@ class Partitions(Protocol):
         """(k, dim) lattice of k ascending rows of any partitions."""
         ...
 
+    def standing(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int16], NDArray[np.int64]]:
+        """(k, dim) lattice of k ascending rows, and their (k,) squared distances to the centers."""
+        ...
+
     def weight(self, rows: NDArray[np.int64]) -> NDArray[np.int64] | None:
         """(k,) weights of k rows, None when all are alike."""
         ...
@@ -77,10 +82,14 @@ def greedy_k_center(
     of videos that have theirs are passed over; while any video lacks its least number, all others
     are.
 
-    The lower bound is half the smallest distance among k + 1 rows that lie apart, the picks and
+    With substitutes a better row may be taken for a pick, see
+    :class:`coreframe.tasks.kcenter.exchange.Exchanger`. What follows knows the row that was taken
+    alone: the next pick is the farthest from those, and radius and bound are theirs.
+
+    The lower bound is half the smallest distance among k + 1 rows that lie apart, the centers and
     the farthest row: of any k centers one is the nearest to two of these (Gonzalez; Hochbaum and
-    Shmoys 1985, "A best possible heuristic for the k-center problem"). Without weights and quotas
-    it is half the radius.
+    Shmoys 1985, "A best possible heuristic for the k-center problem"). Without weights,
+    quotas and substitutes it is half the radius.
 
     Args:
         corpus: the rows, with any centers that exist before already assigned.
@@ -97,9 +106,11 @@ def greedy_k_center(
         first = corpus.central()
         assert first is not None  # a row that is far from everything exists
         progress.passes += 2  # finding the mean and its nearest row read the corpus once each
-        vectors = corpus.collect(np.array([first]))
-        progress.take(np.array([first]), [])
-        reports = _assign(corpus, progress, np.array([first]), vectors, advance)
+        vector = corpus.collect(np.array([first]))[0]
+        own, exchange = Taken(first, vector, FAR), _exchange(corpus, goal)
+        center = own if exchange is None else exchange(own, lambda: np.array([first]))
+        progress.take_first(first, center.row)
+        reports = _assign(corpus, progress, [center], advance)
     while len(progress.rows) < goal.n:
         if not any(report.pickable for report in reports):
             if not progress.stop_filling():
@@ -107,29 +118,36 @@ def greedy_k_center(
             reports = _farthest(corpus, progress)
             continue
         pool = _pool(corpus, reports, progress)
-        places, squared = pick(
-            pool, goal.n - len(progress.rows), progress.threshold, progress.left_of(), tuning
-        )
-        assert places, "the best row of all is a candidate, and above the bar"
-        progress.take(pool.rows[places], squared)
-        reports = _assign(corpus, progress, pool.rows[places], pool.vectors[places], advance)
+        left, bar = goal.n - len(progress.rows), progress.threshold
+        picks = pick(pool, left, bar, progress.left_of(), tuning, _exchange(corpus, goal))
+        assert picks.rows, "the best row of all is a candidate, and above the bar"
+        progress.take(picks)
+        reports = _assign(corpus, progress, picks.taken, advance)
     return progress.picks(reports, before)
 
 
 def _assign(
     corpus: Partitions,
     progress: Progress,
-    rows: NDArray[np.int64],
-    vectors: NDArray[np.int16],
+    centers: Sequence[Taken],
     advance: Callable[[int], None],
 ) -> list[Farthest]:
-    """Make one pass: let all partitions take up the picks, and ask for the farthest rows."""
+    """Make one pass: let all partitions take up new centers, and ask for the farthest rows."""
+    rows = np.array([center.row for center in centers])
+    vectors = np.stack([center.vector for center in centers])
     corpus.assign(rows, vectors, curve=progress.needs_curve)
     reports = _farthest(corpus, progress)
     progress.passes += 1
     progress.note(reports)
     advance(len(rows))
     return reports
+
+
+def _exchange(corpus: Partitions, goal: Goal) -> Exchanger | None:
+    """What exchanges the picks of the next pass, None when they stay."""
+    if goal.substitutes is None:
+        return None
+    return Exchanger(corpus, goal.substitutes, goal.squared_min_distance)
 
 
 def _farthest(corpus: Partitions, progress: Progress) -> list[Farthest]:

@@ -208,5 +208,17 @@ def farthest(
 
 def collect(part: Partition, rows: NDArray[np.int64]) -> NDArray[np.int16]:
     """(k, dim) int16 lattice of ascending rows of its own."""
-    places = torch.searchsorted(part.rows, on_device(rows, part.rows.device))
-    return part.vectors.at(places).cpu().numpy()
+    return part.vectors.at(_places(part, rows)).cpu().numpy()
+
+
+def standing(
+    part: Partition, rows: NDArray[np.int64]
+) -> tuple[NDArray[np.int16], NDArray[np.int64]]:
+    """:func:`collect`, and the (k,) squared distances to the nearest center."""
+    places = _places(part, rows)
+    distance = part.distance.index_select(0, places).long().cpu().numpy()
+    return part.vectors.at(places).cpu().numpy(), distance
+
+
+def _places(part: Partition, rows: NDArray[np.int64]) -> torch.Tensor:
+    return torch.searchsorted(part.rows, on_device(rows, part.rows.device))

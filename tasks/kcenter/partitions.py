@@ -1,7 +1,7 @@
 """What is asked of all partitions, and how their answers become one, wherever they are held."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -75,15 +75,27 @@ class BasePartitions(ABC):
 
     def collect(self, rows: NDArray[np.int64]) -> NDArray[np.int16]:
         """(k, dim) lattice of any k ascending units."""
-        owned = self._layout.owned(rows)
-        asked = [number for number, own in enumerate(owned) if len(own)]
-        answers = self._ask(
-            partition.collect, each=[rows[owned[number]] for number in asked], some=asked
-        )
         found = np.empty((len(rows), self._dim), np.int16)
-        for number, answer in zip(asked, answers, strict=True):
-            found[owned[number]] = answer
+        for own, vectors in self._ask_owners(partition.collect, rows):
+            found[own] = vectors
         return found
+
+    def standing(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int16], NDArray[np.int64]]:
+        """(k, dim) lattice of any k ascending units, and their (k,) squared distances."""
+        found, squared = np.empty((len(rows), self._dim), np.int16), np.empty(len(rows), np.int64)
+        for own, (vectors, distance) in self._ask_owners(partition.standing, rows):
+            found[own], squared[own] = vectors, distance
+        return found, squared
+
+    def _ask_owners(
+        self, function: Callable[..., Any], rows: NDArray[np.int64]
+    ) -> Iterator[tuple[NDArray[np.int64], Any]]:
+        """Ask each partition that has any of some units for them: their places, and the answer."""
+        owned = [(number, own) for number, own in enumerate(self._layout.owned(rows)) if len(own)]
+        some = [number for number, _ in owned]
+        answers = self._ask(function, each=[rows[own] for _, own in owned], some=some)
+        for (_, own), answer in zip(owned, answers, strict=True):
+            yield own, answer
 
     def weight(self, rows: NDArray[np.int64]) -> NDArray[np.int64] | None:
         return self._layout.weight_of(rows)

@@ -1,10 +1,12 @@
 """The driver's part of a pass: pick among candidates for as long as that is exact."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from coreframe.tasks.kcenter.exchange import AHEAD, Exchange, Taken, squared_to
 from coreframe.tasks.kcenter.tuning import DEFAULT_TUNING, Tuning
 from coreframe.tasks.lattice import TILE_VALUES
 
@@ -33,13 +35,38 @@ class Candidates:
     bar: Standing | None
 
 
+@dataclass(frozen=True)
+class PoolPicks:
+    """What was picked, in order, and what was taken for it.
+
+    Attributes:
+        rows: what was picked.
+        squared: the squared distances that these had when they were picked.
+        taken: the new centers: the same rows, but for those that were exchanged.
+    """
+
+    rows: list[int] = field(default_factory=list)
+    squared: list[int] = field(default_factory=list)
+    taken: list[Taken] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def add(self, pick: Taken, taken: Taken) -> None:
+        """Add one that stayed or was exchanged."""
+        self.rows.append(pick.row)
+        self.squared.append(pick.squared)
+        self.taken.append(taken)
+
+
 def pick(
     candidates: Candidates,
     n: int,
     squared_threshold: int,
     left_of: dict[int, int] | None = None,
     tuning: Tuning = DEFAULT_TUNING,
-) -> tuple[list[int], list[int]]:
+    exchange: Exchange | None = None,
+) -> PoolPicks:
     """Pick greedily: always the candidate with the largest key, of equal ones the lowest row.
 
     Rows outside the candidates can only come nearer, so while the best candidate is above the bar
@@ -56,73 +83,74 @@ def pick(
         left_of: how many rows of each video may still be picked, None for any number; changed by
             the picks.
         tuning: how many candidates are looked at together.
-
-    Returns:
-        Their places among the candidates, in pick order, and the squared distance that each had
-        when it was picked.
+        exchange: what is taken for each pick; by default itself.
     """
     state = _PoolState(candidates, squared_threshold, tuning)
-    taken: list[int] = []
-    squared: list[int] = []
-    while len(taken) < n:
+    picks = PoolPicks()
+    while len(picks) < n:
         front, rest = state.front(tuning.front_rows, candidates.bar)
         if len(front) == 0:
             break
         bar = candidates.bar
         limit = max((bound for bound in (bar, rest) if bound is not None), default=None)
-        places, distances = _pick_in_front(state, front, n - len(taken), bar, limit, left_of)
-        if not places:
+        before = len(picks)
+        _pick_in_front(state, front, n, (bar, limit), left_of, picks, exchange)
+        if len(picks) == before:
             break
-        taken += places
-        squared += distances
-        state.take(places, left_of)
-    return taken, squared
+        state.take(picks.taken[before:], left_of)
+    return picks
 
 
 def _pick_in_front(
     state: "_PoolState",
     front: NDArray[np.int64],
     n: int,
-    bar: Standing | None,
-    limit: Standing | None,
+    bounds: tuple[Standing | None, Standing | None],
     left_of: dict[int, int] | None,
-) -> tuple[list[int], list[int]]:
+    picks: PoolPicks,
+    exchange: Exchange | None,
+) -> None:
     """Pick in the front, for as long as no other row can be better.
 
     Args:
         state: of all candidates.
         front: (f,) ascending places of the best of them.
-        n: picks at most.
-        bar: of the best row that is no candidate.
-        limit: of the best row outside the front, a candidate or not.
+        n: picks at most, with those from before.
+        bounds: of the best row that is no candidate; and of the best row outside the front, a
+            candidate or not.
         left_of: see :func:`pick`.
-
-    Returns:
-        As :func:`pick`.
+        picks: is added to.
+        exchange: see :func:`pick`.
     """
     between = state.between(front)
     distance, keys, rows = state.distance[front], state.keys[front], state.rows[front]
     weight = None if state.weight is None else state.weight[front]
     video = None if state.video is None else state.video[front]
-    picked: list[int] = []
-    squared: list[int] = []
-    while len(picked) < n:
+    bound = bounds[0]  # the first is the best of all candidates
+    while len(picks) < n:
         best = int(np.argmax(keys))  # rows ascend: the first of equal keys is the lowest row
-        # the first is the best of all candidates; a later one must also beat what has gone stale
-        bound = limit if picked else bar
         if keys[best] < 0 or (bound is not None and (int(keys[best]), -int(rows[best])) < bound):
             break
-        picked.append(best)
-        squared.append(int(distance[best]))
-        np.minimum(distance, between[best], out=distance)
-        alive = (keys >= 0) & (distance >= state.squared_threshold)
-        alive[best] = False
+        bound = bounds[1]  # a later one must also beat what has gone stale
+        own = Taken(int(rows[best]), state.vectors[front[best]], int(distance[best]))
+        taken, nearer = own, between[best]
+        if exchange is not None:
+            taken = exchange(own, partial(_next, rows, keys))
+            if taken.row != own.row:
+                nearer = squared_to(taken.vector, state.vectors[front])
+        picks.add(own, taken)
+        np.minimum(distance, nearer, out=distance)
+        alive = (keys >= 0) & (distance >= state.squared_threshold) & (rows != taken.row)
         if video is not None and left_of is not None:
             left_of[int(video[best])] -= 1
             if left_of[int(video[best])] == 0:
                 alive &= video != video[best]
         keys = np.where(alive, distance if weight is None else distance * weight, -1)
-    return front[picked].tolist(), squared
+
+
+def _next(rows: NDArray[np.int64], keys: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The rows with the largest keys, AHEAD of them."""
+    return rows[np.argsort(-keys, kind="stable")[:AHEAD]]
 
 
 class _PoolState:
@@ -132,11 +160,11 @@ class _PoolState:
         self.rows, self.weight, self.video = candidates.rows, candidates.weight, candidates.video
         self.squared_threshold = squared_threshold
         self.distance = candidates.distance.astype(np.int64)
-        self._lattice = candidates.vectors
+        self.vectors = candidates.vectors
         self._tuning = tuning
         self._tile_values = tuning.tile_values or TILE_VALUES["cpu"]
         self._alive = np.ones(len(self.rows), bool)
-        self._picked: list[int] = []
+        self._taken: list[NDArray[np.int16]] = []
         self._seen = np.zeros(len(self.rows), np.int64)
         """How many of the picks each candidate's distance takes into account."""
         self._rekey()
@@ -157,21 +185,21 @@ class _PoolState:
 
     def _stale(self, places: NDArray[np.int64], least: int) -> NDArray[np.bool_]:
         """Which candidates' distances lack picks, though their keys reach ``least``."""
-        return (self._seen[places] < len(self._picked)) & (self.keys[places] >= max(0, least))
+        return (self._seen[places] < len(self._taken)) & (self.keys[places] >= max(0, least))
 
     def _refresh(self, places: NDArray[np.int64], least: int) -> None:
         """Bring the stale ones among some candidates up to date."""
         places = np.unique(places[self._stale(places, least)])
-        missed = self._lattice[self._picked[self._seen[places].min() :]].astype(np.float32)
+        missed = np.stack(self._taken[self._seen[places].min() :]).astype(np.float32)
         missed_norms = _squared_norms(missed)
         step = max(1, self._tile_values // max(missed.shape))
         for start in range(0, len(places), step):
             at = places[start : start + step]
-            wide = self._lattice[at].astype(np.float32)
+            wide = self.vectors[at].astype(np.float32)
             # whole numbers, and the products exact, see `coreframe.tasks.lattice`
             nearest = (missed_norms - 2 * (wide @ missed.T).astype(np.int32)).min(axis=1)
             self.distance[at] = np.minimum(self.distance[at], _squared_norms(wide) + nearest)
-        self._seen[places] = len(self._picked)
+        self._seen[places] = len(self._taken)
         self._rekey()
 
     def _best(self, count: int) -> tuple[NDArray[np.int64], Standing | None]:
@@ -192,18 +220,17 @@ class _PoolState:
 
     def between(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
         """(f, f) int64 squared distances of some candidates."""
-        wide = self._lattice[places].astype(np.float32)
+        wide = self.vectors[places].astype(np.float32)
         dots = (wide @ wide.T).astype(np.int64)  # exact, see `coreframe.tasks.lattice`
         norms = np.diagonal(dots)
         return norms[:, None] + norms[None, :] - 2 * dots
 
-    def take(self, places: list[int], left_of: dict[int, int] | None) -> None:
-        """Take note of picks, and of the videos that may have no more."""
-        self._picked += places
-        self._alive[places] = False
+    def take(self, taken: list[Taken], left_of: dict[int, int] | None) -> None:
+        """Take note of new centers, and of the videos that may have no more."""
+        self._taken += [center.vector for center in taken]
+        self._alive &= ~np.isin(self.rows, [center.row for center in taken])
         if self.video is not None and left_of is not None:
-            videos = np.unique(self.video[places]).tolist()
-            full = [video for video in videos if left_of[video] == 0]
+            full = [video for video, left in left_of.items() if left == 0]
             self._alive &= ~np.isin(self.video, full)
         self._rekey()
 

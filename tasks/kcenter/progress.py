@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from coreframe.tasks.kcenter.goal import Goal, PickedRows, StoppedBy
 from coreframe.tasks.kcenter.partition import FAR, Farthest
+from coreframe.tasks.kcenter.pool import PoolPicks
 from coreframe.tasks.kcenter.tuning import Tuning
 from coreframe.tasks.scale import to_l2
 
@@ -30,6 +31,10 @@ class Progress:
         self.needs_curve = weighted or goal.quota is not None
         self.passes = 0
         self.rows: list[int] = []
+        """Centers."""
+        self._picked: list[int] = []
+        """The rows for which they were taken, and how far these were."""
+        self._reach: list[int] = []
         self._squared: list[int] = []
         self._radius: list[int] = []
         self._first_alone = False
@@ -60,20 +65,27 @@ class Progress:
         unlimited = quota is None or (quota.most is None and not self._filling)
         return None if unlimited else self._left_of
 
-    def take(self, rows: NDArray[np.int64], squared: Sequence[int]) -> None:
-        """Record the picks of a pass.
+    def take_first(self, picked: int, center: int) -> None:
+        """Record the very first center, which is far from none."""
+        self._first_alone = True
+        self._record([picked], [FAR], [center], [FAR])
 
-        Args:
-            rows: (k,) in pick order.
-            squared: their squared distances when they were picked; none for the very first center.
-        """
-        if len(rows) > self.pool_rows // 16:
+    def take(self, picks: PoolPicks) -> None:
+        """Record the picks of a pass."""
+        centers = [center.row for center in picks.taken]
+        self._record(picks.rows, picks.squared, centers, [one.squared for one in picks.taken])
+
+    def _record(
+        self, picked: list[int], reach: list[int], centers: list[int], squared: list[int]
+    ) -> None:
+        if len(centers) > self.pool_rows // 16:
             self.pool_rows = max(self._least_pool_rows, self.pool_rows // 2)
-        self._first_alone |= len(squared) < len(rows)
-        self.rows += rows.tolist()
+        self._picked += picked
+        self._reach += reach
+        self.rows += centers
         self._squared += squared
         if self.goal.quota is not None:
-            self._taken.update(self.goal.quota.video_of(rows).tolist())
+            self._taken.update(self.goal.quota.video_of(np.array(centers)).tolist())
             self._count_left()
             if self._filling and all(left <= 0 for left in self._left_of.values()):
                 self.stop_filling()
@@ -98,19 +110,17 @@ class Progress:
             before: (p,) squared covering radius after each center that existed before.
         """
         largest = max((report.largest for report in reports), default=0)
-        squared = [0] * self._first_alone + self._squared
         radius = self._radius
         if not self.needs_curve:  # each pick was the farthest row
-            radius = [*squared[1:], largest] if self.rows else []
-        apart = np.array(squared, np.int64)
-        if self._first_alone:
-            apart[0] = FAR
+            radius = [*self._reach[1:], largest] if self.rows else []
+        apart = np.array(self._squared, np.int64)
         bound = np.minimum(np.minimum.accumulate(apart), np.array(radius, np.int64))
-        distance = to_l2(np.array(squared, np.int64))
+        distance = to_l2(apart)
         if self._first_alone:
             distance[0] = np.nan
         return PickedRows(
             rows=np.array(self.rows, np.int64),
+            center_rows=np.array(self._picked, np.int64),
             distance=distance,
             radius=to_l2(np.array(radius, np.int64)),
             lower_bound=to_l2(bound) / 2,

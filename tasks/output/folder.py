@@ -124,6 +124,8 @@ def _read_table(path: Path) -> pa.Table:
                 f"{path} names {file!r}, which is not in {path.parent}: it is not Coreframe's, or "
                 "was changed. Do not use this folder; select into another."
             )
+    if "row" in table.column_names and "center_row" not in table.column_names:
+        table = table.append_column("center_row", table["row"])  # before picks were exchanged
     lacking = [name for name in SELECTION_SCHEMA.names if name not in table.column_names]
     if lacking:
         raise UsageError(f"{path} has no column {lacking[0]}: select again.")

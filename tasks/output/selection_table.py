@@ -44,6 +44,7 @@ SELECTION_SCHEMA = pa.schema(
     {
         "rank": pa.int64(),
         "row": pa.int64(),
+        "center_row": pa.int64(),
         "video": pa.string(),
         "frame_index": pa.int32(),
         "pts": pa.int64(),

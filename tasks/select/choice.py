@@ -6,7 +6,7 @@ from enum import StrEnum
 from fractions import Fraction
 
 from coreframe.tasks.errors import UsageError
-from coreframe.tasks.scale import SCALE, squared_threshold
+from coreframe.tasks.scale import squared_reach, squared_threshold
 
 
 class Method(StrEnum):
@@ -17,6 +17,9 @@ class Method(StrEnum):
     RANDOM = "random"
     FIXED_RATE = "fixed-rate"
 
+
+SHARPEST_WITHIN = 0.15
+"""Up to here no selection's largest gap grew by more than 1 %, see `benchmarks/README.md`."""
 
 MEASURES = ("luminance", "sharpness")
 """Columns of the frames table that quality limits may name."""
@@ -75,7 +78,7 @@ class Budget:
     @property
     def squared_radius(self) -> int | None:
         """The largest squared lattice distance within the radius."""
-        return None if self.radius is None else int(Fraction(self.radius) ** 2 * SCALE**2)
+        return None if self.radius is None else squared_reach(self.radius)
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,10 @@ class Choice:
     maximum: Mapping[str, float] = field(default_factory=dict)
     prefer_sharp: float = 0.0
     """Strength; see :func:`coreframe.tasks.select.units.weights`."""
+    sharpest_within: float | None = 0.0
+    """For a pick the sharpest frame as near to it as this (L2) may be taken, 0 for none: see
+    :mod:`coreframe.tasks.kcenter.exchange`. None for what is usual: SHARPEST_WITHIN, but 0 where
+    it does not belong to what is asked for."""
     min_per_video: int = 0
     max_per_video: int | None = None
     preselected: str | None = None
@@ -113,6 +120,10 @@ class Choice:
             object.__setattr__(self, "method", Method(self.method))  # a word will do
         except ValueError:
             raise UsageError(f"unknown method {self.method!r}: use {', '.join(Method)}.") from None
+        if self.sharpest_within is None:
+            other = self.budget.radius is not None or self.sequence_length > 1 or self.prefer_sharp
+            usual = self.method is Method.CORESET and not other
+            object.__setattr__(self, "sharpest_within", SHARPEST_WITHIN if usual else 0.0)
         if self.method is not Method.CORESET:
             self._refuse_without_coreset()
         self._refuse_quality()
@@ -138,13 +149,17 @@ class Choice:
     @property
     def columns(self) -> list[str]:
         """Columns of the frames table that say which frames may be chosen."""
-        measured = {*self.minimum, *self.maximum} | ({"sharpness"} if self.prefer_sharp else set())
-        return ["row", "video", "digest", "suspect", "flat", *sorted(measured)]
+        measured = {*self.minimum, *self.maximum}
+        if self.prefer_sharp or self.sharpest_within:
+            measured.add("sharpness")
+        own = ["row", "video", "digest", "suspect", "flat", *sorted(measured)]
+        return [*own, "time_s"] if self.sharpest_within else own
 
     def _refuse_without_coreset(self) -> None:
         given = {
             "radius": self.budget.radius is not None,
             "prefer-sharp": self.prefer_sharp > 0,
+            "sharpest-within": bool(self.sharpest_within),
             "min-per-video": self.min_per_video > 0,
             "max-per-video": self.max_per_video is not None,
             "preselected": self.preselected is not None,
@@ -174,6 +189,11 @@ class Choice:
                 )
         if not 0 <= self.prefer_sharp <= 1:
             raise UsageError(f"prefer-sharp {self.prefer_sharp} is not from 0 to 1.")
+        if not 0 <= (self.sharpest_within or 0.0) <= 2:
+            raise UsageError(
+                f"sharpest-within {self.sharpest_within} is not from 0 to 2, the range of "
+                "distances between unit vectors."
+            )
 
     def _refuse_shares(self) -> None:
         least, most = self.min_per_video, self.max_per_video

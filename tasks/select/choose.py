@@ -215,7 +215,8 @@ def _goal(plan: Plan) -> Goal:
                 "for fewer of each, or for more in all."
             )
     budget = choice.budget
-    return Goal(n, budget.squared_min_distance, budget.squared_radius, quota)
+    thresholds = budget.squared_min_distance, budget.squared_radius
+    return Goal(n, *thresholds, quota, units.substitutes)
 
 
 def _baseline_picks(plan: Plan) -> PickedRows:
@@ -237,7 +238,7 @@ def _baseline_picks(plan: Plan) -> PickedRows:
             stopped_by = StoppedBy.MIN_DISTANCE if random else StoppedBy.THINNED
     unknown = np.full(len(rows), np.nan)
     distance = distances_in_order(read(rows))
-    return PickedRows(rows, distance, unknown, unknown, unknown[:0], stopped_by)
+    return PickedRows(rows, rows, distance, unknown, unknown, unknown[:0], stopped_by)
 
 
 def _frames_of(centers: pd.DataFrame, units: Units, store: Store) -> pd.DataFrame:
@@ -246,6 +247,7 @@ def _frames_of(centers: pd.DataFrame, units: Units, store: Store) -> pd.DataFram
     frames = store.frames_at(units.frames_of(centers["row"].to_numpy()), FRAME_COLUMNS)
     for name in CENTER_COLUMNS[1:]:
         frames[name] = centers[name].to_numpy()[center]
+    frames["center_row"] = units.frames_of(centers["center_row"].to_numpy())
     frames["preselected"] = frames["preselected"].astype(bool)
     frames["sequence"] = center
     frames.insert(0, "rank", np.arange(len(frames)))

@@ -16,7 +16,7 @@ from coreframe.tasks.store.corpus import read_corpus
 from coreframe.tasks.store.named_selections import NamedSelection, SavedSelection
 from coreframe.tasks.store.store import Store
 
-CENTER_COLUMNS = ["row", "preselected", "distance", "radius", "lower_bound"]
+CENTER_COLUMNS = ["row", "center_row", "preselected", "distance", "radius", "lower_bound"]
 
 
 class KeptCenters:
@@ -41,7 +41,7 @@ class KeptCenters:
                 ~np.isin(added, [] if self._saved is None else self._saved.centers["row"])
             ]
         self._vectors = unit_reader(store, units)(added)
-        centers = pd.DataFrame({"row": added, "preselected": True})
+        centers = pd.DataFrame({"row": added, "center_row": added, "preselected": True})
         if self._saved is not None:
             self._vectors = np.concatenate([self._saved.vectors, self._vectors])
             centers = pd.concat([self._saved.centers, centers], ignore_index=True)
@@ -77,6 +77,7 @@ class KeptCenters:
         new = pd.DataFrame(
             {
                 "row": picks.rows,
+                "center_row": picks.center_rows,
                 "preselected": False,
                 "distance": picks.distance,
                 "radius": picks.radius,

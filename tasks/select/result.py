@@ -16,7 +16,8 @@ class Selection:
 
     frames: pd.DataFrame
     """One row a frame in pick order: rank, row, video (its catalogue number), frame_index, pts,
-    time_s, distance, radius, lower_bound, preselected, sequence, digest."""
+    time_s, center_row (the greedy pick that it was taken for), distance, radius, lower_bound,
+    preselected, sequence, digest."""
     chosen: NDArray[np.int64]
     """(k,) units in pick order, those from before first; a unit is named by its first row."""
     units: Units

@@ -13,7 +13,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from coreframe.tasks.kcenter.exchange import Substitutes
 from coreframe.tasks.kcenter.vectors import mean_vectors
+from coreframe.tasks.scale import squared_reach
 from coreframe.tasks.select.choice import Choice
 from coreframe.tasks.store.store import Store
 
@@ -32,6 +34,7 @@ class Units:
         shown: (u,) whether it shows something: gaps are measured over these.
         eligible: (u,) whether it may be chosen.
         weight: (u,) by which squared distances are multiplied, None when all are alike.
+        substitutes: which eligible ones may be taken for one another, None for none.
         suspects: frames left out because their pictures are damaged.
         flats: frames left out because they show nothing.
         duplicates: frames left out because earlier ones have the same pixels.
@@ -45,6 +48,7 @@ class Units:
     shown: NDArray[np.bool_]
     eligible: NDArray[np.bool_]
     weight: NDArray[np.int64] | None
+    substitutes: Substitutes | None
     suspects: int
     flats: int
     duplicates: int
@@ -109,10 +113,20 @@ def form_units(frames: pd.DataFrame, first_row: Mapping[int, int], choice: Choic
         good &= frames[measure].to_numpy() <= np.float32(most)
     kept = seen if choice.keep_exact_duplicates else seen & distinct
     eligible = kept & good[members].all(axis=1)
-    weight = None
-    if choice.prefer_sharp:
+    weight, substitutes = None, None
+    if choice.prefer_sharp or choice.sharpest_within:
         sharpness = frames["sharpness"].to_numpy().astype(np.float64)[members].mean(axis=1)
-        weight = weights(sharpness, eligible, choice.prefer_sharp)
+        if choice.prefer_sharp:
+            weight = weights(sharpness, eligible, choice.prefer_sharp)
+        if choice.sharpest_within:
+            own = starts[eligible]
+            substitutes = Substitutes(
+                rows=rows[own],
+                video=video[own].astype(np.int64),
+                time_s=frames["time_s"].to_numpy(np.float64)[own],
+                quality=sharpness[eligible],
+                squared_within=squared_reach(choice.sharpest_within),
+            )
     return Units(
         rows=rows[starts],
         length=length,
@@ -120,6 +134,7 @@ def form_units(frames: pd.DataFrame, first_row: Mapping[int, int], choice: Choic
         shown=shown,
         eligible=eligible,
         weight=weight,
+        substitutes=substitutes,
         suspects=length * int((~whole).sum()),
         flats=length * int((whole & ~shown).sum()),
         duplicates=length * int((seen & ~kept).sum()),

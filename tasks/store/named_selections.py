@@ -49,6 +49,7 @@ BEGUN = ".begun"
 CENTERS_SCHEMA = pa.schema(
     {
         "row": pa.int64(),
+        "center_row": pa.int64(),
         "preselected": pa.bool_(),
         "distance": pa.float64(),
         "radius": pa.float64(),
@@ -131,6 +132,8 @@ class NamedSelection:
         with generation.understandably(CENTERS):
             table = pa.BufferReader(generation.read(CENTERS))
             centers = pq.read_table(table, schema=CENTERS_SCHEMA).to_pandas()
+        own = centers["row"]  # before picks were exchanged there was no other
+        centers["center_row"] = centers["center_row"].fillna(own).astype(np.int64)
         return SavedSelection(generation.folder.name, centers, generation.load(CENTER_VECTORS))
 
     def rows(self) -> NDArray[np.int64]:

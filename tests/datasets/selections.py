@@ -100,6 +100,7 @@ def make_selection(
     ranks = np.arange(frames)
     table = table.assign(
         rank=ranks,
+        center_row=table["row"] - ranks % 2,
         video=[names[video] for video in table["video"]],
         distance=np.where(ranks, rng.random(frames), np.nan),
         radius=np.where(ranks < preselected, np.nan, rng.random(frames)),

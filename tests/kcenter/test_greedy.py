@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from coreframe.tasks.kcenter.assign import assign
 from coreframe.tasks.kcenter.bfloat16 import Bfloat16Screen
 from coreframe.tasks.kcenter.coverage import coverage
+from coreframe.tasks.kcenter.exchange import Substitutes
 from coreframe.tasks.kcenter.goal import PickedRows
 from coreframe.tasks.kcenter.greedy import greedy_k_center, share_of
 from coreframe.tasks.kcenter.local import LocalPartitions
@@ -21,7 +22,7 @@ from coreframe.tasks.kcenter.partition import Partition
 from coreframe.tasks.kcenter.tuning import DEFAULT_TUNING, Tuning
 from coreframe.tasks.kcenter.vectors import ArraySource, Vectors
 from coreframe.tasks.lattice import Targets, squared_distances, squared_norms
-from coreframe.tasks.scale import squared_threshold
+from coreframe.tasks.scale import squared_reach, squared_threshold
 from tests.kcenter.textbook import Asked, textbook
 from tests.stores import walks
 
@@ -61,6 +62,7 @@ def check(picks: PickedRows, expected: dict[str, list[int]]) -> None:
         return np.sqrt(np.array(squared, np.float64)) / 4000
 
     assert picks.rows.tolist() == expected["rows"]
+    assert picks.center_rows.tolist() == expected["picked"]
     distance = l2(expected["distance"])
     if np.isnan(picks.distance[:1]).any():
         distance[0] = np.nan
@@ -92,6 +94,16 @@ def drawn(data: st.DataObject, rows: int) -> Asked:
         asked.video = rng.integers(0, 5, rows)
         asked.least = data.draw(st.integers(0, 3))
         asked.most = data.draw(st.sampled_from([None, 3, 4, 6]))
+        asked.video.sort()  # as in a store, where each video is in one piece
+    if data.draw(st.booleans()):
+        video = np.zeros(rows, np.int64) if asked.video is None else asked.video
+        asked.substitutes = Substitutes(
+            rows=np.arange(rows),
+            video=video,
+            time_s=rng.integers(0, 9, rows) / 2,  # a damaged video's may run backwards
+            quality=rng.integers(0, 6, rows).astype(float),
+            squared_within=data.draw(st.sampled_from([0, 2, 500, 4_000_000])),
+        )
     return asked
 
 
@@ -126,6 +138,29 @@ def test_equals_the_textbook_for_any_split_pool_and_option(data: st.DataObject) 
     blocks = data.draw(st.integers(1, 9))
     picks = run(lattice, asked, cuts, pool_rows, kept_rows, blocks, tuning=tuning)
     check(picks, textbook(lattice, asked))
+
+
+@pytest.mark.parametrize("min_distance", [0.0, 0.1, 0.3])
+@pytest.mark.parametrize("seed", range(6))
+def test_picks_are_exchanged_for_better_rows_close_by(seed: int, min_distance: float) -> None:
+    """Down to the last row, where a pick's substitute is the next pick's."""
+    rng = np.random.default_rng(seed)
+    lattice = walks(240, 8, seed)[np.sort(rng.integers(0, 240, 240))]  # with duplicates
+    near = Substitutes(
+        rows=np.arange(240),
+        video=np.arange(240) // 60,
+        time_s=np.arange(240) / 10,
+        quality=rng.random(240),
+        squared_within=squared_reach(0.3),
+    )
+    asked = Asked(240, squared_threshold(min_distance), substitutes=near)
+    picks = run(lattice, asked, [70, 150], pool_rows=40)
+    check(picks, textbook(lattice, asked))
+    assert (picks.rows != picks.center_rows).sum() >= 5
+    assert len(set(picks.rows.tolist())) == len(picks.rows)
+    wide = lattice[picks.rows].astype(np.int64)
+    apart = ((wide[:, None] - wide[None]) ** 2).sum(axis=2)[np.triu_indices(len(wide), 1)]
+    assert apart.min() >= asked.threshold
 
 
 @given(data=st.data())

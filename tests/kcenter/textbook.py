@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from coreframe.tasks.kcenter.exchange import Substitutes
 from coreframe.tasks.kcenter.goal import Goal, Quota
 from coreframe.tasks.kcenter.partition import FAR
 
@@ -23,6 +24,7 @@ class Asked:
     most: int | None = None
     least: int = 0
     before: Sequence[int] = ()
+    substitutes: Substitutes | None = None
 
     @property
     def goal(self) -> Goal:
@@ -30,7 +32,7 @@ class Asked:
         if self.video is not None and (self.most is not None or self.least):
             taken = Counter(self.video[list(self.before)].tolist())
             quota = Quota(self.most, self.least, np.arange(len(self.video)), self.video, taken)
-        return Goal(self.n, self.threshold, self.radius, quota)
+        return Goal(self.n, self.threshold, self.radius, quota, self.substitutes)
 
 
 def textbook(lattice: NDArray[np.int16], asked: Asked) -> dict[str, list[int]]:
@@ -41,13 +43,25 @@ def textbook(lattice: NDArray[np.int16], asked: Asked) -> dict[str, list[int]]:
     video = np.zeros(len(wide), np.int64) if asked.video is None else asked.video
     can = np.ones(len(wide), bool)
     taken: Counter[int] = Counter()
-    apart, found = FAR, {"rows": [], "distance": [], "radius": [], "bound": []}
+    apart, found = FAR, {"rows": [], "picked": [], "distance": [], "radius": [], "bound": []}
 
     def take(row: int) -> None:
         nonlocal distance
         can[row] = False
         taken[int(video[row])] += 1
         distance = np.minimum(distance, ((wide - wide[row]) ** 2).sum(axis=1))
+
+    def better(row: int) -> int:
+        """The best row that may be taken for one."""
+        how = asked.substitutes
+        if how is None:
+            return row
+        apart = ((wide - wide[row]) ** 2).sum(axis=1)
+        fits = (how.video == how.video[row]) & (np.abs(how.time_s - how.time_s[row]) <= 1)
+        fits &= (apart <= how.squared_within) & (16 * apart <= distance[row])
+        fits &= (distance > 0) & (distance >= asked.threshold)
+        fits &= how.quality > how.quality[row]
+        return int(np.argmax(np.where(fits, how.quality, -np.inf))) if fits.any() else row
 
     for row in asked.before:
         take(row)
@@ -56,7 +70,6 @@ def textbook(lattice: NDArray[np.int16], asked: Asked) -> dict[str, list[int]]:
         if not found["rows"] and not asked.before:
             score = len(wide) * (wide**2).sum(axis=1) - 2 * wide @ wide.sum(axis=0)
             best = int(np.argmin(score))
-            found["distance"].append(0)
         else:
             threshold = asked.threshold
             if not filling and asked.radius is not None:
@@ -72,8 +85,10 @@ def textbook(lattice: NDArray[np.int16], asked: Asked) -> dict[str, list[int]]:
                 filling = False
                 continue
             best = int(np.argmax(np.where(ok, distance * weight, -1)))
-            apart = min(apart, int(distance[best]))
-            found["distance"].append(int(distance[best]))
+        found["picked"].append(best)
+        best = better(best)
+        apart = min(apart, int(distance[best]))
+        found["distance"].append(int(distance[best]))
         take(best)
         found["rows"].append(best)
         found["radius"].append(int(distance.max()))
