@@ -141,10 +141,16 @@ def picking_order(folder: OutputFolder) -> str:
         or folder.selection["preselected"].any()
     ):
         return ""
-    return (
+    rows = folder.units
+    exchanged = int((rows["row"] != rows["center_row"]).sum())
+    text = (
         ": each was the farthest from all before it, so the first few are the most different of "
         "the corpus"
     )
+    if exchanged:
+        what = f"a sharper {folder.metrics.noun} of the same second"
+        text += f"; {exchanged:,} of them gave way to {what}"
+    return text
 
 
 def radius_text(metrics: Metrics) -> str:

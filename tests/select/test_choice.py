@@ -5,7 +5,7 @@ import pytest
 
 from coreframe.tasks.errors import UsageError
 from coreframe.tasks.scale import SCALE, squared_threshold
-from coreframe.tasks.select.choice import Budget, Choice
+from coreframe.tasks.select.choice import SHARPEST_WITHIN, Budget, Choice
 
 
 @pytest.mark.parametrize(
@@ -68,6 +68,14 @@ SENSELESS: dict[str, tuple[dict[str, Any], str]] = {
         {"method": "fixed-rate", "prefer_sharp": 0.3},
         "prefer-sharp works with the coreset method only",
     ),
+    "exchanges at random": (
+        {"method": "random", "sharpest_within": 0.1},
+        "sharpest-within works with the coreset method only",
+    ),
+    "exchanges farther than there is": (
+        {"sharpest_within": 2.5},
+        "sharpest-within 2.5 is not from 0 to 2",
+    ),
     "floor at random": (
         {"method": "random", "min_per_video": 1},
         "min-per-video works with the coreset method only",
@@ -125,6 +133,24 @@ def test_senseless_wishes_are_refused_in_a_sentence(case: str) -> None:
     options, message = SENSELESS[case]
     with pytest.raises(UsageError, match=message):
         Choice(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "within"),
+    [
+        ({}, SHARPEST_WITHIN),
+        ({"name": "a", "min_per_video": 2}, SHARPEST_WITHIN),
+        ({"method": "random"}, 0.0),
+        ({"budget": Budget(radius=0.3)}, 0.0),
+        ({"sequence_length": 4}, 0.0),
+        ({"prefer_sharp": 0.5}, 0.0),
+    ],
+)
+def test_picks_are_exchanged_where_it_is_usual(options: dict[str, Any], within: float) -> None:
+    assert Choice(sharpest_within=None, **options).sharpest_within == within
+    assert Choice(**options).sharpest_within == 0.0
+    if "method" not in options:
+        assert Choice(sharpest_within=0.2, **options).sharpest_within == 0.2
 
 
 def test_a_radius_below_the_min_distance_is_refused() -> None:

@@ -1,6 +1,7 @@
 """The select stage on stores of given embeddings, against the textbook, on Dask workers."""
 
 import os
+import shutil
 import signal
 from itertools import pairwise
 from pathlib import Path
@@ -15,10 +16,12 @@ from dask.distributed import Client
 from coreframe.flows.cluster import open_cluster
 from coreframe.flows.parameters import Compute
 from coreframe.tasks.errors import CoreframeError, UsageError
+from coreframe.tasks.kcenter.exchange import Substitutes
 from coreframe.tasks.kcenter.layout import block_cuts
 from coreframe.tasks.kcenter.on_dask import DaskPartitions
 from coreframe.tasks.kcenter.tuning import DEFAULT_TUNING, Tuning
 from coreframe.tasks.kcenter.vectors import mean_vectors
+from coreframe.tasks.scale import squared_reach, squared_threshold
 from coreframe.tasks.select.choice import Budget, Choice
 from coreframe.tasks.select.result import Selection
 from coreframe.tasks.select.task import choose_frames
@@ -113,6 +116,51 @@ def test_sharp_frames_are_preferred(store: Store, lattice: np.ndarray, cluster: 
     check(selection, lattice, rows, Asked(60, weight=weight))
     plain = select(store, cluster, 60).frames["row"]
     assert sharpness[selection.frames["row"]].mean() > sharpness[plain].mean() + 0.1
+
+
+def test_a_pick_is_exchanged_for_a_sharper_frame_of_its_moment(
+    store: Store, lattice: np.ndarray, cluster: str, tmp_path: Path
+) -> None:
+    rows, frames = eligible(store), store.frames().set_index("row")
+    sharpness = measures(len(lattice))[1].astype(np.float64)
+    near = Substitutes(
+        rows=rows,
+        video=frames["video"][rows].to_numpy(np.int64),
+        time_s=frames["time_s"][rows].to_numpy(),
+        quality=sharpness[rows],
+        squared_within=squared_reach(0.3),
+    )
+    selection = select(store, cluster, 60, sharpest_within=0.3, min_distance=0.01)
+    asked = Asked(60, squared_threshold(0.01), substitutes=near)
+    check(selection, lattice, rows, asked)
+    expected = textbook(lattice[rows], asked)
+    picked, taken = rows[expected["picked"]], selection.frames["row"].to_numpy()
+    assert selection.frames["center_row"].tolist() == picked.tolist()
+    moved = picked != taken
+    assert moved.sum() >= 10
+    assert (sharpness[taken] > sharpness[picked])[moved].all()
+    assert (frames["video"][taken].to_numpy() == frames["video"][picked].to_numpy()).all()
+    # kept ones stay as they are, and keep what they were taken for
+    place = copied(store, tmp_path)
+    first = select(place, cluster, 20, sharpest_within=0.3, name="a").frames
+    again = select(place, cluster, 60, sharpest_within=0.3, name="a").frames
+    plain = select(place, cluster, 70, name="a").frames
+    for later in (again, plain):
+        assert later["row"][:20].tolist() == first["row"].tolist()
+        assert later["center_row"][:20].tolist() == first["center_row"].tolist()
+    assert plain["row"][:60].tolist() == again["row"].tolist()
+    assert (plain["row"] == plain["center_row"])[60:].all()
+    eights = select(store, cluster, 80, sequence_length=8, sharpest_within=0.5).frames
+    assert (eights["row"] - eights["center_row"]).abs().max() >= 8
+    assert (
+        np.ptp((eights["row"] - eights["center_row"]).to_numpy().reshape(-1, 8), axis=1) == 0
+    ).all()
+
+
+def copied(store: Store, folder: Path) -> Store:
+    """A store of one's own."""
+    shutil.copytree(store.path, folder / "copy")
+    return Store.open(folder / "copy")
 
 
 def test_cap_and_floor_per_video(store: Store, lattice: np.ndarray, cluster: str) -> None:
