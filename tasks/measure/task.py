@@ -110,7 +110,7 @@ def measure_selection(
                 rows=units.frames_of(chosen).tolist(),
             )
     if n <= COUNTED_UNITS:
-        squared = round((methods["coreset"].coverage_radius or 0) ** 2 * SCALE**2)
+        squared = round((Methods(**methods).different or 0) ** 2 * SCALE**2)
         read = unit_reader(store, units)
         for name in methods.keys() - {"original"}:
             distinct = len(keep_apart(subsets[name], read, squared, n))

@@ -2,8 +2,12 @@
 
 from typing import ClassVar
 
+from coreframe.tasks.kcenter.exchange import SHARE_OF_DISTANCE
 from coreframe.tasks.output.documents import Document, Part
 from coreframe.tasks.select.choice import Method
+
+LEAST_SHARE = 1 - 1 / SHARE_OF_DISTANCE
+"""Of its distance to earlier centers a pick keeps so much when it is exchanged."""
 
 
 class MethodMetrics(Part):
@@ -55,7 +59,7 @@ class MethodMetrics(Part):
     """The radius with units that show nothing counted; only where there are such."""
     distinct: int | None = None
     """Units that are left when, in the order of choosing, each is passed over that lies nearer to
-    an earlier one than the largest gap that a coreset of as many leaves. Of small sets only."""
+    an earlier one than :attr:`Methods.different`. Of small sets only."""
     rows: list[int] | None = None
     """Rows of the store that hold the chosen frames; not of the corpus itself."""
 
@@ -71,6 +75,19 @@ class Methods(Part):
     """Units drawn at random."""
     coreset: MethodMetrics
     """Greedy k-center."""
+
+    @property
+    def different(self) -> float | None:
+        """L2 from which on units count as different: the least between any two of the coreset.
+
+        At most the largest gap that this leaves, from which all of its picks are apart but for
+        exchanges; and at least three quarters of that, from which those are apart that were not
+        chosen before. None of an empty set.
+        """
+        gap, least = self.coreset.coverage_radius, self.coreset.l2_min
+        if gap is None:
+            return None
+        return gap if least is None else min(gap, max(LEAST_SHARE * gap, least))
 
     def by_key(self) -> dict[str, MethodMetrics]:
         """Each under its key, in the order of the tables."""

@@ -26,12 +26,12 @@ def subtitle(run: Run) -> str:
 
 def different_text(metrics: Metrics) -> str:
     """What the headline calls different; empty where it says nothing of it."""
-    radius = metrics.methods.coreset.coverage_radius
-    if not metrics.chosen.n or not metrics.chosen.distinct or radius is None:
+    least = metrics.methods.different
+    if not metrics.chosen.n or not metrics.chosen.distinct or least is None:
         return ""
     return (
-        f"Different: no nearer to one another than {radius:.3f}, the largest gap that a coreset of "
-        "as many leaves anywhere in the corpus."
+        f"Different: no nearer to one another than {least:.3f}, as the frames of a coreset of as "
+        "many are."
     )
 
 

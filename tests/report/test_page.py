@@ -302,10 +302,16 @@ def test_measures_are_shown_along_their_distribution(
 
 def test_the_headline_counts_frames_that_differ(store: Store, tmp_path: Path, cluster: str) -> None:
     vectors = store.read_rows(np.arange(300)).astype(np.int64)
-    for choice, way in (({}, "chosen frames"), ({"method": "random"}, "in a coreset")):
+    for choice, way in (
+        ({}, "chosen frames"),
+        ({"sharpest_within": 0.2}, "chosen frames"),
+        ({"method": "random"}, "in a coreset"),
+    ):
         written, evidence = selected(store, tmp_path, 20, cluster, **choice)
         metrics, counts = written.metrics, {}
-        least = round((metrics.methods.coreset.coverage_radius * 4000) ** 2)
+        coreset = metrics.methods.coreset
+        apart = max(0.75 * coreset.coverage_radius, coreset.l2_min)
+        least = round((min(coreset.coverage_radius, apart) * 4000) ** 2)
         for key, method in metrics.methods.by_key().items():
             if key == "original":
                 assert method.distinct is None
