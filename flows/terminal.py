@@ -22,6 +22,9 @@ from coreframe.tasks.report.tables import SELECTED_MARK, comparison, size
 from coreframe.tasks.store.catalogue import VideoState
 from coreframe.tasks.store.store import Store
 
+LEAST_COLUMNS = 4
+"""Of the comparison, with the methods' names: what decides."""
+
 
 def show_result(result: Mapping[str, Any], out: str) -> None:
     """Print the comparison, what was saved, and which file to open first.
@@ -53,22 +56,30 @@ def _show_warnings(result: Mapping[str, Any]) -> None:
 
 
 def _show_comparison(metrics: Metrics) -> None:
-    rows = comparison(metrics)
+    rows, console, noun = comparison(metrics), _console(), metrics.noun
+    table, columns = _comparison_table(rows), len(rows[0])
+    if _width(table, console) > console.width:  # titles of two words in two lines
+        rows = [{title.replace(" ", "\n"): cell for title, cell in row.items()} for row in rows]
+        table = _comparison_table(rows)
+    while _width(table, console) > console.width and columns > LEAST_COLUMNS:
+        columns -= 1
+        table = _comparison_table([dict(list(row.items())[:columns]) for row in rows])
+    # no cell is cut: a terminal that is still too narrow wraps it
+    Console(width=max(_width(table, console), console.width)).print(table)
+    if columns < len(rows[0]):
+        _say(f"{len(rows[0]) - columns} more columns are on the page")
+    _say(f"gap: from any {noun} of the corpus to the set. L2: between any two {noun}s of a set.")
+    if not all(measured.exact for measured in metrics.methods.by_key().values()):
+        _say("* from the pairs of a random sample, ± its 95 % confidence interval")
+
+
+def _comparison_table(rows: Sequence[Mapping[str, str]]) -> Table:
     table = Table(box=box.SIMPLE_HEAVY, padding=(0, 0, 0, 1), pad_edge=False)
     for number, title in enumerate(rows[0]):
         table.add_column(title, justify="right" if number else "left", no_wrap=True)
     for row in rows:
         table.add_row(*row.values(), style="bold" if SELECTED_MARK in row["method"] else None)
-    console = _console()
-    if _width(table, console) > console.width:  # titles of two words in two lines
-        for column in table.columns:
-            column.header = str(column.header).replace(" ", "\n")
-    # Nothing is cut: a terminal that is still too narrow wraps it.
-    Console(width=max(_width(table, console), console.width)).print(table)
-    noun = metrics.noun
-    _say(f"L2: between any two {noun}s of a set. gap: from any {noun} of the corpus to the set.")
-    if not all(measured.exact for measured in metrics.methods.by_key().values()):
-        _say("* from the pairs of a random sample, ± its 95 % confidence interval")
+    return table
 
 
 def _show_counts(run: Run) -> None:

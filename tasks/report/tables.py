@@ -5,15 +5,18 @@ from coreframe.tasks.output.metrics import MethodMetrics, Metrics
 SELECTED_MARK = "✓"
 COLUMNS = {
     "n": "frames",
+    "distinct": "different",
+    "coverage_radius": "gap max",
+    "coverage_mean": "gap mean",
     "l2_min": "L2 min",
     "l2_p10": "L2 p10",
     "l2_mean": "L2 mean",
     "l2_p90": "L2 p90",
     "l2_max": "L2 max",
-    "coverage_mean": "gap mean",
-    "coverage_radius": "gap max",
 }
-BETTER = {"l2_min": 1, "l2_p10": 1, "coverage_mean": -1, "coverage_radius": -1}
+"""Titles; first what decides, which a phone has room for."""
+
+BETTER = {"distinct": 1, "l2_min": 1, "l2_p10": 1, "coverage_mean": -1, "coverage_radius": -1}
 """Whether more is better, or less, where that can be said."""
 EXTREMES = {"l2_min": "≤", "l2_max": "≥"}
 NAMES = {
@@ -33,11 +36,14 @@ def comparison(metrics: Metrics) -> list[dict[str, str]]:
     Args:
         metrics: of the run.
     """
-    rows = []
-    for key, measured in metrics.methods.by_key().items():
+    rows, every = [], metrics.methods.by_key()
+    counted = any(measured.distinct is not None for measured in every.values())
+    for key, measured in every.items():
         chosen = key == metrics.selected_key
         row = {"method": f"{NAMES[key]} {SELECTED_MARK}" if chosen else NAMES[key]}
         for column, title in COLUMNS.items():
+            if column == "distinct" and not counted:
+                continue
             in_sequences = column == "n" and metrics.sequence_length > 1
             row["sequences" if in_sequences else title] = _cell(measured, column)
         if not measured.exact:
