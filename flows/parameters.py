@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from coreframe.flows.values import Positional
-from coreframe.tasks.embedders.names import DESCRIPTOR, absolute_name
+from coreframe.tasks.embedders.names import DESCRIPTOR, EARLIER_DESCRIPTOR, absolute_name
 from coreframe.tasks.output.images import ImageFormat, PictureSettings, Resize
 from coreframe.tasks.select.choice import MEASURES, SHARPEST_WITHIN, Budget, Choice, Method
 from coreframe.tasks.store.settings import StoreSettings
@@ -160,8 +160,8 @@ class Ingestion(Parameters):
     )
     embedder: str | None = Field(
         default=None,
-        description="descriptor, hf:ID or hf:FOLDER of a Hugging Face model, or simclr:FOLDER of "
-        f"a checkpoint [default: the store's, or {DESCRIPTOR}].",
+        description="hf:ID or hf:FOLDER of a Hugging Face model, simclr:FOLDER of a checkpoint, "
+        f"{DESCRIPTOR}, or {EARLIER_DESCRIPTOR} [default: the store's, or {DESCRIPTOR}].",
     )
     input_size: int | None = Field(
         default=None,

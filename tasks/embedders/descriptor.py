@@ -1,4 +1,4 @@
-"""`descriptor`: a frame embedder without learned weights.
+"""`descriptor` and `descriptor-3`: frame embedders without learned weights.
 
 Every frame is first averaged to a 32 x 32 grid, so the result depends little on the input size,
 on noise or on small motion.  Three groups are made of that grid:
@@ -12,34 +12,34 @@ on noise or on small motion.  Three groups are made of that grid:
   are, so pans and moving people hardly change it; this is the strongest group by itself.
 
 Shape and palette take square roots (Hellinger distance: large areas do not drown small ones).
-Each group is scaled to unit length and weighted by WEIGHTS.  All sums are of integers, and floats
+Each group is scaled to unit length and weighted.  All sums are of integers, and floats
 meet only in elementwise float64 square roots, products and quotients, each rounded the one way
 IEEE 754 allows: the same frame gives the same bits in any batch, thread count and device.
+
+A :class:`Recipe` has the numbers. One that has been published stays as it is, under its name: a
+store is extended with the recipe that it was made with.
 """
 
 from __future__ import annotations
 
 import functools
 import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
 
+from coreframe.tasks.embedders.names import DESCRIPTOR, EARLIER_DESCRIPTOR
 from coreframe.tasks.errors import UsageError
 from coreframe.tasks.lazy import torch
 from coreframe.tasks.video.pixels import Framing
 
-VERSION = "2"
 DEFAULT_INPUT_PX = 64
 
 GRID = 32  # the working grid: 64 px and 128 px frames describe alike, and 1024 points are fast
 SHAPE_CELLS, LAYOUT_CELLS = 8, 4  # finer shape tells scenes apart, coarser layout forgives pans
 DIRECTIONS = 8
-# Bin centres.  Luma is spread evenly; real colours crowd near grey, so the opponent bins do too.
-LUMA = (0, 51, 102, 153, 204, 255)
-OPPONENT = (-60, -16, 0, 16, 60)
-WEIGHTS = (0.8, 0.6, 1.0)  # shape, layout, palette: a broad optimum, the palette leads
-
 _SHAPE = SHAPE_CELLS * SHAPE_CELLS * DIRECTIONS
 _LAYOUT = LAYOUT_CELLS * LAYOUT_CELLS * 3
-_PALETTE = len(LUMA) * len(OPPONENT) * len(OPPONENT)
+_PALETTE = 6 * 5 * 5
 DIM = _SHAPE + _LAYOUT + _PALETTE
 
 POOLED_STEP = 4
@@ -48,26 +48,61 @@ would take four times their memory."""
 
 # Values are kept as integers, in units of 1 / UNIT of a grey level.
 UNIT = 16
-# A gradient below one grey level over its two grid steps is rounding or banding, and counts as 0.
-NOISE = UNIT
-# Gradient mass lent to every frame's shape group, four grey levels a grid point, before it is
-# scaled to unit length: black, faded and plain frames get a short shape group, not loud noise.
-FAINT = 4 * GRID * GRID * UNIT
-# Grey lent to every colour of the layout, in grey levels: near black, the direction of a colour
-# vector is noise, and this pulls all dark frames to the same grey.
-PEDESTAL = 16
 SHARE = 64  # a grid point is split between two bins of a channel in 64ths
 ROOT = 64  # square roots are kept as integers in 64ths
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The numbers of one version, in grey levels.
+
+    Attributes:
+        fingerprint: names it in stores.
+        noise: a gradient below this over its two grid steps is rounding or banding, and counts as
+            0.
+        faint: gradient mass lent to every grid point before the shape group is scaled to unit
+            length: black, faded and plain frames get a short one, not loud noise.
+        pedestal: grey lent to every colour of the layout: near black, the direction of a colour
+            vector is noise, and this pulls all dark frames to the same grey.
+        luma: six bin centres of the palette.
+        opponent: five bin centres of both opponent colours: real ones crowd near grey.
+        weights: of shape, layout and palette: a broad optimum, the palette leads.
+    """
+
+    fingerprint: str
+    noise: int
+    faint: int
+    pedestal: int
+    luma: tuple[int, ...]
+    opponent: tuple[int, ...]
+    weights: tuple[float, float, float]
+
+
+EVEN = Recipe(
+    "descriptor-2", 1, 4, 16, (0, 51, 102, 153, 204, 255), (-60, -16, 0, 16, 60), (0.8, 0.6, 1.0)
+)
+"""Of the first stores."""
+
+DARKER = Recipe(
+    "descriptor-3", 2, 2, 8, (0, 12, 34, 71, 138, 255), (-60, -16, 0, 16, 60), (0.7, 0.7, 1.0)
+)
+"""Its bins of luma lie closer in the dark, as steps that look alike do: it tells more shots apart,
+those of a night among them."""
+
+RECIPES = {EARLIER_DESCRIPTOR: EVEN, DESCRIPTOR: DARKER}
 
 
 class DescriptorEmbedder:
     """The descriptor as :class:`coreframe.tasks.embedders.embedder.Embedder`."""
 
     dim = DIM
-    fingerprint = f"descriptor-{VERSION}"
 
-    def __init__(self, input_px: int | None = None) -> None:
+    def __init__(self, input_px: int | None = None, name: str = DESCRIPTOR) -> None:
         """Take frames of ``input_px`` (a multiple of 32) a side, 64 by default.
+
+        Args:
+            input_px: see above.
+            name: of the recipe.
 
         Raises:
             UsageError: the size is no multiple of 32.
@@ -79,13 +114,18 @@ class DescriptorEmbedder:
                 f"use {DEFAULT_INPUT_PX}."
             )
         self.framing = Framing(side_px)
+        self._recipe = RECIPES[name]
+
+    @property
+    def fingerprint(self) -> str:
+        return self._recipe.fingerprint
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:
         """See :func:`describe`."""
-        return describe(images)
+        return describe(images, self._recipe)
 
 
-def describe(images: torch.Tensor) -> torch.Tensor:
+def describe(images: torch.Tensor, recipe: Recipe = DARKER) -> torch.Tensor:
     """uint8 (batch, S, S, 3) RGB -> float64 unit vectors (batch, DIM), on the same device.
 
     S is a positive multiple of 32.  A constant frame has a zero shape group; its layout and
@@ -100,12 +140,15 @@ def describe(images: torch.Tensor) -> torch.Tensor:
     red, green, blue = colour.unbind(1)
     luma = (77 * red + 150 * green + 29 * blue) >> 8  # BT.601 in 256ths
 
-    shape = _shape(luma)
-    cells = _pooled(colour.float() + PEDESTAL * UNIT, GRID // LAYOUT_CELLS)
+    shape = _shape(luma, recipe.noise * UNIT)
+    cells = _pooled(colour.float() + recipe.pedestal * UNIT, GRID // LAYOUT_CELLS)
     layout = cells.permute(0, 2, 3, 1).reshape(batch, _LAYOUT).long()
-    palette = _palette(luma, red - green, blue - ((red + green) >> 1))
-    groups = ((_root(shape), FAINT * ROOT * ROOT), (layout, 0), (_root(palette), 0))
-    parts = [_unit(values, extra) * w for (values, extra), w in zip(groups, WEIGHTS, strict=True)]
+    channels = (luma, recipe.luma), (red - green, recipe.opponent)
+    palette = _palette((*channels, (blue - ((red + green) >> 1), recipe.opponent)))
+    faint = recipe.faint * GRID * GRID * UNIT * ROOT * ROOT
+    groups = ((_root(shape), faint), (layout, 0), (_root(palette), 0))
+    weighted = zip(groups, recipe.weights, strict=True)
+    parts = [_unit(values, extra) * weight for (values, extra), weight in weighted]
     # 2**20 steps to the unit: integers again, so that their squares add up exactly.
     joined = torch.round(torch.cat(parts, 1) * 2.0**20).to(torch.int64)
     return _unit(joined, 0)
@@ -133,14 +176,17 @@ def _check(images: torch.Tensor) -> None:
         raise ValueError(f"expected square frames, S a multiple of {GRID}, got {found}")
 
 
-def _shape(luma: torch.Tensor) -> torch.Tensor:
-    """int32 (batch, 32, 32) luma -> int64 (batch, 512) gradient magnitude by cell, direction."""
+def _shape(luma: torch.Tensor, noise: int) -> torch.Tensor:
+    """int32 (batch, 32, 32) luma -> int64 (batch, 512) gradient magnitude by cell, direction.
+
+    Of every magnitude ``noise`` is taken off.
+    """
     # The border row and column have no neighbour on one side and stay 0.
     dx, dy = torch.zeros_like(luma), torch.zeros_like(luma)
     torch.sub(luma[:, :, 2:], luma[:, :, :-2], out=dx[:, :, 1:-1])
     torch.sub(luma[:, 2:], luma[:, :-2], out=dy[:, 1:-1])
     size = (dx * dx + dy * dy).double().sqrt_().int()
-    size = (size - NOISE).clamp_(min=0)
+    size = (size - noise).clamp_(min=0)
 
     # Eight sectors of 45 degrees around 0, 45, ...; tan(22.5 degrees) is 0.41421 = 408 / 985.
     ax, ay = dx.abs(), dy.abs()
@@ -169,14 +215,15 @@ def _cells(device: torch.device) -> torch.Tensor:
     return along[:, None] * SHAPE_CELLS + along[None, :]
 
 
-def _palette(luma: torch.Tensor, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """Three int32 (batch, 32, 32) channels -> int64 (batch, 150) soft joint histogram."""
+def _palette(channels: Sequence[tuple[torch.Tensor, tuple[int, ...]]]) -> torch.Tensor:
+    """Three int32 (batch, 32, 32) channels, bin centres -> int64 (batch, 150) soft histogram."""
+    luma = channels[0][0]
     batch, points = luma.shape[0], GRID * GRID
     bins = torch.zeros(batch, 8, points, dtype=torch.int32, device=luma.device)
     share = torch.ones_like(bins)
     count = 1
     # Each channel splits every entry so far between its lower and upper bin: 1, 2, 4, 8 entries.
-    for values, centres in ((luma, LUMA), (first, OPPONENT), (second, OPPONENT)):
+    for values, centres in channels:
         index = values.reshape(batch, points) - centres[0] * UNIT
         index = index.clamp_(0, (centres[-1] - centres[0]) * UNIT).flatten()
         lower, upper = (

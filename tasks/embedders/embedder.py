@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coreframe.tasks.device import Device, resolve_device
-from coreframe.tasks.embedders.descriptor import DescriptorEmbedder
+from coreframe.tasks.embedders.descriptor import RECIPES, DescriptorEmbedder
 from coreframe.tasks.embedders.names import DESCRIPTOR, HUGGINGFACE, SIMCLR
 from coreframe.tasks.errors import CoreframeError, UsageError
 from coreframe.tasks.lattice import quantise
@@ -87,8 +87,8 @@ def _kept_embedder(spec: EmbedderSpec) -> Embedder:
 
 
 def _make_embedder(spec: EmbedderSpec) -> Embedder:
-    if spec.name == DESCRIPTOR:
-        return DescriptorEmbedder(spec.input_px)
+    if spec.name in RECIPES:
+        return DescriptorEmbedder(spec.input_px, spec.name)
     device = resolve_device(spec.device)
     if spec.name.startswith(HUGGINGFACE):
         from coreframe.tasks.embedders.huggingface import HuggingFaceEmbedder
@@ -104,7 +104,7 @@ def _make_embedder(spec: EmbedderSpec) -> Embedder:
             "--out FOLDER`, and use --embedder simclr:FOLDER."
         )
     raise UsageError(
-        f"unknown embedder {spec.name!r}: use descriptor, {HUGGINGFACE}ID or "
+        f"unknown embedder {spec.name!r}: use {DESCRIPTOR}, {HUGGINGFACE}ID or "
         f"{HUGGINGFACE}FOLDER of a Hugging Face model, or {SIMCLR}FOLDER of a "
         "checkpoint."
     )

@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
-DESCRIPTOR = "descriptor"
+DESCRIPTOR = "descriptor-3"
+"""The default of new stores."""
+
+EARLIER_DESCRIPTOR = "descriptor"
+"""The default of those that were made before: what has a name stays the same function."""
 
 HUGGINGFACE = "hf:"
 """Before the ID or folder of a Hugging Face model."""

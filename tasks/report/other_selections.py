@@ -52,13 +52,13 @@ def _row(name: str, one: OutputFolder, own: set[tuple[str, int]]) -> dict[str, s
     (_, number), *cells = _selected_cells(one).items()
     return {
         "selection": name,
-        "embedder": one.run.store.embedder,
-        "method": one.metrics.selected,
-        "corpus": f"{one.metrics.methods.original.n:,}",
         "chosen": f"{number} {nouns}",
         **dict(cells),
         "kept": size(one.metrics.storage.kept_frames_bytes),
         "frames in common": f"{len(own & _keys(one)):,}",
+        "method": one.metrics.selected,
+        "embedder": one.run.store.embedder,
+        "corpus": f"{one.metrics.methods.original.n:,}",
     }
 
 
