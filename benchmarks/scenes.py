@@ -1,8 +1,9 @@
 """How many scenes of a corpus each method of selection shows, at several numbers of frames.
 
-On the demo's corpus, and, given the folder of the videos that `tests/shots.py` cuts, on real shots.
+On the demo's corpus, and, given the folder of the videos that `tests/shots.py` cuts, on four sets of
+real shots: the one that was chosen by eye, and the three that nothing was tuned on.
 
-    python benchmarks/scenes.py [--videos FOLDER] [--simclr SEED ...]
+    python benchmarks/scenes.py [--videos FOLDER] [--embedder NAME ...] [--simclr SEED ...]
 
 With seeds, the `simclr` embedder is trained on each corpus, too, and selects from it: minutes each.
 """
@@ -21,6 +22,7 @@ from dask.distributed import LocalCluster
 from prefect.logging import disable_run_logger
 
 from coreframe.flows.cluster import DASK_SETTINGS
+from coreframe.tasks.embedders.names import DESCRIPTOR
 from coreframe.tasks.embedders.simclr import DEFAULT_INPUT_PX
 from coreframe.tasks.select.baselines import baseline_rows
 from coreframe.tasks.select.choice import Budget, Choice
@@ -47,13 +49,39 @@ def compare(
     scenes: list[tuple[str, int, int, str]],
     counts: tuple[int, ...],
     cluster: str,
+    embedders: Sequence[str],
     seeds: Sequence[int],
 ) -> None:
-    """Print one line for each number of frames, and for each trained embedder."""
-    store, _ = ingest([folder], folder.with_name(f"{folder.name}-store"), cluster)
+    """Print one line for each embedder and number of frames, and for each trained embedder."""
+    for embedder in embedders:
+        place = folder.with_name(f"{folder.name}-{embedder}")
+        store, _ = ingest([folder], place, cluster, embedder=embedder)
+        hit_by_each_method(f"{name}: {embedder}", store, scenes, counts, cluster)
+    for seed in seeds:
+        start = time.perf_counter()
+        model = trained(store, folder.with_name(f"{folder.name}-model-{seed}"), seed, cluster)
+        seconds = time.perf_counter() - start
+        path = folder.with_name(f"{folder.name}-store-{seed}")
+        other, _ = ingest([folder], path, cluster, embedder=f"simclr:{model}")
+        frames, selection = select(other, max(counts), cluster)
+        hit = [scenes_hit(frames.loc[selection.frames["row"][:n]], scenes) for n in counts]
+        kept = ", ".join(f"{n} kept: {scenes}" for n, scenes in zip(counts, hit, strict=True))
+        print(f"{name}: simclr, {EPOCHS} epochs, seed {seed} ({seconds:.0f} s): {kept}", flush=True)
+
+
+def hit_by_each_method(
+    name: str,
+    store: Store,
+    scenes: list[tuple[str, int, int, str]],
+    counts: tuple[int, ...],
+    cluster: str,
+) -> None:
+    """Print one line for each number of frames."""
     frames, selection = select(store, max(counts), cluster)
     total = len({scene for *_, scene in scenes})
+    _, unmoved = select(store, max(counts), cluster, sharpest_within=0.0)
     for count in counts:
+        plain = scenes_hit(frames.loc[unmoved.frames["row"][:count]], scenes)
         coreset = scenes_hit(frames.loc[selection.frames["row"][:count]], scenes)
         others = {
             method: np.mean(
@@ -68,27 +96,20 @@ def compare(
             for method, seeds in (("fixed-rate", 1), ("random", RANDOM_SEEDS))
         }
         print(
-            f"{name}: {total} scenes, {len(frames)} frames, {count} kept: coreset {coreset}, "
-            f"fixed rate {others['fixed-rate']:.0f}, random {others['random']:.1f}",
+            f"{name}: {total} scenes, {len(frames)} frames, {count} kept: coreset {coreset} "
+            f"(plain {plain}), fixed rate {others['fixed-rate']:.0f}, random {others['random']:.1f}",
             flush=True,
         )
-    for seed in seeds:
-        start = time.perf_counter()
-        model = trained(store, folder.with_name(f"{folder.name}-model-{seed}"), seed, cluster)
-        seconds = time.perf_counter() - start
-        path = folder.with_name(f"{folder.name}-store-{seed}")
-        other, _ = ingest([folder], path, cluster, embedder=f"simclr:{model}")
-        frames, selection = select(other, max(counts), cluster)
-        hit = [scenes_hit(frames.loc[selection.frames["row"][:n]], scenes) for n in counts]
-        kept = ", ".join(f"{n} kept: {scenes}" for n, scenes in zip(counts, hit, strict=True))
-        print(f"{name}: simclr, {EPOCHS} epochs, seed {seed} ({seconds:.0f} s): {kept}", flush=True)
 
 
-def select(store: Store, n: int, cluster: str) -> tuple[pd.DataFrame, Selection]:
-    """All frames by row, with the names of their videos, and a coreset."""
+def select(
+    store: Store, n: int, cluster: str, sharpest_within: float | None = None
+) -> tuple[pd.DataFrame, Selection]:
+    """All frames by row, with the names of their videos, and a coreset; some shots are flat."""
     names = {video.video: video.path for video in store.read_catalogue().videos}
     frames = store.frames().assign(video=lambda rows: rows["video"].map(names)).set_index("row")
-    return frames, choose_frames(store, Choice(budget=Budget(n_samples=n)), "cpu", cluster)
+    choice = Choice(budget=Budget(n_samples=n), keep_flat=True, sharpest_within=sharpest_within)
+    return frames, choose_frames(store, choice, "cpu", cluster)
 
 
 def trained(store: Store, folder: Path, seed: int, cluster: str) -> Path:
@@ -108,6 +129,7 @@ def main() -> None:
     parser.add_argument(
         "--simclr", type=int, nargs="*", default=[], metavar="SEED", help="train with these, too"
     )
+    parser.add_argument("--embedder", nargs="+", default=[DESCRIPTOR], metavar="NAME")
     arguments = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as temporary,
@@ -119,16 +141,20 @@ def main() -> None:
         demo = Path(temporary, "demo")
         make_demo.build(demo)
         address = cluster.scheduler_address
-        compare("demo", demo, make_demo.scenes(), (20, 30, 40, 50), address, arguments.simclr)
+        given = (address, arguments.embedder, arguments.simclr)
+        compare("demo", demo, make_demo.scenes(), (20, 30, 40, 50), *given)
         if arguments.videos:
-            real = Path(temporary, "shots")
-            real.mkdir()
-            truth = [
-                (file, start, stop, f"{file} {start}")
-                for file, cuts in shots.build(arguments.videos, real).items()
-                for start, stop in cuts
-            ]
-            compare("shots", real, truth, (33, 50, 66), address, arguments.simclr)
+            sets = {"by eye": shots.FILES}
+            sets |= {f"seed {seed}": shots.seeded_files(seed) for seed in shots.HELD_OUT}
+            for name, shots_of in sets.items():
+                real = Path(temporary, name)
+                real.mkdir()
+                truth = [
+                    (file, start, stop, f"{file} {start}")
+                    for file, cuts in shots.build(arguments.videos, real, files=shots_of).items()
+                    for start, stop in cuts
+                ]
+                compare(f"shots, {name}", real, truth, (33, 40, 50, 66), *given)
 
 
 if __name__ == "__main__":

@@ -13,9 +13,10 @@ import typer
 
 from coreframe.flows.local_workers import LocalWorkers
 from coreframe.flows.options import with_options
-from coreframe.flows.parameters import Compute, Ingestion, Picture, Selecting, Sources, Training
+from coreframe.flows.parameters import Compute, Ingestion, Picture, Selecting, Sources
 from coreframe.flows.server import RunFlow, prefect_server
 from coreframe.flows.supervisor import stopped, stopped_by
+from coreframe.flows.training import Training
 from coreframe.flows.values import (
     Destination,
     DryRun,

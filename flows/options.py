@@ -24,8 +24,8 @@ from coreframe.flows.parameters import (
     Picture,
     Selecting,
     Sources,
-    Training,
 )
+from coreframe.flows.training import Training
 from coreframe.flows.values import Answered, Described, LogJson, Positional
 from coreframe.tasks import status
 from coreframe.tasks.errors import UsageError

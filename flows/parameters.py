@@ -20,7 +20,6 @@ from coreframe.tasks.embedders.names import DESCRIPTOR, EARLIER_DESCRIPTOR, abso
 from coreframe.tasks.output.images import ImageFormat, PictureSettings, Resize
 from coreframe.tasks.select.choice import MEASURES, SHARPEST_WITHIN, Budget, Choice, Method
 from coreframe.tasks.store.settings import StoreSettings
-from coreframe.tasks.train.settings import TrainingSettings
 from coreframe.tasks.video.claims import MOST_FRAMES
 from coreframe.tasks.video.sampling import Sampling
 from coreframe.tasks.video.viewing import Crop, parse_stream_choice
@@ -270,6 +269,12 @@ class Selecting(Parameters):
         default=False,
         description="With a name: drop frames whose videos are gone or changed.",
     )
+    cost_per_frame: float | None = Field(
+        default=None,
+        gt=0,
+        description="What it costs to label a frame, in any currency: the report then says it for "
+        "this and the other ways to choose.",
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> "Selecting":
@@ -320,31 +325,6 @@ class Picture(Parameters):
     def settings(self) -> PictureSettings:
         resize = Resize.parse(self.resize) if self.resize else None
         return PictureSettings(resize, ImageFormat(self.format), self.quality)
-
-
-class Training(Parameters):
-    """How the simclr embedder learns."""
-
-    max_epochs: int = Field(default=10, ge=1, le=10_000, description="Times every frame is shown.")
-    batch_size: int = Field(
-        default=128, ge=8, le=4096, description="Frames a step, each seen as two views."
-    )
-    input_size: int | None = Field(
-        default=None,
-        ge=32,
-        le=256,
-        description="Side in pixels of the pictures [default: the checkpoint's, or 64].",
-    )
-    checkpoint: str | None = Field(
-        default=None, description="Start from this one, a file or folder that training wrote."
-    )
-    max_frames: int = Field(
-        default=100_000, ge=16, description="Of more, so many at an even stride are shown."
-    )
-    seed: int = Field(default=0, ge=0, le=2**31, description="Seed of weights, order and views.")
-
-    def settings(self) -> TrainingSettings:
-        return TrainingSettings(self.max_epochs, self.batch_size, self.seed)
 
 
 class Compute(Parameters):

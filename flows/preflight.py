@@ -20,8 +20,8 @@ from coreframe.flows.parameters import (
     Ingestion,
     Selecting,
     Sources,
-    Training,
 )
+from coreframe.flows.training import Training
 from coreframe.tasks import status
 from coreframe.tasks.datasets.formats import DATASET_FORMATS
 from coreframe.tasks.errors import (

@@ -17,6 +17,7 @@ from coreframe.tasks.output.files import PAGE
 from coreframe.tasks.output.metrics import Metrics
 from coreframe.tasks.output.result import Result
 from coreframe.tasks.output.run import ChangedVideos, Run
+from coreframe.tasks.report.sentences import cost_text
 from coreframe.tasks.report.storage import all_frames_bytes, written_as
 from coreframe.tasks.report.tables import SELECTED_MARK, comparison, size
 from coreframe.tasks.store.catalogue import VideoState
@@ -45,6 +46,8 @@ def show_result(result: Mapping[str, Any], out: str) -> None:
             f"kept {size(storage.kept_frames_bytes)} in {storage.kept_frames:,} frames; "
             f"all {storage.all_frames:,} as {written_as(known.run)} would take {size(every)}"
         )
+    if cost := cost_text(known.run, known.metrics):
+        _say(cost)
     show_reported(out)
     _say(f"the frames are in {Path(out, 'frames')}")
     _show_warnings(result)

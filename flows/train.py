@@ -9,10 +9,11 @@ from prefect import flow
 
 from coreframe.flows.artifacts import show_training
 from coreframe.flows.cluster import open_cluster
-from coreframe.flows.parameters import Compute, Training
+from coreframe.flows.parameters import Compute
 from coreframe.flows.preflight import check_training, output_folder
 from coreframe.flows.record import recorded, timed, versions
 from coreframe.flows.run_names import begun_name, name_news
+from coreframe.flows.training import Training
 from coreframe.flows.values import StorePath, TrainedPath
 from coreframe.tasks.store.store import Store
 from coreframe.tasks.train.task import frames_stage, summary_stage, train_stage

@@ -55,6 +55,10 @@ class Evidence:
             ``method``) chooses, and from one another: ``pick``, ``of_video``, ``of_time_s``; and of
             the nearest that it does choose: ``row``, ``video``, ``name``, ``frame_index``,
             ``time_s``, ``distance``.
+        sheets: of what each of the ``rivals`` (column ``method``) chooses at most 48 units evenly:
+            ``row``, ``video``, ``name``, ``frame_index``, ``time_s``; and ``again``, whether it is
+            no different from an earlier one of the same sheet.
+        moments: (pictured,) int64, of each the pick that it is put beside.
         images: small WebP pictures of chosen units' first frames, by file.
         pictured: of how many chosen units, the first in pick order, the pictures fit in the page.
         frames: small WebP pictures of the first frames of units that were not chosen, by row.
@@ -71,6 +75,8 @@ class Evidence:
     spans: pd.DataFrame
     rivals: dict[str, pd.DataFrame]
     missed: pd.DataFrame
+    sheets: pd.DataFrame
+    moments: np.ndarray
     images: dict[str, bytes]
     pictured: int
     frames: dict[int, bytes]

@@ -42,6 +42,7 @@ def chosen_frames(folder: OutputFolder, evidence: Evidence) -> list[dict[str, An
                 "text": f"Number {pick + 1}: {row.video}, frame {row.frame_index}, "
                 f"{row.time_s:.3f} s{apart}. The nearest chosen of {stands:,} others.",
                 "row": None,
+                "moment": int(evidence.moments[pick]) if pick < len(evidence.moments) else pick,
                 "missing": NO_FILE if not file else "no picture",
             }
         )
@@ -75,6 +76,13 @@ def graded_frames(evidence: Evidence, measure: str) -> list[dict[str, Any]]:
     ]
 
 
+def rival_frames(evidence: Evidence, method: str) -> list[dict[str, Any]]:
+    """One entry each of some of the units that another method chooses."""
+    rows = gallery_rows(evidence.sheets[evidence.sheets["method"] == method])
+    entries = [_unchosen(evidence, row, "Chosen", time_text(row.time_s)) for row in rows]
+    return [entry | {"again": bool(row.again)} for entry, row in zip(entries, rows, strict=True)]
+
+
 def flat_frames(evidence: Evidence) -> list[dict[str, Any]]:
     """One entry each of some of the units that show nothing."""
     return [
@@ -92,6 +100,7 @@ def _unchosen(evidence: Evidence, row: Any, what: str, label: str) -> dict[str, 
         "label": label,
         "time": time_text(row.time_s),
         "video": row.name,
+        "again": False,
         "missing": "cannot be decoded any more",
     }
 

@@ -22,7 +22,7 @@ from coreframe.tasks.report.facts import (
     verdict,
     versions_text,
 )
-from coreframe.tasks.report.sentences import different_text, with_flat_text
+from coreframe.tasks.report.sentences import cost_text, different_text, with_flat_text
 from coreframe.tasks.report.storage import storage_sentence, storage_table
 from coreframe.tasks.report.tables import comparison
 
@@ -46,6 +46,7 @@ def report_markdown(run: Run, metrics: Metrics) -> str:
         headline=headline(metrics),
         verdict=verdict(metrics),
         different=different_text(metrics),
+        cost=cost_text(run, metrics),
         comparison=comparison(metrics),
         noun=metrics.noun,
         sampled=[one for one in metrics.methods.by_key().values() if not one.exact],

@@ -26,9 +26,11 @@ from coreframe.tasks.report.gallery import (
     flat_frames,
     graded_frames,
     missed_frames,
+    rival_frames,
 )
 from coreframe.tasks.report.sentences import (
     comparison_table,
+    cost_text,
     different_text,
     input_facts,
     key_figures,
@@ -40,7 +42,7 @@ from coreframe.tasks.report.sentences import (
     with_flat_text,
 )
 from coreframe.tasks.report.storage import storage_sentence, storage_table
-from coreframe.tasks.report.tables import comparison
+from coreframe.tasks.report.tables import NAMES, comparison
 from coreframe.tasks.report.timeline import timeline_text
 from coreframe.tasks.select.choice import Method
 
@@ -81,6 +83,7 @@ def top(
         "verdict": verdict(metrics),
         "different": different_text(metrics),
         "subtitle": subtitle(run),
+        "cost": cost_text(run, metrics),
         "notes": notes,
         "sections": [one for one in SECTIONS if there.get(one[0], True)],
         "facts": key_figures(run, metrics),
@@ -118,6 +121,11 @@ def frames_sections(folder: OutputFolder, evidence: Evidence) -> dict[str, Any]:
     return {
         "missed": missed["fixed_rate"],
         "missed_at_random": missed["random"],
+        "sheets": [
+            {"name": NAMES[key], "frames": rival_frames(evidence, key), "n": measured.n}
+            for key, measured in folder.metrics.methods.by_key().items()
+            if key in evidence.rivals and key != folder.metrics.selected_key
+        ],
         "picks": shown,
         "unpictured": unpictured,
         "order": picking_order(folder),

@@ -6,7 +6,7 @@ from coreframe.tasks.output.folder import OutputFolder
 from coreframe.tasks.output.metrics import Metrics
 from coreframe.tasks.output.run import Counts, Run
 from coreframe.tasks.report.evidence import Evidence
-from coreframe.tasks.report.facts import STOPPED
+from coreframe.tasks.report.facts import STOPPED, WAYS
 from coreframe.tasks.report.storage import all_frames_bytes, reduction, written_as
 from coreframe.tasks.report.tables import NAMES, best, comparison, size
 from coreframe.tasks.select.choice import Method
@@ -64,6 +64,28 @@ def key_figures(run: Run, metrics: Metrics) -> list[dict[str, str]]:
     else:
         facts.append({"value": kept, "what": f"kept in {storage.kept_frames:,} frames"})
     return facts
+
+
+def cost_text(run: Run, metrics: Metrics) -> str:
+    """What labelling costs, in a sentence; empty where nobody said what a frame costs."""
+    each, length = run.parameters.selecting.get("cost_per_frame"), metrics.sequence_length
+    if not each:
+        return ""
+    frames, every = metrics.chosen.n * length, run.counts.decodable_frames
+    text = (
+        f"At {each:g} a frame, to label the {frames:,} chosen costs {frames * each:,.2f}, and all "
+        f"{every:,} would cost {every * each:,.2f}."
+    )
+    wasted = [
+        f"{(measured.n - measured.distinct) * length * each:,.2f} of those {WAYS[key]}"
+        for key, measured in metrics.methods.by_key().items()
+        if key in WAYS and key != metrics.selected_key and measured.distinct is not None
+    ]
+    if wasted:
+        text += f" What is no different from another frame costs {' and '.join(wasted)}"
+        own = metrics.chosen.n - (metrics.chosen.distinct or 0)
+        text += f", and {own * length * each:,.2f} here."
+    return text
 
 
 def comparison_table(metrics: Metrics) -> list[dict[str, Any]]:

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-import numpy as np
 import pandas as pd
 from dask.distributed import Client
 
@@ -87,11 +86,9 @@ def write_page(
     folder = OutputFolder.read(out)
     compared = [OutputFolder.read(other.resolve()) for other in others]
     methods = folder.metrics.methods
-    rivals = {
-        "fixed_rate": np.array(methods.fixed_rate.rows, np.int64),
-        "random": np.array(methods.random.rows, np.int64),
-    }
-    evidence = gather_evidence(store, choice, folder.selection, rivals, out, device, cluster, small)
+    evidence = gather_evidence(
+        store, choice, folder.selection, methods, out, device, cluster, small
+    )
     side = side_px(int(folder.units["file"].count()))
     replace_file(out / THUMBNAILS, lambda path: keep_pictures(path, out, evidence.images, side))
     with Client(cluster) as client:

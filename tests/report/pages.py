@@ -7,7 +7,6 @@ from html import unescape
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from coreframe.tasks.measure.pairwise import L2_BIN
@@ -72,16 +71,11 @@ def look(
     cluster: str,
     limits: PageLimits = LIMITS,
 ) -> Evidence:
-    methods = written.metrics.methods
-    rivals = {
-        "fixed_rate": np.array(methods.fixed_rate.rows, np.int64),
-        "random": np.array(methods.random.rows, np.int64),
-    }
     return gather_evidence(
         store,
         choice,
         written.selection,
-        rivals,
+        written.metrics.methods,
         written.path,
         "cpu",
         cluster,
