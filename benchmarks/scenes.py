@@ -1,7 +1,7 @@
 """How many scenes of a corpus each method of selection shows, at several numbers of frames.
 
-On the demo's corpus, and, given the folder of the videos that `tests/shots.py` cuts, on four sets of
-real shots: the one that was chosen by eye, and the three that nothing was tuned on.
+On the demo's corpus, and, given the folder of the videos that `tests/shots.py` cuts, on four sets
+of real shots: the one that was chosen by eye, and the three that nothing was tuned on.
 
     python benchmarks/scenes.py [--videos FOLDER] [--embedder NAME ...] [--simclr SEED ...]
 
@@ -97,7 +97,8 @@ def hit_by_each_method(
         }
         print(
             f"{name}: {total} scenes, {len(frames)} frames, {count} kept: coreset {coreset} "
-            f"(plain {plain}), fixed rate {others['fixed-rate']:.0f}, random {others['random']:.1f}",
+            f"(plain {plain}), fixed rate {others['fixed-rate']:.0f}, "
+            f"random {others['random']:.1f}",
             flush=True,
         )
 

@@ -77,14 +77,16 @@ def cost_text(run: Run, metrics: Metrics) -> str:
         f"{every:,} would cost {every * each:,.2f}."
     )
     wasted = [
-        f"{(measured.n - measured.distinct) * length * each:,.2f} of those {WAYS[key]}"
+        f"{(measured.n - measured.distinct) * length * each:,.2f} {WAYS[key]}"
         for key, measured in metrics.methods.by_key().items()
         if key in WAYS and key != metrics.selected_key and measured.distinct is not None
     ]
     if wasted:
-        text += f" What is no different from another frame costs {' and '.join(wasted)}"
         own = metrics.chosen.n - (metrics.chosen.distinct or 0)
-        text += f", and {own * length * each:,.2f} here."
+        text += (
+            f" Of that, {own * length * each:,.2f} goes to {metrics.noun}s no different from "
+            f"another, but {' and '.join(wasted)}."
+        )
     return text
 
 

@@ -18,8 +18,8 @@ class Method(StrEnum):
     FIXED_RATE = "fixed-rate"
 
 
-SHARPEST_WITHIN = 0.15
-"""Up to here no selection's largest gap grew by more than 1 %, see `benchmarks/README.md`."""
+SHARPEST_WITHIN = 0.08
+"""Up to here the largest gap is on average what it is without, see `benchmarks/README.md`."""
 
 MEASURES = ("luminance", "sharpness")
 """Columns of the frames table that quality limits may name."""
