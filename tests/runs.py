@@ -17,6 +17,7 @@ from coreframe.tasks.embed.plan import PART_LIMITS, PartLimits
 from coreframe.tasks.embed.task import EmbedCounts, embed_frames
 from coreframe.tasks.forget.task import complete
 from coreframe.tasks.index.task import index_files
+from coreframe.tasks.select.choice import SHARPEST_WITHIN
 from coreframe.tasks.store.catalogue import Video
 from coreframe.tasks.store.store import Store
 from coreframe.tasks.video.discover import discover
@@ -80,19 +81,19 @@ def stored_corpus(store: Path) -> tuple[pd.DataFrame, np.ndarray]:
     return frames, vectors[frames["row"].to_numpy()]
 
 
-def naive_greedy(vectors: np.ndarray, open_rows: np.ndarray, first: int, n: int) -> list[int]:
-    """Textbook greedy k-center in integers from a given first pick; ties to the lower place."""
+def naive_greedy(vectors: np.ndarray, open_rows: np.ndarray, taken: list[int]) -> list[int]:
+    """What the textbook's greedy k-center picks after each of the centers that were taken.
+
+    In integers; ties to the lower place. What comes after the last one is left out.
+    """
     lattice = np.rint(vectors * 4000).astype(np.int64)
-    open_rows = open_rows.copy()
-    picks = [first]
+    open_rows, picks = open_rows.copy(), []
     distance = np.full(len(lattice), np.iinfo(np.int64).max)
-    while True:
-        last = lattice[picks[-1]]
-        distance = np.minimum(distance, ((lattice - last) ** 2).sum(axis=1))
-        open_rows[picks[-1]] = False
-        if len(picks) == n or not open_rows.any():
-            return picks
+    for center in taken[:-1]:
+        distance = np.minimum(distance, ((lattice - lattice[center]) ** 2).sum(axis=1))
+        open_rows[center] = False
         picks.append(int(np.argmax(np.where(open_rows, distance, -1))))
+    return picks
 
 
 def check_metrics(store: Path, out: Path) -> None:
@@ -128,16 +129,23 @@ def check_metrics(store: Path, out: Path) -> None:
 
 
 def check_picks(store: Path, out: Path) -> None:
-    """The coreset's picks and distances are those of the textbook greedy."""
+    """The coreset's picks are those of the textbook greedy, or sharper ones of the same second."""
     selection = pd.read_parquet(out / "selection.parquet")
     frames, vectors = stored_corpus(store)
     place = pd.Series(np.arange(len(frames)), index=frames["row"])
     sound = frames[~frames["suspect"] & ~frames["flat"]]
     distinct = frames["row"].isin(sound.drop_duplicates("digest")["row"]).to_numpy()
-    picks = naive_greedy(vectors, distinct, int(place[selection["row"][0]]), len(selection))
-    assert frames["row"].to_numpy()[picks].tolist() == selection["row"].tolist()
+    taken, centers = (place[selection[name]].tolist() for name in ("row", "center_row"))
+    assert naive_greedy(vectors, distinct, taken) == centers[1:]
+    own = np.rint(vectors[taken] * 4000)
+    moved = ((own - np.rint(vectors[centers] * 4000)) ** 2).sum(axis=1)
+    assert np.sqrt(moved.max()) / 4000 <= SHARPEST_WITHIN
+    for name, most in (("video", 0), ("time_s", 1.0)):
+        apart = frames[name].to_numpy()[taken] - frames[name].to_numpy()[centers]
+        assert np.abs(apart).max() <= most
+    gained = frames["sharpness"].to_numpy()[taken] - frames["sharpness"].to_numpy()[centers]
+    assert (gained[moved > 0] > 0).all()
     assert selection["rank"].tolist() == list(range(len(selection)))
-    own = np.rint(vectors[picks] * 4000)
     for rank in range(1, len(selection)):
         nearest = np.sqrt(((own[:rank] - own[rank]) ** 2).sum(axis=1).min()) / 4000
         assert abs(selection["distance"][rank] - nearest) < 1e-9

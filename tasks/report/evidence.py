@@ -58,7 +58,7 @@ class Evidence:
         sheets: of what each of the ``rivals`` (column ``method``) chooses at most 48 units evenly:
             ``row``, ``video``, ``name``, ``frame_index``, ``time_s``; and ``again``, whether it is
             no different from an earlier one of the same sheet.
-        moments: (pictured,) int64, of each the pick that it is put beside.
+        alike: (pictured,) int64, these picks in an order in which the most alike are neighbours.
         images: small WebP pictures of chosen units' first frames, by file.
         pictured: of how many chosen units, the first in pick order, the pictures fit in the page.
         frames: small WebP pictures of the first frames of units that were not chosen, by row.
@@ -76,7 +76,7 @@ class Evidence:
     rivals: dict[str, pd.DataFrame]
     missed: pd.DataFrame
     sheets: pd.DataFrame
-    moments: np.ndarray
+    alike: np.ndarray
     images: dict[str, bytes]
     pictured: int
     frames: dict[int, bytes]

@@ -23,7 +23,7 @@ def data_url(picture: bytes | None) -> str:
 
 def chosen_frames(folder: OutputFolder, evidence: Evidence) -> list[dict[str, Any]]:
     """One entry a chosen unit, in pick order."""
-    found = []
+    found, alike = [], np.argsort(evidence.alike)
     for pick, row in enumerate(gallery_rows(folder.units)):
         distance = "" if not np.isfinite(row.distance) else f"{row.distance:.3f}"
         stands = int(evidence.stands_for[pick])
@@ -42,7 +42,7 @@ def chosen_frames(folder: OutputFolder, evidence: Evidence) -> list[dict[str, An
                 "text": f"Number {pick + 1}: {row.video}, frame {row.frame_index}, "
                 f"{row.time_s:.3f} s{apart}. The nearest chosen of {stands:,} others.",
                 "row": None,
-                "moment": int(evidence.moments[pick]) if pick < len(evidence.moments) else pick,
+                "alike": int(alike[pick]) if pick < len(alike) else pick,
                 "missing": NO_FILE if not file else "no picture",
             }
         )

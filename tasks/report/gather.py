@@ -14,12 +14,12 @@ from coreframe.tasks.kcenter.coverage import Represented
 from coreframe.tasks.kcenter.on_dask import DaskPartitions
 from coreframe.tasks.output.metrics import Methods
 from coreframe.tasks.output.thumbnails import kept_pictures, side_px
+from coreframe.tasks.report.alike import alike_side_by_side
 from coreframe.tasks.report.evidence import Evidence, Histogram
 from coreframe.tasks.report.frames import frame_jobs
 from coreframe.tasks.report.job import ImageJob, shrink_frames, shrink_images
-from coreframe.tasks.report.moments import moments_of
 from coreframe.tasks.report.projection import projections
-from coreframe.tasks.report.rivals import PICTURED, missed_by, rival_rows, rival_sheets
+from coreframe.tasks.report.rivals import PICTURED, rival_rows, rival_sheets
 from coreframe.tasks.scale import SCALE
 from coreframe.tasks.select.choice import MEASURES, Choice, Method
 from coreframe.tasks.select.units import Units, form_units, unit_reader
@@ -29,6 +29,9 @@ from coreframe.tasks.store.store import Store
 
 COMPARED = 12
 """Chosen units shown with what they stand for, and dropped units shown that lie far away."""
+
+MISSED = 6
+"""Chosen units shown that each of the other methods misses by most."""
 
 SHARES = (0.0, 0.02, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0)
 """Of units that measure less than one that is shown: closer where limits are set."""
@@ -99,14 +102,11 @@ def gather_evidence(
         dropped, flat = _dropped(store, stood), _flat(store, units.flat)
         graded = graded.join(store.frames_at(graded.pop("row").to_numpy(), PICTURED))
         asks = {} if choice.method is not Method.CORESET or not present.any() else rivals
-        missed = missed_by(client, store, units, picks[present], asks, device)
+        missed = _missed(client, store, units, picks[present], asks, device)
         missed["pick"] = np.flatnonzero(present)[missed["pick"].to_numpy()]
         sheets = rival_sheets(store, units, rivals, methods.different)
-        tables = dropped, flat, missed, graded, sheets
-        for table in tables:
-            table["name"] = [videos[number].path for number in table["video"]]
         images, pictured = small_pictures(client, out, chosen["file"], small, limits)
-        seen = pd.concat([table[PICTURED] for table in tables])
+        seen = _named(videos, dropped, flat, missed, graded, sheets)
         frames = pictures_of_dropped(client, store, seen, videos)
     planes, variance = projections(vectors, choice.seed)
     mapped = _mapped(store, asked, planes, videos)
@@ -125,11 +125,18 @@ def gather_evidence(
         rivals={name: store.frames_at(own, ["video", "time_s"]) for name, own in rivals.items()},
         missed=missed,
         sheets=sheets,
-        moments=moments_of(centers[:pictured]),
+        alike=alike_side_by_side(centers[:pictured]),
         images=images,
         pictured=pictured,
         frames=frames,
     )
+
+
+def _named(videos: Mapping[int, Video], *tables: pd.DataFrame) -> pd.DataFrame:
+    """Give frames the names of their videos; all of them, of which pictures are to be made."""
+    for table in tables:
+        table["name"] = [videos[number].path for number in table["video"]]
+    return pd.concat([table[PICTURED] for table in tables])
 
 
 def _mapped(
@@ -196,6 +203,52 @@ def _graded(corpus: pd.DataFrame, rows: np.ndarray) -> tuple[pd.DataFrame, dict[
         tables.append(pd.DataFrame(table))
         histograms[measure] = Histogram.of(values, BARS, MOST_SHOWN)
     return pd.concat(tables, ignore_index=True), histograms
+
+
+def _missed(
+    client: Client,
+    store: Store,
+    units: Units,
+    picks: np.ndarray,
+    rivals: Mapping[str, np.ndarray],
+    device: str,
+) -> pd.DataFrame:
+    """See :attr:`Evidence.missed`: what a greedy choice would add to each rival, of the picks.
+
+    Args:
+        client: of the cluster.
+        store: that has the units.
+        units: of the corpus.
+        picks: (c,) int64 rows of chosen ones, of which ``pick`` are the places.
+        rivals: see :func:`rival_rows`.
+        device: where workers keep tensors.
+    """
+    if not rivals:
+        return store.frames_at(picks[:0], PICTURED).assign(
+            method="", pick=0, of_video=0, of_time_s=0.0, distance=0.0
+        )
+    order = np.argsort(picks)
+    there, read, found = picks[order], unit_reader(store, units), []
+    vectors = np.asarray(read(there)).astype(np.float32)  # whose products are exact
+    parts = DaskPartitions(client, store, there, length=units.length, device=device)
+    for method, frames in rivals.items():
+        rows = frames[:: units.length]
+        _, nearest, squared = parts.represented(rows, np.asarray(read(rows)), there)
+        first, left = [], squared.astype(np.float64)
+        for _ in range(min(MISSED, len(there))):
+            first.append(int(left.argmax()))
+            left = np.minimum(left, ((vectors - vectors[first[-1]]) ** 2).sum(axis=1))
+        of = store.frames_at(there[first], ["video", "time_s"])
+        found.append(
+            store.frames_at(rows[nearest[first]], PICTURED).assign(
+                method=method,
+                pick=order[first],
+                of_video=of["video"],
+                of_time_s=of["time_s"],
+                distance=np.sqrt(squared[first]) / SCALE,
+            )
+        )
+    return pd.concat(found, ignore_index=True)
 
 
 def _flat(store: Store, rows: np.ndarray) -> pd.DataFrame:

@@ -1,21 +1,16 @@
-"""What the methods choose that a selection is compared with, and what they miss."""
+"""What the methods choose that a selection is compared with."""
 
 from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from dask.distributed import Client
 from numpy.typing import NDArray
 
-from coreframe.tasks.kcenter.on_dask import DaskPartitions
 from coreframe.tasks.output.metrics import Methods
 from coreframe.tasks.scale import SCALE
 from coreframe.tasks.select.baselines import keep_apart
 from coreframe.tasks.select.units import Units, unit_reader
 from coreframe.tasks.store.store import Store
-
-MISSED = 6
-"""Chosen units shown that each of the other methods misses by most."""
 
 SHEET = 48
 """Units shown of what another method chooses."""
@@ -51,50 +46,4 @@ def rival_sheets(
         kept = keep_apart(rows, read, squared, len(rows))
         table = store.frames_at(rows, PICTURED)
         found.append(table.assign(method=method, again=~np.isin(rows, kept)))
-    return pd.concat(found, ignore_index=True)
-
-
-def missed_by(
-    client: Client,
-    store: Store,
-    units: Units,
-    picks: np.ndarray,
-    rivals: Mapping[str, np.ndarray],
-    device: str,
-) -> pd.DataFrame:
-    """See :attr:`Evidence.missed`: what a greedy choice would add to each rival, of the picks.
-
-    Args:
-        client: of the cluster.
-        store: that has the units.
-        units: of the corpus.
-        picks: (c,) int64 rows of chosen ones, of which ``pick`` are the places.
-        rivals: see :func:`rival_rows`.
-        device: where workers keep tensors.
-    """
-    if not rivals:
-        return store.frames_at(picks[:0], PICTURED).assign(
-            method="", pick=0, of_video=0, of_time_s=0.0, distance=0.0
-        )
-    order = np.argsort(picks)
-    there, read, found = picks[order], unit_reader(store, units), []
-    vectors = np.asarray(read(there)).astype(np.float32)  # whose products are exact
-    parts = DaskPartitions(client, store, there, length=units.length, device=device)
-    for method, frames in rivals.items():
-        rows = frames[:: units.length]
-        _, nearest, squared = parts.represented(rows, np.asarray(read(rows)), there)
-        first, left = [], squared.astype(np.float64)
-        for _ in range(min(MISSED, len(there))):
-            first.append(int(left.argmax()))
-            left = np.minimum(left, ((vectors - vectors[first[-1]]) ** 2).sum(axis=1))
-        of = store.frames_at(there[first], ["video", "time_s"])
-        found.append(
-            store.frames_at(rows[nearest[first]], PICTURED).assign(
-                method=method,
-                pick=order[first],
-                of_video=of["video"],
-                of_time_s=of["time_s"],
-                distance=np.sqrt(squared[first]) / SCALE,
-            )
-        )
     return pd.concat(found, ignore_index=True)

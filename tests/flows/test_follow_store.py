@@ -53,7 +53,7 @@ def checkpoint(folder: Path, seed: int = 0, input_px: int = 32) -> str:
 def test_a_new_store_gets_what_new_stores_get(tmp_path: Path) -> None:
     made, ingestion = open_store(str(tmp_path / "store"), Ingestion(), COMPUTE)
     settings = made.settings
-    assert (settings.embedder, settings.sampling, settings.crop) == ("descriptor", "all", "")
+    assert (settings.embedder, settings.sampling, settings.crop) == ("descriptor-3", "all", "")
     assert settings.block_rows == 1024
     assert ingestion == Ingestion(**NEW_STORE)
     assert (settings.pixels, settings.stream) == ("square", "best")

@@ -10,6 +10,7 @@ import pytest
 
 from coreframe.flows.curate import curate
 from coreframe.flows.parameters import Compute, Ingestion, Selecting, Sources
+from coreframe.tasks.embedders.names import EARLIER_DESCRIPTOR
 from coreframe.tasks.errors import UsageError
 from coreframe.tasks.store.store import Store
 from tests.runs import bytes_of
@@ -92,7 +93,7 @@ def test_the_same_command_then_two_more_nights(old: Path, cluster: str) -> None:
     assert [now_rows[place[row[:3]]] for row in rows] == rows
     assert np.array_equal(now_vectors[[place[row[:3]] for row in rows]], vectors)
 
-    night(cluster, "fresh", "fresh-out", every=2)
+    night(cluster, "fresh", "fresh-out", every=2, embedder=EARLIER_DESCRIPTOR)
     fresh_rows, fresh_vectors = embedded("fresh")
     assert fresh_rows == now_rows
     assert np.array_equal(fresh_vectors, now_vectors)

@@ -103,7 +103,17 @@ def test_images_equal_a_sequential_decode(finished: Path, corpus: Path) -> None:
 
 def test_selection_table_has_the_promised_columns(finished: Path) -> None:
     selection = pd.read_parquet(finished / "out" / "selection.parquet")
-    names = ["rank", "row", "video", "frame_index", "pts", "time_s", "distance", "radius"]
+    names = [
+        "rank",
+        "row",
+        "center_row",
+        "video",
+        "frame_index",
+        "pts",
+        "time_s",
+        "distance",
+        "radius",
+    ]
     names += ["lower_bound", "preselected", "sequence", "file"]
     assert list(selection.columns) == names
     files = sorted(path.name for path in (finished / "out" / "frames").iterdir())

@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import replace
 from html import unescape
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,13 @@ from PIL import Image
 from coreframe.tasks.names import shown
 from coreframe.tasks.output.folder import OutputFolder
 from coreframe.tasks.output.metrics import Methods
+from coreframe.tasks.report.alike import alike_side_by_side
 from coreframe.tasks.report.curve import find_knee, radius_curve
 from coreframe.tasks.report.gather import PageLimits
+from coreframe.tasks.report.markdown import report_markdown
 from coreframe.tasks.report.other_selections import Other
 from coreframe.tasks.report.projection import pca
+from coreframe.tasks.report.rivals import SHEET
 from coreframe.tasks.report.tables import COLUMNS, NAMES
 from coreframe.tasks.report.timeline import timeline
 from coreframe.tasks.select.choice import Budget, Choice
@@ -275,6 +279,85 @@ def test_what_others_miss_is_what_a_greedy_choice_would_add_to_them(
         other, looked_at = selected(store, tmp_path, 20, cluster, method=method)
         assert looked_at.missed.empty
         assert 'id="missed"' not in page_of(other, looked_at, store)
+
+
+def test_the_sheets_of_the_others_fade_what_is_no_different(
+    store: Store, tmp_path: Path, cluster: str
+) -> None:
+    written, evidence = selected(store, tmp_path, 60, cluster)
+    vectors = store.read_rows(np.arange(300)).astype(np.int64)
+    least = round((written.metrics.methods.different * 4000) ** 2)
+    html = page_of(written, evidence, store)
+    for method, title in (("fixed_rate", "a fixed rate"), ("random", "random")):
+        own = evidence.sheets[evidence.sheets["method"] == method]
+        rows = sorted(written.metrics.methods.by_key()[method].rows)
+        assert len(own) == SHEET < len(rows)
+        assert own["row"].tolist() == sorted(set(own["row"]))
+        assert set(own["row"]) <= set(rows)
+        assert {rows[0], rows[-1]} <= set(own["row"])
+        left: list[int] = []
+        for row, again in zip(own["row"], own["again"], strict=True):
+            near = any(((vectors[row] - vectors[one]) ** 2).sum() < least for one in left)
+            assert near == again
+            left += [row] * (not near)
+        assert f"The frames of {title}</summary>" in html
+    assert html.count('<li class="again">') == evidence.sheets["again"].sum() > 0
+    fixed, _ = selected(store, tmp_path, 9, cluster, method="fixed-rate")
+    page = page_of(fixed, look(fixed, store, Choice("fixed-rate", Budget(9)), cluster), store)
+    assert "The frames of random</summary>" in page
+    assert "The frames of a fixed rate</summary>" not in page
+
+
+def test_the_most_alike_are_side_by_side(store: Store, tmp_path: Path, cluster: str) -> None:
+    written, evidence = selected(store, tmp_path, 40, cluster)
+    vectors = store.read_rows(written.selection["row"].to_numpy()).astype(np.int64)
+    order = evidence.alike.tolist()
+    assert sorted(order) == list(range(40))
+    assert order[0] == 0
+    squared = ((vectors[:, None] - vectors[None]) ** 2).sum(-1)
+    tree = {one: set() for one in order}  # Kruskal's
+    for one, other in sorted(combinations(order, 2), key=lambda edge: squared[edge]):
+        if other not in reached(tree, one):
+            tree[one].add(other)
+            tree[other].add(one)
+    for place, one in enumerate(order):  # what hangs on one follows it, the nearest branch first
+        ahead = [other for other in tree[one] if other in order[place:]]
+        for branch in sorted(ahead, key=lambda other: squared[one, other]):
+            assert order[place + 1] == branch
+            place += len(reached(tree, branch, without=one))
+    places = dict(
+        re.findall(r'data-place="(\d+)" data-alike="(\d+)"', page_of(written, evidence, store))
+    )
+    assert [int(places[str(pick)]) for pick in order] == list(range(40))
+    rows = np.arange(300)
+    assert alike_side_by_side(store.read_rows(rows[:0])).tolist() == []
+    assert alike_side_by_side(store.read_rows(rows[:1])).tolist() == [0]
+
+
+def reached(tree: dict[int, set[int]], one: int, without: int | None = None) -> set[int]:
+    """What is connected with one, itself among it, but not by way of another."""
+    found, ahead = set(), [one]
+    while ahead:
+        found.add(ahead.pop())
+        ahead += [n for last in found for n in tree[last] if n not in found and n != without]
+    return found
+
+
+def test_what_labelling_costs_is_said_when_asked(
+    store: Store, tmp_path: Path, cluster: str
+) -> None:
+    written, evidence = selected(store, tmp_path, 20, cluster)
+    assert "to label the" not in page_of(written, evidence, store)
+    asked = written.run.parameters.model_copy(update={"selecting": {"cost_per_frame": 0.5}})
+    written = replace(written, run=written.run.model_copy(update={"parameters": asked}))
+    said = (
+        "At 0.5 a frame, to label the 20 chosen costs 10.00, and all 300 would cost 150.00. Of "
+        "that, 0.00 goes to frames no different from another, but "
+        f"{(20 - written.metrics.methods.fixed_rate.distinct) / 2:.2f} at a fixed rate and "
+        f"{(20 - written.metrics.methods.random.distinct) / 2:.2f} at random."
+    )
+    assert said in unescape(page_of(written, evidence, store))
+    assert said in report_markdown(written.run, written.metrics)
 
 
 def test_measures_are_shown_along_their_distribution(

@@ -113,10 +113,7 @@
   const sheet = one("#sheet");
 
   function orderPicks(order) {
-    const key = (item) => [order === "moment" ? Number(item.dataset.moment) : 0, Number(item.dataset.place)];
-    picks.sort((a, b) => key(a)[0] - key(b)[0] || key(a)[1] - key(b)[1]);
-    sheet.classList.toggle("moments", order === "moment");
-    for (const item of picks) item.classList.toggle("head", item.dataset.moment === item.dataset.place);
+    picks.sort((a, b) => a.dataset[order] - b.dataset[order]);
     sheet.append(...picks);
   }
 
