@@ -49,7 +49,8 @@ class Evidence:
         mapped: units on the map: ``row``, ``name``, ``time_s``, ``pick``, ``distance``,
             ``chosen``, and ``PCA x``, ``PCA y``, as for every projection.
         variance: share of the variance that the two axes of the PCA show.
-        spans: of each video of the corpus, by number: ``sampled``, ``first_s``, ``last_s``.
+        spans: of each video of the corpus, by number: ``sampled``, ``first_s``, ``last_s``, and
+            ``sharpest``, the least sharpness of its sharpest tenth.
         rivals: frames that ``fixed_rate`` and ``random`` choose: ``video``, ``time_s``.
         missed: of a coreset, chosen units that lie far from all that each of the ``rivals`` (column
             ``method``) chooses, and from one another: ``pick``, ``of_video``, ``of_time_s``; and of
@@ -59,6 +60,8 @@ class Evidence:
             ``row``, ``video``, ``name``, ``frame_index``, ``time_s``; and ``again``, whether it is
             no different from an earlier one of the same sheet.
         alike: (pictured,) int64, these picks in an order in which the most alike are neighbours.
+        marks: of these picks, whether each is ``soft`` or ``plain``, see
+            :mod:`coreframe.tasks.report.marks`.
         images: small WebP pictures of chosen units' first frames, by file.
         pictured: of how many chosen units, the first in pick order, the pictures fit in the page.
         frames: small WebP pictures of the first frames of units that were not chosen, by row.
@@ -77,6 +80,7 @@ class Evidence:
     missed: pd.DataFrame
     sheets: pd.DataFrame
     alike: np.ndarray
+    marks: pd.DataFrame
     images: dict[str, bytes]
     pictured: int
     frames: dict[int, bytes]

@@ -76,6 +76,14 @@ def graded_frames(evidence: Evidence, measure: str) -> list[dict[str, Any]]:
     ]
 
 
+def marked_frames(
+    evidence: Evidence, picks: Sequence[Mapping[str, Any]], mark: str
+) -> list[dict[str, Any]]:
+    """The entries of the chosen units that have a mark."""
+    places = np.flatnonzero(evidence.marks[mark])
+    return [{**picks[place], "again": False} for place in places.tolist()]
+
+
 def rival_frames(evidence: Evidence, method: str) -> list[dict[str, Any]]:
     """One entry each of some of the units that another method chooses."""
     rows = gallery_rows(evidence.sheets[evidence.sheets["method"] == method])

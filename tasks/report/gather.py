@@ -18,6 +18,7 @@ from coreframe.tasks.report.alike import alike_side_by_side
 from coreframe.tasks.report.evidence import Evidence, Histogram
 from coreframe.tasks.report.frames import frame_jobs
 from coreframe.tasks.report.job import ImageJob, shrink_frames, shrink_images
+from coreframe.tasks.report.marks import SHARPEST, plain_pictures, soft_frames
 from coreframe.tasks.report.projection import projections
 from coreframe.tasks.report.rivals import PICTURED, rival_rows, rival_sheets
 from coreframe.tasks.scale import SCALE
@@ -109,9 +110,7 @@ def gather_evidence(
         seen = _named(videos, dropped, flat, missed, graded, sheets)
         frames = pictures_of_dropped(client, store, seen, videos)
     planes, variance = projections(vectors, choice.seed)
-    mapped = _mapped(store, asked, planes, videos)
-    mapped["pick"], mapped["distance"] = nearest, np.sqrt(squared) / SCALE
-    mapped["chosen"] = np.isin(asked, picks)
+    known = {"pick": nearest, "distance": np.sqrt(squared) / SCALE, "chosen": np.isin(asked, picks)}
     return Evidence(
         units=len(rows),
         stands_for=stood.count - present,
@@ -119,13 +118,14 @@ def gather_evidence(
         flat=flat,
         graded=graded,
         histograms=histograms,
-        mapped=mapped,
+        mapped=_mapped(store, asked, planes, videos).assign(**known),
         variance=variance,
         spans=spans,
         rivals={name: store.frames_at(own, ["video", "time_s"]) for name, own in rivals.items()},
         missed=missed,
         sheets=sheets,
         alike=alike_side_by_side(centers[:pictured]),
+        marks=_marks(store, chosen[:pictured], spans, images),
         images=images,
         pictured=pictured,
         frames=frames,
@@ -137,6 +137,15 @@ def _named(videos: Mapping[int, Video], *tables: pd.DataFrame) -> pd.DataFrame:
     for table in tables:
         table["name"] = [videos[number].path for number in table["video"]]
     return pd.concat([table[PICTURED] for table in tables])
+
+
+def _marks(
+    store: Store, chosen: pd.DataFrame, spans: pd.DataFrame, images: Mapping[str, bytes]
+) -> pd.DataFrame:
+    """See :attr:`Evidence.marks`."""
+    frames = store.frames_at(chosen["row"].to_numpy(), ["video", "sharpness"])
+    plain = plain_pictures([images.get(file) for file in chosen["file"]])
+    return pd.DataFrame({"soft": soft_frames(frames, spans), "plain": plain})
 
 
 def _mapped(
@@ -179,6 +188,7 @@ def _units_and_measures(
     units = form_units(corpus, {v.video: v.first_row for v in videos.values()}, choice)
     times = corpus.groupby("video")["time_s"]
     spans = pd.DataFrame({"sampled": times.size(), "first_s": times.min(), "last_s": times.max()})
+    spans["sharpest"] = corpus.groupby("video")["sharpness"].quantile(SHARPEST)
     graded, histograms = _graded(corpus, units.measured)
     return units, spans, graded, histograms
 

@@ -25,6 +25,7 @@ from coreframe.tasks.report.gallery import (
     dropped_frames,
     flat_frames,
     graded_frames,
+    marked_frames,
     missed_frames,
     rival_frames,
 )
@@ -132,6 +133,8 @@ def frames_sections(folder: OutputFolder, evidence: Evidence) -> dict[str, Any]:
         "nothing": STOPPED[folder.run.counts.stopped_by],
         "videos": sorted({pick["video"] for pick in shown}),
         **dropped_frames(evidence, picks),
+        "soft": marked_frames(evidence, picks, "soft"),
+        "plain": marked_frames(evidence, picks, "plain"),
         "flat": flat_frames(evidence),
         "flats": folder.run.counts.flat_frames,
     }

@@ -16,10 +16,12 @@ from PIL import Image
 from coreframe.tasks.names import shown
 from coreframe.tasks.output.folder import OutputFolder
 from coreframe.tasks.output.metrics import Methods
+from coreframe.tasks.output.thumbnails import small_picture
 from coreframe.tasks.report.alike import alike_side_by_side
 from coreframe.tasks.report.curve import find_knee, radius_curve
 from coreframe.tasks.report.gather import PageLimits
 from coreframe.tasks.report.markdown import report_markdown
+from coreframe.tasks.report.marks import plain_pictures
 from coreframe.tasks.report.other_selections import Other
 from coreframe.tasks.report.projection import pca
 from coreframe.tasks.report.rivals import SHEET
@@ -306,6 +308,35 @@ def test_the_sheets_of_the_others_fade_what_is_no_different(
     page = page_of(fixed, look(fixed, store, Choice("fixed-rate", Budget(9)), cluster), store)
     assert "The frames of random</summary>" in page
     assert "The frames of a fixed rate</summary>" not in page
+
+
+def test_frames_to_look_at_before_they_are_labelled(
+    store: Store, tmp_path: Path, cluster: str
+) -> None:
+    written, evidence = selected(store, tmp_path, 40, cluster)
+    frames = store.frames()
+    sharpest = frames.groupby("video")["sharpness"].quantile(0.9)
+    own = frames.set_index("row").loc[written.selection["row"]]
+    soft = (own["sharpness"] < own["video"].map(sharpest) / 3).to_numpy()
+    assert evidence.marks["soft"].tolist() == soft.tolist()
+    assert 0 < soft.sum() < 40
+    assert not evidence.marks["plain"].any()  # there are no pictures
+    html = page_of(written, evidence, store)
+    assert f"{soft.sum()} chosen, less than a third as sharp" in html
+    assert "one colour in three quarters" not in html
+
+
+def test_plain_pictures_are_told() -> None:
+    rng = np.random.default_rng(1)
+    noise = rng.integers(0, 256, (96, 128, 3), np.uint8)
+    title = np.full((96, 128, 3), (20, 60, 120), np.uint8)
+    title[40:56, 20:108] = noise[40:56, 20:108]  # an eighth of it is print
+    half = title.copy()
+    half[:48] = noise[:48]
+    slope = np.repeat(np.linspace(0, 255, 128).astype(np.uint8)[None, :, None], 96, axis=0)
+    shown = [noise, title, half, slope.repeat(3, axis=2), title // 12]
+    pictures = [small_picture(Image.fromarray(one), 112) for one in shown]
+    assert plain_pictures([*pictures, None]).tolist() == [False, True, False, False, True, False]
 
 
 def test_the_most_alike_are_side_by_side(store: Store, tmp_path: Path, cluster: str) -> None:
