@@ -17,6 +17,9 @@ PLAIN, NEAR = 0.75, 12
 """A picture is plain when this share of its pixels differ from its most common shade by no more
 than so much in any colour."""
 
+LOOKED_AT_PX = 64
+"""Pixels a side, evenly over a small picture, that tell whether it is plain."""
+
 
 def soft_frames(frames: pd.DataFrame, spans: pd.DataFrame) -> np.ndarray:
     """Tell blurred frames, those out of focus, and those with little in them to be sharp.
@@ -47,8 +50,10 @@ def plain_pictures(pictures: Sequence[bytes | None]) -> np.ndarray:
 
 
 def _plain(picture: bytes) -> bool:
-    pixels = np.asarray(Image.open(io.BytesIO(picture)).convert("RGB")).reshape(-1, 3)
-    shades, counts = np.unique(pixels // 16, axis=0, return_counts=True)
-    common = pixels[(pixels // 16 == shades[counts.argmax()]).all(axis=1)]
-    apart = np.abs(pixels.astype(int) - np.median(common, axis=0)).max(axis=1)
+    image = Image.open(io.BytesIO(picture)).convert("RGB")
+    image = image.resize((LOOKED_AT_PX, LOOKED_AT_PX), Image.Resampling.NEAREST)
+    pixels = np.asarray(image).reshape(-1, 3).astype(int)
+    shades = pixels // 16 @ (256, 16, 1)
+    common = pixels[shades == np.bincount(shades).argmax()]
+    apart = np.abs(pixels - np.median(common, axis=0)).max(axis=1)
     return bool((apart <= NEAR).mean() >= PLAIN)
