@@ -16,7 +16,10 @@ SHARE_OF_DISTANCE = 4
 it lies nearly as far out as the pick, and centers stay apart."""
 
 AHEAD = 32
-"""Picks whose substitutes are looked up together with those of the first: one question for all."""
+"""Picks whose substitutes are looked up together with those of one that was not expected."""
+
+REMEMBERED = 2000
+"""Centers ago that a pick was asked about at most: with more to compare with, asking is cheaper."""
 
 
 @dataclass(frozen=True)
@@ -65,80 +68,143 @@ class Taken(NamedTuple):
     """Its squared distance to the centers before it."""
 
 
-Exchange = Callable[[Taken, Callable[[], NDArray[np.int64]]], Taken]
-"""Gives what is taken for a pick: the pick itself, or its substitute. The second argument tells
-the rows that are probably picked next, the pick's among them, when that is asked."""
+class Pairs(NamedTuple):
+    """Rows, each with a pick that it might be taken for.
+
+    Attributes:
+        rows: (m,) int64 ascending, perhaps with repetitions.
+        of: (m,) int64, the places of their picks.
+        picks: (p, dim) int16 lattice.
+        squared_within: how far from each other they may be.
+    """
+
+    rows: NDArray[np.int64]
+    of: NDArray[np.int64]
+    picks: NDArray[np.int16]
+    squared_within: int
 
 
-class Standings(Protocol):
-    """A corpus that tells where its rows stand."""
+class Near(NamedTuple):
+    """Of pairs those that are near each other.
 
-    def standing(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int16], NDArray[np.int64]]:
-        """(k, dim) lattice of k ascending rows, and their (k,) squared distances to the centers."""
+    Attributes:
+        place: (k,) int64 of each pair.
+        vectors: (k, dim) int16 lattice of its row.
+        apart: (k,) int64, the squared distance of row and pick.
+        squared: (k,) int64, the row's squared distance to the centers.
+    """
+
+    place: NDArray[np.int64]
+    vectors: NDArray[np.int16]
+    apart: NDArray[np.int64]
+    squared: NDArray[np.int64]
+
+    def some(self, places: NDArray[np.int64]) -> "Near":
+        """Those at some places."""
+        place, vectors, apart, squared = self
+        return Near(place[places], vectors[places], apart[places], squared[places])
+
+
+Ahead = Callable[[], tuple[NDArray[np.int64], NDArray[np.int16]]]
+"""Tells the rows that are probably picked next, and their vectors."""
+
+Exchange = Callable[[Taken, Ahead], Taken]
+"""Gives what is taken for a pick: the pick itself, or its substitute."""
+
+
+class Neighbours(Protocol):
+    """A corpus that tells which of its rows are near picks."""
+
+    def near(self, pairs: Pairs) -> Near:
+        """Look at pairs of rows and picks."""
         ...
 
 
 class Exchanger:
-    """Exchanges the picks of one pass, one after the other.
+    """Exchanges picks, one after the other.
 
     Of the rows that are better than a pick it takes the best one that is within the distance
     allowed, and within a quarter of the pick's own distance to the centers; that is no center and
     not equal to one; and that is as far from all of them as any two have to be. Where there is
     none the pick stays. That depends on the picks so far alone, not on where a pass began.
+
+    To ask takes as long as hundreds of picks do, so it is asked about all that are expected in a
+    pass at once, and kept from pass to pass: what was taken since then is compared with here.
     """
 
     def __init__(
-        self, corpus: Standings, substitutes: Substitutes, squared_min_distance: int
+        self, corpus: Neighbours, substitutes: Substitutes, squared_min_distance: int, dim: int
     ) -> None:
-        """Begin a pass.
+        """Begin before the first pass.
 
         Args:
-            corpus: where things stand at its beginning.
+            corpus: that has the rows.
             substitutes: which rows may be taken for which.
             squared_min_distance: between any two centers; in squared lattice units.
+            dim: of the vectors.
         """
         self._corpus, self._substitutes = corpus, substitutes
         self._least = max(1, squared_min_distance)
-        self._better: dict[int, tuple[NDArray[np.int64], NDArray[np.int16], NDArray[np.int64]]] = {}
-        """For each pick looked up its better rows, their vectors, and squared distances."""
-        self._taken: list[NDArray[np.int16]] = []
-        """Vectors of this pass's centers."""
+        self._known: dict[int, tuple[int, NDArray[np.int64], Near]] = {}
+        """For each pick looked up: how many centers its distances know of; the rows that are better
+        and near enough, the best first."""
+        self._taken = np.empty((64, dim), np.float32)
+        """Vectors of the centers, of which the first ``count`` are there."""
+        self._count = self._before = 0
+        """Centers, and those that the corpus knows of."""
 
-    def __call__(self, pick: Taken, ahead: Callable[[], NDArray[np.int64]]) -> Taken:
+    def begin_pass(self, expected: Sequence[Taken]) -> None:
+        """The corpus has taken up all centers; some picks are expected next, or most of them."""
+        self._before = self._count
+        oldest = self._count - REMEMBERED
+        self._known = {row: one for row, one in self._known.items() if one[0] >= oldest}
+        rows = np.array([pick.row for pick in expected])
+        self._look_up(rows, np.stack([pick.vector for pick in expected]))
+
+    def __call__(self, pick: Taken, ahead: Ahead) -> Taken:
         """See :data:`Exchange`."""
-        if pick.row not in self._better:
-            self._look_up([pick.row, *ahead().tolist()])
+        if pick.row not in self._known:
+            self._look_up(*ahead())
         taken = self._best(pick)
-        self._taken.append(taken.vector)
+        if self._count == len(self._taken):
+            self._taken = np.concatenate([self._taken, np.empty_like(self._taken)])
+        self._taken[self._count] = taken.vector
+        self._count += 1
         return taken
 
     def _best(self, pick: Taken) -> Taken:
-        rows, vectors, distance = self._better[pick.row]
-        apart = squared_to(pick.vector, vectors)
-        near = apart <= self._substitutes.squared_within
-        near &= apart * SHARE_OF_DISTANCE**2 <= pick.squared
-        for place in np.flatnonzero(near).tolist():  # the best first
-            squared = int(distance[place])
-            if self._taken:
-                squared = min(squared, int(squared_to(vectors[place], self._taken).min()))
+        since, rows, near = self._known.pop(pick.row)
+        close = near.apart * SHARE_OF_DISTANCE**2 <= pick.squared
+        for place in np.flatnonzero(close).tolist():
+            vector, squared = near.vectors[place], int(near.squared[place])
+            if since < self._count:
+                nearest = squared_to(vector, self._taken[since : self._count]).min()
+                squared = min(squared, int(nearest))
             if squared >= self._least:
-                return Taken(int(rows[place]), vectors[place], squared)
+                return Taken(int(rows[place]), vector, squared)
         return pick
 
-    def _look_up(self, picks: Sequence[int]) -> None:
+    def _look_up(self, picks: NDArray[np.int64], vectors: NDArray[np.int16]) -> None:
         """Ask what may be taken for some rows, all at once."""
-        new = [row for row in picks if row not in self._better]
-        better = [self._substitutes.better_than(row) for row in new]
-        every = np.unique(np.concatenate(better))
-        vectors, distance = self._corpus.standing(every)
-        for row, rows in zip(new, better, strict=True):
-            places = np.searchsorted(every, rows)
-            self._better[row] = (rows, vectors[places], distance[places])
+        new = np.array([row not in self._known for row in picks.tolist()])
+        picks, vectors = picks[new], vectors[new]
+        if len(picks) == 0:
+            return
+        better = [self._substitutes.better_than(row) for row in picks.tolist()]
+        rows = np.concatenate(better)
+        of = np.repeat(np.arange(len(picks)), [len(some) for some in better])
+        order = np.argsort(rows, kind="stable")
+        within = self._substitutes.squared_within
+        found = self._corpus.near(Pairs(rows[order], of[order], vectors, within))
+        place = order[found.place]
+        for number, row in enumerate(picks.tolist()):
+            own = np.flatnonzero(of[place] == number)
+            own = own[np.argsort(place[own])]  # the best first
+            self._known[row] = self._before, rows[place[own]], found.some(own)
 
 
-def squared_to(
-    vector: NDArray[np.int16], others: NDArray[np.int16] | Sequence[NDArray[np.int16]]
-) -> NDArray[np.int64]:
+def squared_to(vector: NDArray[np.int16], others: NDArray[np.number]) -> NDArray[np.int64]:
     """(n,) squared distances of one lattice vector to others, (n, dim)."""
-    apart = np.asarray(others, np.int32) - vector.astype(np.int32)
-    return np.einsum("ij,ij->i", apart, apart, dtype=np.int64)
+    wide, own = others.astype(np.float32, copy=False), vector.astype(np.float32)
+    lengths = np.einsum("ij,ij->i", wide, wide).astype(np.int64) + int(own @ own)
+    return lengths - 2 * (wide @ own).astype(np.int64)  # of whole numbers, exact: see `lattice`

@@ -6,10 +6,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from coreframe.tasks.kcenter.exchange import Exchanger, Taken
+from coreframe.tasks.kcenter.exchange import Exchanger, Near, Pairs, Taken
 from coreframe.tasks.kcenter.goal import Goal, PickedRows
 from coreframe.tasks.kcenter.partition import FAR, Farthest
-from coreframe.tasks.kcenter.pool import Candidates, pick
+from coreframe.tasks.kcenter.pool import Candidates, PoolPicks, pick
 from coreframe.tasks.kcenter.progress import Progress, highest_curve
 from coreframe.tasks.kcenter.tuning import DEFAULT_TUNING, Tuning
 
@@ -48,8 +48,8 @@ class Partitions(Protocol):
         """(k, dim) lattice of k ascending rows of any partitions."""
         ...
 
-    def standing(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int16], NDArray[np.int64]]:
-        """(k, dim) lattice of k ascending rows, and their (k,) squared distances to the centers."""
+    def near(self, pairs: Pairs) -> Near:
+        """Of pairs of rows and picks those that are near each other."""
         ...
 
     def weight(self, rows: NDArray[np.int64]) -> NDArray[np.int64] | None:
@@ -99,6 +99,7 @@ def greedy_k_center(
     """
     weighted = corpus.weight(np.empty(0, np.int64)) is not None
     progress = Progress(goal, weighted, corpus.dim, tuning)
+    exchange = _exchanger(corpus, goal)
     reports = _farthest(corpus, progress)
     before = highest_curve(reports)
     if goal.n > 0 and any(report.largest >= FAR for report in reports):
@@ -107,8 +108,10 @@ def greedy_k_center(
         assert first is not None  # a row that is far from everything exists
         progress.passes += 2  # finding the mean and its nearest row read the corpus once each
         vector = corpus.collect(np.array([first]))[0]
-        own, exchange = Taken(first, vector, FAR), _exchange(corpus, goal)
-        center = own if exchange is None else exchange(own, lambda: np.array([first]))
+        center = Taken(first, vector, FAR)
+        if exchange is not None:
+            ahead = np.array([first]), vector[None]
+            center = exchange(center, lambda: ahead)
         progress.take_first(first, center.row)
         reports = _assign(corpus, progress, [center], advance)
     while len(progress.rows) < goal.n:
@@ -117,13 +120,30 @@ def greedy_k_center(
                 break
             reports = _farthest(corpus, progress)
             continue
-        pool = _pool(corpus, reports, progress)
-        left, bar = goal.n - len(progress.rows), progress.threshold
-        picks = pick(pool, left, bar, progress.left_of(), tuning, _exchange(corpus, goal))
+        picks = _picks(_pool(corpus, reports, progress), progress, exchange, tuning)
         assert picks.rows, "the best row of all is a candidate, and above the bar"
         progress.take(picks)
         reports = _assign(corpus, progress, picks.taken, advance)
     return progress.picks(reports, before)
+
+
+def _picks(
+    pool: Candidates, progress: Progress, exchange: Exchanger | None, tuning: Tuning
+) -> PoolPicks:
+    """The picks of one pass."""
+    left, threshold = progress.goal.n - len(progress.rows), progress.threshold
+    left_of = progress.left_of()
+    if exchange is not None:  # picks as they would be, of which most will be
+        expected = pick(pool, left, threshold, left_of and dict(left_of), tuning)
+        exchange.begin_pass(expected.taken)
+    return pick(pool, left, threshold, left_of, tuning, exchange)
+
+
+def _exchanger(corpus: Partitions, goal: Goal) -> Exchanger | None:
+    """What exchanges picks, None when they stay."""
+    if goal.substitutes is None:
+        return None
+    return Exchanger(corpus, goal.substitutes, goal.squared_min_distance, corpus.dim)
 
 
 def _assign(
@@ -141,13 +161,6 @@ def _assign(
     progress.note(reports)
     advance(len(rows))
     return reports
-
-
-def _exchange(corpus: Partitions, goal: Goal) -> Exchanger | None:
-    """What exchanges the picks of the next pass, None when they stay."""
-    if goal.substitutes is None:
-        return None
-    return Exchanger(corpus, goal.substitutes, goal.squared_min_distance)
 
 
 def _farthest(corpus: Partitions, progress: Progress) -> list[Farthest]:

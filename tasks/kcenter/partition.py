@@ -11,11 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from coreframe.tasks.kcenter.exchange import Near, Pairs
 from coreframe.tasks.kcenter.pruning import CenterCells
 from coreframe.tasks.kcenter.sketch import Sketch
 from coreframe.tasks.kcenter.tuning import Tuning
 from coreframe.tasks.kcenter.vectors import Vectors
-from coreframe.tasks.lattice import Workspace, on_device
+from coreframe.tasks.lattice import TILE_VALUES, Workspace, on_device
 from coreframe.tasks.lazy import torch
 
 FAR = 2**28
@@ -208,17 +209,33 @@ def farthest(
 
 def collect(part: Partition, rows: NDArray[np.int64]) -> NDArray[np.int16]:
     """(k, dim) int16 lattice of ascending rows of its own."""
-    return part.vectors.at(_places(part, rows)).cpu().numpy()
+    places = torch.searchsorted(part.rows, on_device(rows, part.rows.device))
+    return part.vectors.at(places).cpu().numpy()
 
 
-def standing(
-    part: Partition, rows: NDArray[np.int64]
-) -> tuple[NDArray[np.int16], NDArray[np.int64]]:
-    """:func:`collect`, and the (k,) squared distances to the nearest center."""
-    places = _places(part, rows)
-    distance = part.distance.index_select(0, places).long().cpu().numpy()
-    return part.vectors.at(places).cpu().numpy(), distance
-
-
-def _places(part: Partition, rows: NDArray[np.int64]) -> torch.Tensor:
-    return torch.searchsorted(part.rows, on_device(rows, part.rows.device))
+def near(part: Partition, pairs: Pairs) -> Near:
+    """Of pairs of one of its rows and a pick those that are near each other."""
+    device, dim = part.rows.device, part.vectors.dim
+    places = torch.searchsorted(part.rows, on_device(pairs.rows, device))
+    of, picks = on_device(pairs.of, device), on_device(pairs.picks, device)
+    step = max(1, TILE_VALUES[device.type] // dim)
+    kept = [torch.empty(0, dtype=torch.int64, device=device)]
+    vectors = [torch.empty((0, dim), dtype=torch.int16, device=device)]
+    apart = [torch.empty(0, dtype=torch.int32, device=device)]
+    for start in range(0, len(places), step):
+        own = part.vectors.at(places[start : start + step])
+        wide, other = own.float(), picks.index_select(0, of[start : start + step]).float()
+        # three sums of whole numbers, each exact: see `lattice`
+        squared = wide.square().sum(dim=1).int() + other.square().sum(dim=1).int()
+        squared -= 2 * (wide * other).sum(dim=1).int()
+        enough = torch.nonzero(squared <= pairs.squared_within).flatten()
+        kept.append(start + enough)
+        vectors.append(own.index_select(0, enough))
+        apart.append(squared.index_select(0, enough))
+    at = torch.cat(kept)
+    return Near(
+        place=at.cpu().numpy(),
+        vectors=torch.cat(vectors).cpu().numpy(),
+        apart=torch.cat(apart).long().cpu().numpy(),
+        squared=part.distance.index_select(0, places.index_select(0, at)).long().cpu().numpy(),
+    )

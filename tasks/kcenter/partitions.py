@@ -1,7 +1,7 @@
 """What is asked of all partitions, and how their answers become one, wherever they are held."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from coreframe.tasks.kcenter import coverage, job, partition
 from coreframe.tasks.kcenter.coverage import Represented
+from coreframe.tasks.kcenter.exchange import Near, Pairs
 from coreframe.tasks.kcenter.greedy import central_row, share_of
 from coreframe.tasks.kcenter.layout import Layout
 from coreframe.tasks.kcenter.partition import Farthest
@@ -76,26 +77,30 @@ class BasePartitions(ABC):
     def collect(self, rows: NDArray[np.int64]) -> NDArray[np.int16]:
         """(k, dim) lattice of any k ascending units."""
         found = np.empty((len(rows), self._dim), np.int16)
-        for own, vectors in self._ask_owners(partition.collect, rows):
+        owned = self._owned(rows)
+        each = [rows[own] for own in owned.values()]
+        answers = self._ask(partition.collect, each=each, some=list(owned))
+        for own, vectors in zip(owned.values(), answers, strict=True):
             found[own] = vectors
         return found
 
-    def standing(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int16], NDArray[np.int64]]:
-        """(k, dim) lattice of any k ascending units, and their (k,) squared distances."""
-        found, squared = np.empty((len(rows), self._dim), np.int16), np.empty(len(rows), np.int64)
-        for own, (vectors, distance) in self._ask_owners(partition.standing, rows):
-            found[own], squared[own] = vectors, distance
-        return found, squared
+    def near(self, pairs: Pairs) -> Near:
+        owned = self._owned(pairs.rows)
+        each = []
+        for own in owned.values():  # with the vectors of its own picks only
+            some, of = np.unique(pairs.of[own], return_inverse=True)
+            each.append(pairs._replace(rows=pairs.rows[own], of=of, picks=pairs.picks[some]))
+        answers = self._ask(partition.near, each=each, some=list(owned))
+        empty = np.empty(0, np.int64)
+        parts = [Near(empty, np.empty((0, self._dim), np.int16), empty, empty)]
+        for own, answer in zip(owned.values(), answers, strict=True):
+            parts.append(answer._replace(place=own[answer.place]))
+        return Near(*(np.concatenate(values) for values in zip(*parts, strict=True)))
 
-    def _ask_owners(
-        self, function: Callable[..., Any], rows: NDArray[np.int64]
-    ) -> Iterator[tuple[NDArray[np.int64], Any]]:
-        """Ask each partition that has any of some units for them: their places, and the answer."""
-        owned = [(number, own) for number, own in enumerate(self._layout.owned(rows)) if len(own)]
-        some = [number for number, _ in owned]
-        answers = self._ask(function, each=[rows[own] for _, own in owned], some=some)
-        for (_, own), answer in zip(owned, answers, strict=True):
-            yield own, answer
+    def _owned(self, rows: NDArray[np.int64]) -> dict[int, NDArray[np.int64]]:
+        """For each partition that has any of some ascending units, the places of these."""
+        owned = enumerate(self._layout.owned(rows))
+        return {number: own for number, own in owned if len(own)}
 
     def weight(self, rows: NDArray[np.int64]) -> NDArray[np.int64] | None:
         return self._layout.weight_of(rows)

@@ -135,7 +135,7 @@ def _pick_in_front(
         own = Taken(int(rows[best]), state.vectors[front[best]], int(distance[best]))
         taken, nearer = own, between[best]
         if exchange is not None:
-            taken = exchange(own, partial(_next, rows, keys))
+            taken = exchange(own, partial(_next, rows, state.vectors, front, keys))
             if taken.row != own.row:
                 nearer = squared_to(taken.vector, state.vectors[front])
         picks.add(own, taken)
@@ -148,9 +148,15 @@ def _pick_in_front(
         keys = np.where(alive, distance if weight is None else distance * weight, -1)
 
 
-def _next(rows: NDArray[np.int64], keys: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The rows with the largest keys, AHEAD of them."""
-    return rows[np.argsort(-keys, kind="stable")[:AHEAD]]
+def _next(
+    rows: NDArray[np.int64],
+    vectors: NDArray[np.int16],
+    front: NDArray[np.int64],
+    keys: NDArray[np.int64],
+) -> tuple[NDArray[np.int64], NDArray[np.int16]]:
+    """The AHEAD rows of a front with the largest keys, and their vectors."""
+    order = np.argsort(-keys, kind="stable")[:AHEAD]
+    return rows[order], vectors[front[order]]
 
 
 class _PoolState:
