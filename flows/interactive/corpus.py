@@ -172,7 +172,8 @@ class Picks:
     Attributes:
         corpus: what they were chosen from.
         frames: in pick order: ``rank``, ``row``, ``video`` (its name), ``frame_index``, ``pts``,
-            ``time_s``, ``distance``, ``radius``, ``lower_bound``, ``preselected``, ``sequence``.
+            ``time_s``, ``center_row``, ``distance``, ``radius``, ``lower_bound``, ``preselected``,
+            ``sequence``.
     """
 
     corpus: Corpus
