@@ -110,9 +110,9 @@ def changes_table(changes: Mapping[str, ChangedVideos]) -> list[dict[str, str]]:
     """What has changed in the corpus since the last run."""
     return [
         {
-            "videos": kind,
+            "files": kind,
             "number": f"{found.count:,}",
-            "first of them": ", ".join(found.first[:NAMED]),
+            "first of them": ", ".join(found.first[:NAMED]) + ", …" * (found.count > NAMED),
         }
         for kind, found in changes.items()
     ]

@@ -63,6 +63,11 @@ def time_text(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def away(distance: float) -> str:
+    """``0.123 away``; what is not the same is not 0."""
+    return "under 0.001 away" if 0 < distance < 0.0005 else f"{distance:.3f} away"
+
+
 def graded_frames(evidence: Evidence, measure: str) -> list[dict[str, Any]]:
     """One entry each of the units along a measure's distribution."""
     return [
@@ -130,7 +135,7 @@ def missed_frames(
         found[row.method].append(
             {
                 "chosen": dict(pick) | {"label": f"number {row.pick + 1}"},
-                "rival": _unchosen(evidence, row, "The nearest", f"{row.distance:.3f} away"),
+                "rival": _unchosen(evidence, row, "The nearest", away(row.distance)),
                 "strip": _strip(folder, evidence, row, pick["video"]),
             }
         )
@@ -166,7 +171,7 @@ def dropped_frames(evidence: Evidence, picks: Sequence[Mapping[str, Any]]) -> di
         return dict(picks[pick]) | {"label": label}
 
     def dropped(row: Any) -> dict[str, Any]:
-        return _unchosen(evidence, row, "Dropped", f"{row.distance:.3f} away")
+        return _unchosen(evidence, row, "Dropped", away(row.distance))
 
     def rows_of_kind(kind: str) -> list[Any]:
         return gallery_rows(by_kind[kind]) if kind in by_kind else []

@@ -168,7 +168,7 @@ def quality_section(run: Run, evidence: Evidence) -> dict[str, Any]:
                 "frames": graded_frames(evidence, measure),
                 "bars": [f"{100 * count / most:.1f}" for count in histogram.counts],
                 "low": f"{histogram.low:.3g}",
-                "high": f"{histogram.high:.3g}",
+                "high": f"{histogram.high:.3g} and more",
                 "command": "" if f"--min {measure}" in run.command else f"{run.command} {limit}",
             }
         )

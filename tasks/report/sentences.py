@@ -29,9 +29,13 @@ def different_text(metrics: Metrics) -> str:
     least = metrics.methods.different
     if not metrics.chosen.n or not metrics.chosen.distinct or least is None:
         return ""
+    text = f"Different: at least {least:.3f} apart, as any two of a coreset of as many are."
+    average = metrics.methods.original.l2_mean
+    if average is None:
+        return text
     return (
-        f"Different: no nearer to one another than {least:.3f}, as the frames of a coreset of as "
-        "many are."
+        f"{text} 0 is the same picture; two {metrics.noun}s of the corpus are on average "
+        f"{average:.3f} apart."
     )
 
 
@@ -59,7 +63,8 @@ def key_figures(run: Run, metrics: Metrics) -> list[dict[str, str]]:
     kept = size(storage.kept_frames_bytes)
     factor, every = reduction(run, storage), all_frames_bytes(run, storage)
     if factor and every:
-        what = f"less to store: {kept}, of {size(every)} for all frames as {written_as(run)}"
+        about = "" if storage.all_frames_exact else "about "
+        what = f"less than all frames as {written_as(run)}: {kept}, of {about}{size(every)}"
         facts.append({"value": f"{factor}×", "what": what})
     else:
         facts.append({"value": kept, "what": f"kept in {storage.kept_frames:,} frames"})
