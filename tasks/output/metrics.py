@@ -150,7 +150,7 @@ class Metrics(Document):
     l2_bin: float
     """Width in L2 of the bins of ``l2_counts``."""
     knee: Knee | None
-    """None where the curve of the radius is too short or does not fall."""
+    """None where the curve of the radius is too short, or has no bend that can be seen."""
     storage: StorageMetrics
     """What is stored, what would be, and what was kept."""
 

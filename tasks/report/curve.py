@@ -8,6 +8,9 @@ from coreframe.tasks.output.metrics import Knee
 LEAST_PICKS = 10
 """Of fewer, no bend is worth naming."""
 
+LEAST_BEND = 2.5
+"""Times as much as one after the bend takes a pick before it off the radius: less is not seen."""
+
 
 def radius_curve(selection: pd.DataFrame, length: int) -> pd.DataFrame:
     """The radius after each pick of which it is known.
@@ -41,7 +44,7 @@ def find_knee(curve: pd.DataFrame) -> Knee | None:
         curve: of :func:`radius_curve`.
 
     Returns:
-        None where the curve is too short or does not fall.
+        None where the curve is too short, does not fall, or falls about as fast all the way.
     """
     k, radius = curve["k"].to_numpy(float), curve["radius"].to_numpy(float)
     if len(k) < LEAST_PICKS or radius[0] <= radius[-1]:
@@ -51,9 +54,8 @@ def find_knee(curve: pd.DataFrame) -> Knee | None:
     at = int((down - across).argmax())
     if at in (0, len(k) - 1):
         return None
-    return Knee(
-        k=int(k[at]),
-        radius=float(radius[at]),
-        before=float((radius[0] - radius[at]) / (k[at] - k[0])),
-        after=float((radius[at] - radius[-1]) / (k[-1] - k[at])),
-    )
+    before = float((radius[0] - radius[at]) / (k[at] - k[0]))
+    after = float((radius[at] - radius[-1]) / (k[-1] - k[at]))
+    if before < LEAST_BEND * after:
+        return None
+    return Knee(k=int(k[at]), radius=float(radius[at]), before=before, after=after)

@@ -570,6 +570,10 @@ def test_the_bend_is_where_a_curve_bends() -> None:
     assert (knee.before, knee.after) == pytest.approx((0.08, 0.002))
     assert find_knee(curve.head(9)) is None
     assert find_knee(curve.assign(radius=0.5)) is None
+    straight = np.linspace(1.0, 0.1, len(curve))
+    for bend, found in ((0.0, False), (0.1, False), (0.35, True)):
+        bent = straight - bend * np.sin(np.linspace(0, np.pi, len(curve)))
+        assert (find_knee(curve.assign(radius=bent)) is not None) == found
 
 
 def test_a_curve_leaves_out_what_is_not_known() -> None:
