@@ -15,6 +15,7 @@ from pathlib import Path
 
 import dask
 import numpy as np
+import pandas as pd
 from dask.distributed import LocalCluster
 
 from coreframe.flows.cluster import DASK_SETTINGS
@@ -75,7 +76,7 @@ def seconds(rows: int, picks: int, folder: Path, cluster: str) -> None:
     )
 
 
-def _frames(store: Store, n: int, within: float, cluster: str):
+def _frames(store: Store, n: int, within: float, cluster: str) -> pd.DataFrame:
     choice = Choice(budget=Budget(n_samples=n), sharpest_within=within)
     return choose_frames(store, choice, "cpu", cluster).frames
 

@@ -27,7 +27,8 @@ from coreframe.tasks.video.viewing import Crop, parse_stream_choice
 if TYPE_CHECKING:  # it loads torch, which a notebook needs for choosing only
     from coreframe.tasks.embedders.embedder import EmbedderSpec
 
-DEFAULT_SAMPLES = 100  # without a budget: enough to look through in a minute
+DEFAULT_SAMPLES = 100
+"""Frames selected when no budget is given: enough to look through in a minute."""
 
 NEW_STORE: dict[str, Any] = {
     "embedder": DESCRIPTOR,
@@ -39,7 +40,8 @@ NEW_STORE: dict[str, Any] = {
 }
 """What `Ingestion` asks of a new store where nothing is given."""
 
-LEAST_MEMORY_BYTES = 600_000_000  # a worker takes some 400 MB before it holds anything
+LEAST_MEMORY_BYTES = 600 * 10**6
+"""A worker takes some 400 MB before it holds anything."""
 
 
 def _fps(value: str) -> str:
@@ -100,7 +102,8 @@ class Sources(Parameters):
         default=0.1,
         ge=0,
         le=1,
-        description="Share of broken videos above which the run ends in an error, after all.",
+        description="Share of broken videos above which the run ends in an error, "
+        "once all is done.",
     )
     video_timeout: float = Field(
         default=300.0,
@@ -205,7 +208,7 @@ class Selecting(Parameters):
         default=None,
         ge=0,
         le=2,
-        description="L2 (0 to 2) between any two selected frames, at least.",
+        description="L2 (0 to 2) that any two selected frames are apart at least.",
     )
     radius: float | None = Field(
         default=None,

@@ -5,6 +5,7 @@ They run in this process, with few rows and small pictures, and with workers tha
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -16,6 +17,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+from tests.stores import make_store, walks
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 
@@ -114,6 +117,20 @@ def checked_without_a_gpu(
     assert report["selection"]["same"]
     assert report["decoding"]["cpu_thread_frames_per_s"] > 0
     return report
+
+
+def test_sharper(
+    load: Load, tmp_path: Path, cluster: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = load("sharper")
+    module.gaps(make_store(tmp_path / "store", walks(400, 16, 1), [200, 200]), cluster)
+    module.seconds(4001, 40, tmp_path, cluster)
+    gap, exchanged, seconds = capsys.readouterr().out.splitlines()
+    assert re.search(r"10 to 300 frames: mean [+-]\d\.\d\d %.* at 20: .*, 300: ", gap)
+    assert re.search(
+        r"of the first 99 are exchanged, \d+ of 300; they are \d+ % sharper", exchanged
+    )
+    assert re.match(r"40 of 4,001 rows of 384: [\d.]+ s, without [\d.]+ s", seconds)
 
 
 def test_gpu_check_without_a_gpu(

@@ -149,15 +149,17 @@ class Exchanger:
         """For each pick looked up: how many centers its distances know of; the rows that are better
         and near enough, the best first."""
         self._taken = np.empty((64, dim), np.float32)
-        """Vectors of the centers, of which the first ``count`` are there."""
-        self._count = self._before = 0
-        """Centers, and those that the corpus knows of."""
+        """Vectors of the centers that are not forgotten, and room for more."""
+        self._count = self._before = self._forgotten = 0
+        """Centers; those that the corpus knows of; those that nothing is compared with again."""
 
     def begin_pass(self, expected: Sequence[Taken]) -> None:
         """The corpus has taken up all centers; some picks are expected next, or most of them."""
         self._before = self._count
-        oldest = self._count - REMEMBERED
+        oldest = max(self._forgotten, self._count - REMEMBERED)
         self._known = {row: one for row, one in self._known.items() if one[0] >= oldest}
+        self._taken = self._taken[oldest - self._forgotten :].copy()
+        self._forgotten = oldest
         rows = np.array([pick.row for pick in expected])
         self._look_up(rows, np.stack([pick.vector for pick in expected]))
 
@@ -166,9 +168,11 @@ class Exchanger:
         if pick.row not in self._known:
             self._look_up(*ahead())
         taken = self._best(pick)
-        if self._count == len(self._taken):
-            self._taken = np.concatenate([self._taken, np.empty_like(self._taken)])
-        self._taken[self._count] = taken.vector
+        place = self._count - self._forgotten
+        if place >= len(self._taken):
+            room = np.empty((place + 64, self._taken.shape[1]), np.float32)
+            self._taken = np.concatenate([self._taken, room])
+        self._taken[place] = taken.vector
         self._count += 1
         return taken
 
@@ -178,7 +182,8 @@ class Exchanger:
         for place in np.flatnonzero(close).tolist():
             vector, squared = near.vectors[place], int(near.squared[place])
             if since < self._count:
-                nearest = squared_to(vector, self._taken[since : self._count]).min()
+                later = slice(since - self._forgotten, self._count - self._forgotten)
+                nearest = squared_to(vector, self._taken[later]).min()
                 squared = min(squared, int(nearest))
             if squared >= self._least:
                 return Taken(int(rows[place]), vector, squared)

@@ -42,6 +42,7 @@ def chosen_frames(folder: OutputFolder, evidence: Evidence) -> list[dict[str, An
                 "text": f"Number {pick + 1}: {row.video}, frame {row.frame_index}, "
                 f"{row.time_s:.3f} s{apart}. The nearest chosen of {stands:,} others.",
                 "row": None,
+                "again": False,
                 "alike": int(alike[pick]) if pick < len(alike) else pick,
                 "missing": NO_FILE if not file else "no picture",
             }
@@ -83,10 +84,9 @@ def graded_frames(evidence: Evidence, measure: str) -> list[dict[str, Any]]:
 
 def marked_frames(
     evidence: Evidence, picks: Sequence[Mapping[str, Any]], mark: str
-) -> list[dict[str, Any]]:
+) -> list[Mapping[str, Any]]:
     """The entries of the chosen units that have a mark."""
-    places = np.flatnonzero(evidence.marks[mark])
-    return [{**picks[place], "again": False} for place in places.tolist()]
+    return [picks[place] for place in np.flatnonzero(evidence.marks[mark]).tolist()]
 
 
 def rival_frames(evidence: Evidence, method: str) -> list[dict[str, Any]]:

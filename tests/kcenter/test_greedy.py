@@ -142,8 +142,12 @@ def test_equals_the_textbook_for_any_split_pool_and_option(data: st.DataObject) 
 
 @pytest.mark.parametrize("min_distance", [0.0, 0.1, 0.3])
 @pytest.mark.parametrize("seed", range(6))
-def test_picks_are_exchanged_for_better_rows_close_by(seed: int, min_distance: float) -> None:
+@pytest.mark.parametrize("remembered", [7, 2000])
+def test_picks_are_exchanged_for_better_rows_close_by(
+    remembered: int, seed: int, min_distance: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Down to the last row, where a pick's substitute is the next pick's."""
+    monkeypatch.setattr("coreframe.tasks.kcenter.exchange.REMEMBERED", remembered)
     rng = np.random.default_rng(seed)
     lattice = walks(240, 8, seed)[np.sort(rng.integers(0, 240, 240))]  # with duplicates
     near = Substitutes(
