@@ -105,7 +105,7 @@ def gather_evidence(
         asks = {} if choice.method is not Method.CORESET or not present.any() else rivals
         missed = _missed(client, store, units, picks[present], asks, device)
         missed["pick"] = np.flatnonzero(present)[missed["pick"].to_numpy()]
-        sheets = rival_sheets(store, units, rivals, methods.different)
+        sheets = rival_sheets(store, units, methods)
         images, pictured = small_pictures(client, out, chosen["file"], small, limits)
         seen = _named(videos, dropped, flat, missed, graded, sheets)
         frames = pictures_of_dropped(client, store, seen, videos)

@@ -1,7 +1,5 @@
 """What the methods choose that a selection is compared with."""
 
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -27,23 +25,20 @@ def rival_rows(methods: Methods) -> dict[str, NDArray[np.int64]]:
     }
 
 
-def rival_sheets(
-    store: Store, units: Units, rivals: Mapping[str, NDArray[np.int64]], different: float | None
-) -> pd.DataFrame:
+def rival_sheets(store: Store, units: Units, methods: Methods) -> pd.DataFrame:
     """See :attr:`coreframe.tasks.report.evidence.Evidence.sheets`.
 
     Args:
         store: that has the units.
         units: of the corpus.
-        rivals: see :func:`rival_rows`.
-        different: L2 from which on two units count as different.
+        methods: what was measured; where the different ones were not counted, none is told here.
     """
     read, found = unit_reader(store, units), []
-    for method, frames in rivals.items():
+    least = (methods.coreset.distinct and methods.different) or 0.0
+    for method, frames in rival_rows(methods).items():
         rows = np.sort(frames[:: units.length])
         rows = rows[np.unique(np.linspace(0, len(rows) - 1, min(SHEET, len(rows))).astype(int))]
-        squared = round((different or 0.0) ** 2 * SCALE**2)
-        kept = keep_apart(rows, read, squared, len(rows))
+        kept = keep_apart(rows, read, round(least**2 * SCALE**2), len(rows))
         table = store.frames_at(rows, PICTURED)
         found.append(table.assign(method=method, again=~np.isin(rows, kept)))
     return pd.concat(found, ignore_index=True)

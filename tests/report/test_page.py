@@ -284,7 +284,7 @@ def test_what_others_miss_is_what_a_greedy_choice_would_add_to_them(
 
 
 def test_the_sheets_of_the_others_fade_what_is_no_different(
-    store: Store, tmp_path: Path, cluster: str
+    store: Store, tmp_path: Path, cluster: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written, evidence = selected(store, tmp_path, 60, cluster)
     vectors = store.read_rows(np.arange(300)).astype(np.int64)
@@ -308,6 +308,9 @@ def test_the_sheets_of_the_others_fade_what_is_no_different(
     page = page_of(fixed, look(fixed, store, Choice("fixed-rate", Budget(9)), cluster), store)
     assert "The frames of random</summary>" in page
     assert "The frames of a fixed rate</summary>" not in page
+    monkeypatch.setattr("coreframe.tasks.measure.task.COUNTED_UNITS", 19)
+    _, many = selected(store, tmp_path, 20, cluster)  # of which the page says nothing of the kind
+    assert not many.sheets["again"].any()
 
 
 def test_frames_to_look_at_before_they_are_labelled(
