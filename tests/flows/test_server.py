@@ -50,9 +50,10 @@ def program(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     return run
 
 
+LIVES = "import time; time.sleep(600)"  # not input(): it ends at once where nothing can be read
 ANSWERS = (
     "client, _ = listening.accept(); client.recv(9999); "
-    "client.send(b'HTTP/1.1 200 OK\\r\\nContent-Length: 4\\r\\n\\r\\ntrue'); input()"
+    "client.send(b'HTTP/1.1 200 OK\\r\\nContent-Length: 4\\r\\n\\r\\ntrue'); " + LIVES
 )
 CUTS_THE_FIRST = (
     "import os; first = not os.path.exists('begun'); open('begun', 'w'); "
@@ -112,7 +113,7 @@ def test_one_that_dies_at_once_is_started_again(
 def test_nothing_is_left_of_a_command_that_is_refused(
     failures: list[str], program: Callable[[str], None], tmp_path: Path
 ) -> None:
-    program("input()")
+    program(LIVES)
     processes, folders = psutil.Process().children(), set(Path(gettempdir()).glob("coreframe-*"))
     with pytest.raises(UsageError), prefect_server(lambda: None):
         raise UsageError("no videos given")
