@@ -281,7 +281,7 @@ def decoding(check: Check) -> dict[str, Any]:
     import av
     from av.codec.hwaccel import HWAccel
 
-    from coreframe.tasks.video.pixels import frame_digest
+    from coreframe.tasks.video.digest import frame_digest
 
     count = check.many(600, 30)
     with tempfile.TemporaryDirectory() as folder:

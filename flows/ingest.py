@@ -61,6 +61,8 @@ class Ingested:
             "embedded_blocks": self.embedded.blocks,
             "censuses": self.embedded.censuses,
             "quarantined_videos": self.embedded.quarantined,
+            "frames_by_gpu": self.embedded.by_gpu,
+            "gpu_faults": self.embedded.gpu_faults,
         }
 
 

@@ -40,7 +40,7 @@ from coreframe.tasks.video.discover import SourceFile, discover, readable
 from coreframe.tasks.video.listing import Tell, Unread
 from coreframe.tasks.video.look import Looker
 from coreframe.tasks.video.sampling import Sampling
-from coreframe.tasks.video.viewing import Crop
+from coreframe.tasks.video.viewing import AS_SHOWN, Crop
 
 OWN = ("frames", PLOTS, *DATASET_FORMATS)
 """Folders inside an output folder that hold images and no videos."""
@@ -261,7 +261,7 @@ def open_store(store: str, ingestion: Ingestion, compute: Compute) -> tuple[Stor
     if Store.exists(store):
         settings = replace(Store.open(store).settings, **asked)
     else:
-        settings = StoreSettings(**asked)
+        settings = StoreSettings(**asked, digest=AS_SHOWN.digest)
     return Store.open_or_create(store, settings, ingestion.block_rows), ingestion
 
 

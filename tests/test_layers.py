@@ -19,6 +19,7 @@ BASE = {"errors", "names", "scale", "lattice", "device", "watchdog", "status", "
 BELOW = {
     "storage": BASE,
     "video": BASE | {"storage"},
+    "gpu_video": BASE | {"video"},
     "store": BASE | {"storage", "video"},
     "embedders": BASE | {"video"},
     "kcenter": BASE | {"store", "engine"},
@@ -26,7 +27,7 @@ BELOW = {
     "output": BASE | {"storage", "store", "video", "kcenter", "select"},
     "datasets": BASE | {"storage", "store", "output"},
     "index": BASE | {"storage", "store", "video", "engine"},
-    "embed": BASE | {"storage", "store", "video", "embedders", "engine"},
+    "embed": BASE | {"storage", "store", "video", "gpu_video", "embedders", "engine"},
     "select": BASE | {"store", "kcenter", "engine"},
     "export": BASE | {"storage", "store", "video", "engine", "output", "select"},
     "measure": BASE | {"store", "kcenter", "engine", "output", "select"},
@@ -49,11 +50,14 @@ OPENING = {
         for name in ("census", "container", "decode", "deinterlace", "demux", "indexing")
     ),
     "coreframe.tasks.video.kept_open",
+    "coreframe.tasks.gpu_video.decoder",
 }
 """Modules that open videos, which may crash or hang whoever does."""
 
 MAY_OPEN = {
     "embed/census.py",
+    "embed/prepare.py",
+    "gpu_video/decoder.py",
     "store/decoding.py",
     "video/kept_open.py",
     "video/look.py",

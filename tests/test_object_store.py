@@ -30,10 +30,10 @@ from coreframe.tasks.storage.folders import open_folder
 from coreframe.tasks.storage.patience import Waits
 from coreframe.tasks.store.store import Store
 from coreframe.tasks.video.decode import decode_frames
+from coreframe.tasks.video.digest import frame_digest
 from coreframe.tasks.video.discover import discover
 from coreframe.tasks.video.indexing import index_video
 from coreframe.tasks.video.mp4 import LOOKED_AT_BYTES
-from coreframe.tasks.video.pixels import frame_digest
 from tests.flaky_proxy import Faults, flaky
 from tests.runs import by_name, bytes_of, content, run
 from tests.videos import RECIPES, clips, make

@@ -27,6 +27,11 @@ class Incidents:
     """video -> why its rows here stay uncommitted."""
     quarantined: dict[int, Quarantine] = field(default_factory=dict)
     """video -> why it is not tried any more."""
+    fallbacks: dict[int, str] = field(default_factory=dict)
+    """video -> why CPU cores decoded it, though there is a GPU."""
+    faults: set[tuple[int, int]] = field(default_factory=set)
+    """Where a GPU failed: video, and the position of the first frame that it still owed, -1 for
+    none."""
 
     def __ior__(self, other: "Incidents") -> "Incidents":
         """Add what happened elsewhere."""
@@ -35,4 +40,6 @@ class Incidents:
         self.censuses |= other.censuses
         self.unreadable |= other.unreadable
         self.quarantined |= other.quarantined
+        self.fallbacks |= other.fallbacks
+        self.faults |= other.faults
         return self

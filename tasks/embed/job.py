@@ -5,18 +5,19 @@ keyframes, so that no frame is decoded twice; blocks are so many rows, wherever 
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-import av
 import numpy as np
 from numpy.typing import NDArray
 
 from coreframe.tasks.device import resolve_device
 from coreframe.tasks.embed.census import survey
+from coreframe.tasks.embed.decoders import DECODERS
 from coreframe.tasks.embed.incidents import Incidents, Quarantine
 from coreframe.tasks.embed.plan import Segment
+from coreframe.tasks.embed.prepare import PreparedFrame, Wanted, prepared_frames
 from coreframe.tasks.embedders.embedder import (
     Embedder,
     EmbedderSpec,
@@ -26,7 +27,6 @@ from coreframe.tasks.embedders.embedder import (
 )
 from coreframe.tasks.errors import (
     BrokenVideoError,
-    ColoursError,
     CoreframeError,
     DamagedVideoError,
     OutOfReachError,
@@ -36,19 +36,8 @@ from coreframe.tasks.store.frames import FrameRecord, FrameState, frame_records,
 from coreframe.tasks.store.stalls import hung, note_stall
 from coreframe.tasks.store.store import Store
 from coreframe.tasks.video.ahead import ahead
-from coreframe.tasks.video.deinterlace import decode_shown
-from coreframe.tasks.video.index import VideoIndex
-from coreframe.tasks.video.pixels import (
-    Framing,
-    InputScaler,
-    frame_digest,
-    is_flat,
-    luminance_and_sharpness,
-    upright_size,
-)
 from coreframe.tasks.video.sampling import Sampling
 from coreframe.tasks.video.viewing import Viewing
-from coreframe.tasks.watchdog import beat, rest, watching
 
 logger = logging.getLogger("coreframe")
 
@@ -76,6 +65,8 @@ class Part:
     records: list[FrameRecord] = field(default_factory=list)
     vectors: list[NDArray[np.int16]] = field(default_factory=list)
     """(dim,) lattice each; zeros where there is no frame."""
+    gpu_rows: set[int] = field(default_factory=set)
+    """Those of the frames that a GPU decoded."""
     incidents: Incidents = field(default_factory=Incidents)
 
 
@@ -109,25 +100,20 @@ class BlockReport:
     """video -> its rows that are committed in this block."""
     embedded: int = 0
     """Rows newly committed by this call."""
+    by_gpu: int = 0
+    """Of these, frames that a GPU decoded."""
     incidents: Incidents = field(default_factory=Incidents)
     """Of the parts that the block was made of."""
 
 
-Embedded = tuple[FrameRecord, NDArray[np.int16] | None]
-"""A row that is done: its record, and its (dim,) lattice vector, or None without a frame."""
+class Embedded(NamedTuple):
+    """A row that is done."""
 
-
-class PreparedFrame(NamedTuple):
-    """What the embedder and the frames table need of a decoded frame."""
-
-    position: int
-    """In the video's index."""
-    image: NDArray[np.uint8]
-    """(side, side, 3) RGB, the embedder's input."""
-    digest: int
-    flat: bool
-    luminance: float
-    sharpness: float
+    record: FrameRecord
+    vector: NDArray[np.int16] | None
+    """(dim,) lattice; None without a frame."""
+    on_gpu: bool = False
+    """Whether a GPU decoded it."""
 
 
 def embed_part(job: PartJob) -> Part:
@@ -155,8 +141,9 @@ def embed_part(job: PartJob) -> Part:
         if not len(missing):
             continue
         try:
-            viewed = replace(job, viewing=job.viewing.of(facts))
-            fresh = _embed_or_survey(viewed, store, embedder, segment, index, missing, incidents)
+            viewing = job.viewing.of(facts)
+            wanted = Wanted(segment, facts, index, viewing, embedder.framing)
+            fresh = _embed_or_survey(job, store, embedder, wanted, missing, incidents)
         except (SourceChangedError, BrokenVideoError, OutOfReachError) as error:
             incidents.unreadable[segment.video] = str(error)
         except CoreframeError:  # the embedder's fault, not this file's
@@ -164,9 +151,10 @@ def embed_part(job: PartJob) -> Part:
         except Exception as error:  # whatever one file does, the others of the part go on
             incidents.unreadable[segment.video] = f"{type(error).__name__}: {error}"
         else:
-            for record, vector in fresh:
-                part.records.append(record)
-                part.vectors.append(nothing if vector is None else vector)
+            for one in fresh:
+                part.records.append(one.record)
+                part.vectors.append(nothing if one.vector is None else one.vector)
+            part.gpu_rows.update(one.record.row for one in fresh if one.on_gpu)
             continue
         logger.warning("%s: %s", segment.source, incidents.unreadable[segment.video])
     return part
@@ -176,8 +164,7 @@ def _embed_or_survey(
     job: PartJob,
     store: Store,
     embedder: Embedder,
-    segment: Segment,
-    index: VideoIndex,
+    wanted: Wanted,
     rows: NDArray[np.int64],
     incidents: Incidents,
 ) -> list[Embedded]:
@@ -186,20 +173,21 @@ def _embed_or_survey(
     The census is taken here only of a video that is whole in this segment: others may be at work
     on the rest of it. Such a video is noted as damaged, and nothing of it is given.
     """
-    positions = job.sampling.positions(index)
-    wanted = positions[rows - segment.first_row]
+    segment = wanted.segment
+    every = job.sampling.positions(wanted.index)
+    positions = every[rows - segment.first_row]
     try:
-        return _embed_segment(job, embedder, segment, index, wanted, rows)
+        return _embed_segment(job, embedder, wanted, positions, rows, incidents)
     except DamagedVideoError:
-        if len(segment.rows) < len(positions):
+        if len(segment.rows) < len(every):
             incidents.damaged.add(segment.video)
             return []
     note = survey(store, segment.source, segment.fingerprint, job.stall_limit_s)
     incidents.notes[segment.video] = note
     incidents.censuses.add(segment.video)
     logger.info("%s: census taken, %s", segment.source, note)
-    index = store.read_index(segment.fingerprint)
-    return _embed_segment(job, embedder, segment, index, wanted, rows)
+    surveyed = replace(wanted, index=store.read_index(segment.fingerprint))
+    return _embed_segment(job, embedder, surveyed, positions, rows, incidents)
 
 
 def _embedder(job: PartJob, store: Store) -> Embedder:
@@ -246,6 +234,7 @@ def commit_block(job: BlockJob, parts: Sequence[Part]) -> BlockReport:
                 records[row] = record
                 vectors[row - start] = vector
                 report.embedded += 1
+                report.by_gpu += row in part.gpu_rows
     if report.embedded:
         store.commit_block(job.block, vectors, frames_table(records.values()))
     for segment in job.segments:
@@ -292,35 +281,40 @@ def _still_valid(
 def _embed_segment(
     job: PartJob,
     embedder: Embedder,
-    segment: Segment,
-    index: VideoIndex,
+    wanted: Wanted,
     positions: NDArray[np.int64],
     rows: NDArray[np.int64],
+    incidents: Incidents,
 ) -> list[Embedded]:
     """Decode and embed a segment's missing rows.
 
     Args:
         job: of the part.
         embedder: for its frames.
-        segment: of one video.
-        index: of this video.
-        positions: (n,) ascending positions in the index.
+        wanted: of one video.
+        positions: (n,) ascending positions in its index.
         rows: (n,) their rows.
+        incidents: where it is noted when the GPU is of no use.
     """
+    segment, index = wanted.segment, wanted.index
     device = resolve_device(job.embedder.device)
     row_of = dict(zip(positions.tolist(), rows.tolist(), strict=True))
     time_s = index.time_s()
     fresh: list[Embedded] = []
-    pending: list[FrameRecord] = []
-    images: list[NDArray[np.uint8]] = []
+    pending: list[tuple[FrameRecord, PreparedFrame]] = []
 
     def flush() -> None:
-        if images:
-            fresh.extend(zip(pending, embed_images(embedder, images, device), strict=True))
+        if pending:
+            vectors = embed_images(embedder, [frame.image for _, frame in pending], device)
+            for (record, frame), vector in zip(pending, vectors, strict=True):
+                fresh.append(Embedded(record, vector, frame.on_gpu))
             pending.clear()
-            images.clear()
 
-    frames = _prepared_frames(job, segment, index, positions, embedder.framing)
+    def stalled(reason: str) -> None:
+        note_stall(Store.open(job.store), segment.fingerprint, reason)
+
+    limit_s = job.stall_limit_s
+    frames = prepared_frames(wanted, positions, device, DECODERS, incidents, limit_s, stalled)
     depth = max(
         2, min(2 * job.embedder.batch_size, AHEAD_BYTES // (3 * embedder.framing.side_px**2))
     )
@@ -338,43 +332,11 @@ def _embed_segment(
             suspect=index.suspect is not None and bool(index.suspect[frame.position]),
             flat=frame.flat,
         )
-        pending.append(record)
-        images.append(frame.image)
-        if len(images) == job.embedder.batch_size:
+        pending.append((record, frame))
+        if len(pending) == job.embedder.batch_size:
             flush()
     flush()
     for position, row in row_of.items():
         place = (int(index.pts[position]), float(time_s[position]))
-        fresh.append((FrameRecord.without_frame(row, segment.video, *place), None))
+        fresh.append(Embedded(FrameRecord.without_frame(row, segment.video, *place), None))
     return fresh
-
-
-def _prepared_frames(
-    job: PartJob,
-    segment: Segment,
-    index: VideoIndex,
-    positions: NDArray[np.int64],
-    framing: Framing,
-) -> Iterator[PreparedFrame]:
-    """Decode frames of a segment, but those that the crop does not fit; the watchdog watches."""
-    scale, crop = InputScaler(framing, job.viewing), job.viewing.crop
-    last = int(positions[0])
-
-    def stalled() -> None:
-        reason = f"its decoder gave nothing for {job.stall_limit_s:g} s from frame {last} on"
-        note_stall(Store.open(job.store), segment.fingerprint, reason)
-
-    with watching(job.stall_limit_s, stalled):
-        for position, frame, shown in decode_shown(segment.source, index, positions, job.viewing):
-            last = position
-            if crop is not None and not crop.fits(*upright_size(shown, job.viewing)):
-                continue  # the picture's size changes on the way: nothing to embed in this frame
-            try:
-                image, measures = scale(shown), luminance_and_sharpness(shown)
-            except (ColoursError, av.FFmpegError):  # as its colours may, and what else it is
-                continue
-            digest = frame_digest(frame, job.viewing)
-            prepared = PreparedFrame(position, image, digest, is_flat(image), *measures)
-            rest()
-            yield prepared
-            beat()

@@ -44,6 +44,10 @@ class EmbedCounts:
     censuses: int = 0
     quarantined: int = 0
     """Videos taken out by this run, for what they did to workers."""
+    by_gpu: int = 0
+    """Frames that GPUs decoded."""
+    gpu_faults: int = 0
+    """Parts in which a GPU's decoder failed, and CPU cores went on."""
 
 
 def embed_frames(
@@ -117,6 +121,7 @@ class _Embedding:
                 needs.done(report.block)
                 self.counts.blocks += 1
                 self.counts.frames += report.embedded
+                self.counts.by_gpu += report.by_gpu
                 incidents |= report.incidents
                 for video, counts in report.counts.items():
                     held.setdefault(video, {})[report.block] = counts
@@ -189,8 +194,13 @@ class _Embedding:
             incidents: of all blocks.
         """
         self.counts.censuses += len(incidents.censuses)
+        self.counts.gpu_faults += len(incidents.faults)
         for number, note in incidents.notes.items():
             self.catalogue.update(number, note=note)
+        for number, why in incidents.fallbacks.items():
+            self.catalogue.update(number, fallback=why)
+            name = self.catalogue.videos[number].path
+            logger.info("%s is decoded by CPU cores: %s", name, why)
         _count(self.store, self.catalogue, held, incidents.unreadable)
         for number, quarantine in sorted(incidents.quarantined.items()):
             self.catalogue.quarantined(number, quarantine.reason, quarantine.attempts)

@@ -68,6 +68,10 @@ class Counts(Part):
     """Videos that were decoded once in full to learn which frames they have."""
     quarantined_videos: int
     """Taken out by this run."""
+    frames_by_gpu: int = 0
+    """Of the embedded ones those that GPUs' decoders decoded; CPU cores did the others."""
+    gpu_faults: int = 0
+    """Parts of videos in which a GPU's decoder failed, so that CPU cores went on."""
     decodable_frames: int
     """Frames of the corpus."""
     undecodable_frames: int

@@ -31,7 +31,8 @@ ARRAY_ATTRIBUTES: dict[str, Any] = {
 
 ARRAY_DOCUMENT = f"{ARRAY}/zarr.json"
 
-CODECS = {1: ("numcodecs.fixedscaleoffset", "bytes", "zstd"), 2: ("bytes", "zstd")}
+CORE_CODECS = ("bytes", "zstd")
+CODECS = {1: ("numcodecs.fixedscaleoffset", *CORE_CODECS), 2: CORE_CODECS, 3: CORE_CODECS}
 """Of the array, by the store's format: in 1 a filter from float32 to the lattice's int16; then to
 bytes, and the compressor."""
 

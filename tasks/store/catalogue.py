@@ -125,9 +125,12 @@ class Video:
     """Workers that it killed or hung."""
     version: str = ""
     """By which an object store tells its content from another; empty for files."""
+    fallback: str = ""
+    """Why CPU cores decoded it, or a part of it, beside a GPU; empty where there was none, or no
+    reason."""
 
     def __post_init__(self) -> None:
-        for name in ("reason", "note"):  # libraries' messages, which may name files
+        for name in ("reason", "note", "fallback"):  # libraries' messages, which may name files
             object.__setattr__(self, name, shown(getattr(self, name)))
 
     @property

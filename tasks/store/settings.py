@@ -21,11 +21,12 @@ from typing import Any
 
 from coreframe.tasks.video.viewing import Crop, Viewing
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Of the stores that this version makes; it reads those up to it.
 
 1: the array of embeddings is float32 by a filter that lies outside the Zarr specification.
 2: it is int16 with core codecs, and its attributes hold the scale. Viewing is a setting.
+3: the version of the frames' digests is a setting.
 """
 
 EMBEDDINGS, CATALOGUE = "embeddings.zarr", "catalogue.parquet"
@@ -67,12 +68,16 @@ class StoreSettings:
     deinterlace: str = "off"
     stream: str = "best"
     """Which of a file's films; see `coreframe.tasks.video.container`."""
+    digest: int = 1
+    """Version of the digests of its frames; see `coreframe.tasks.video.digest`."""
 
     def written(self) -> dict[str, Any]:
         """As it stands in a store: in one of format 1, without what the version of then refuses."""
         values = asdict(self)
         if self.format_version == 1:
             values = {name: values[name] for name in SETTINGS_OF_FORMAT_1}
+        if self.format_version == 2:
+            del values["digest"]
         return values
 
     @property
@@ -85,4 +90,5 @@ class StoreSettings:
             deinterlace=self.deinterlace == "on",
             stream=self.stream,
             as_players=self.format_version > 1,
+            digest=self.digest,
         )

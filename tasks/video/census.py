@@ -24,8 +24,8 @@ from coreframe.tasks.video.clock import (
     played_times,
 )
 from coreframe.tasks.video.container import open_video, packets
+from coreframe.tasks.video.digest import frame_digest
 from coreframe.tasks.video.index import VideoIndex
-from coreframe.tasks.video.pixels import frame_digest
 from coreframe.tasks.video.suspects import Suspects
 from coreframe.tasks.video.viewing import AS_SHOWN, Viewing
 from coreframe.tasks.watchdog import beat

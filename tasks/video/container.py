@@ -8,6 +8,7 @@ from pathlib import Path
 
 import av
 from av.codec.context import Flags
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
@@ -60,6 +61,7 @@ def open_video(
     *,
     packets_only: bool = False,
     most_frames: int | None = None,
+    accelerator: HWAccel | None = None,
 ) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a file and one of its films: that which FFmpeg thinks best, or as the viewing says.
 
@@ -74,12 +76,14 @@ def open_video(
             applied in full.
         packets_only: nothing will be decoded; what packets hold need not be read.
         most_frames: that the file may claim; None where that was looked at before.
+        accelerator: a device's decoder instead of libavcodec's own.
 
     Raises:
         NotAVideoError: no moving picture in it.
         BrokenVideoError: it looks like a video but cannot be opened, or has not as many films as
             the choice supposes.
         OSError: it cannot be read at all.
+        av.FFmpegError: the accelerator cannot be used.
     """
     with ExitStack() as stack:
         file = stack.enter_context(open_file(str(path)))
@@ -87,10 +91,10 @@ def open_video(
             refuse_claims(file, most_frames)
         hollow = media_data(file) if packets_only else []
         source = Source(PacketsOnly(file, hollow) if hollow else file, str(path))
-        container = stack.enter_context(_opened(source, path))
+        container = stack.enter_context(_opened(source, path, accelerator=accelerator))
         form = _real_format(container, path, viewing)
         if form is not None:
-            container = stack.enter_context(_opened(source, path, form))
+            container = stack.enter_context(_opened(source, path, form, accelerator))
         if viewing.as_players:  # PyAV has times made up where there are none, and shuffled ones
             container.flags &= ~GENERATE_PTS
         yield container, _video_stream(container, viewing)
@@ -146,7 +150,12 @@ def stream_note(container: InputContainer, stream: VideoStream) -> str:
     )
 
 
-def _opened(source: Source, path: str | Path, form: str | None = None) -> InputContainer:
+def _opened(
+    source: Source,
+    path: str | Path,
+    form: str | None = None,
+    accelerator: HWAccel | None = None,
+) -> InputContainer:
     """Open what was found at a path, as FFmpeg knows it or in a format.
 
     Raises:
@@ -161,12 +170,15 @@ def _opened(source: Source, path: str | Path, form: str | None = None) -> InputC
             metadata_errors="ignore",
             options=SMALL_PICTURES,
             container_options=SEALED,
+            hwaccel=accelerator,
         )
         if container.streams:
             return container
         container.close()
         told = NO_STREAM
     except av.FFmpegError as error:
+        if accelerator is not None:  # it may be that which failed, not the file
+            raise
         if error.errno == errno.ENOMEM:  # so FFmpeg says that there are too many
             raise BrokenVideoError(
                 f"it has more than {MOST_STREAMS:,} streams, or asks for more memory than there "

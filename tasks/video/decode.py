@@ -10,6 +10,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
@@ -25,9 +26,9 @@ from coreframe.tasks.errors import (
 from coreframe.tasks.storage.files import exists
 from coreframe.tasks.video.census import decode_tolerantly
 from coreframe.tasks.video.container import open_video, packets
+from coreframe.tasks.video.digest import frame_digest
 from coreframe.tasks.video.index import VideoIndex
 from coreframe.tasks.video.kept_open import open_once
-from coreframe.tasks.video.pixels import frame_digest
 from coreframe.tasks.video.viewing import AS_SHOWN, Viewing
 from coreframe.tasks.watchdog import beat
 
@@ -57,6 +58,7 @@ def decode_frames(
     viewing: Viewing = AS_SHOWN,
     *,
     seek_gap_frames: int = SEEK_GAP_FRAMES,
+    accelerator: HWAccel | None = None,
 ) -> Iterator[tuple[int, VideoFrame]]:
     """Yield (position in the index, frame) for the wanted positions, in presentation order.
 
@@ -69,6 +71,7 @@ def decode_frames(
         positions: (n,) int64 ascending positions in the index.
         viewing: the store's.
         seek_gap_frames: over at least this many unwanted frames it seeks instead of decoding on.
+        accelerator: a device's decoder, for files without a census; a CPU's by default.
 
     Raises:
         DamagedVideoError: the file does not decode as its demuxed index promised; take a census.
@@ -77,7 +80,7 @@ def decode_frames(
     wanted = positions[index.frame_index[positions] >= 0]
     try:
         if not index.surveyed:
-            yield from _decode_promised(path, index, wanted, viewing, seek_gap_frames)
+            yield from _decode_promised(path, index, wanted, viewing, seek_gap_frames, accelerator)
         elif index.seekable:
             yield from _decode_verified(path, index, wanted, viewing, seek_gap_frames)
         else:
@@ -94,12 +97,15 @@ def _decode_promised(
     wanted: NDArray[np.int64],
     viewing: Viewing,
     seek_gap_frames: int,
+    accelerator: HWAccel | None,
 ) -> Iterator[tuple[int, VideoFrame]]:
     """Trust the demuxed index, and raise at the first thing that is not as it says."""
     done = 0
     for thrifty in (True, False):  # whatever goes wrong might be for what was left out
         try:
-            for item in _decode_runs(path, index, wanted[done:], viewing, seek_gap_frames, thrifty):
+            for item in _decode_runs(
+                path, index, wanted[done:], viewing, seek_gap_frames, thrifty, accelerator
+            ):
                 yield item
                 done += 1
             return
@@ -115,6 +121,7 @@ def _decode_runs(
     viewing: Viewing,
     seek_gap_frames: int,
     thrifty: bool,
+    accelerator: HWAccel | None,
 ) -> Iterator[tuple[int, VideoFrame]]:
     """Decode the GOPs with wanted frames.
 
@@ -128,7 +135,8 @@ def _decode_runs(
     done = 0
     # where decoding starts at the file's beginning, or has failed, nothing is taken over
     reuse = thrifty and of_run[0] > 0
-    with open_once(path, viewing, reuse=reuse) as (container, stream, read_before):
+    opened = open_once(path, viewing, reuse=reuse, accelerator=accelerator)
+    with opened as (container, stream, read_before):
         reading = _Reading(container, stream, index, seek_gap_frames, thrifty, read_before)
         while done < len(wanted):
             key = of_run[done]

@@ -33,10 +33,11 @@ from coreframe.tasks.video.container import open_video, stream_note
 from coreframe.tasks.video.decode import SEEK_GAP_FRAMES, decode_frames
 from coreframe.tasks.video.deinterlace import field_note, field_order
 from coreframe.tasks.video.demux import NO_KEY_FIRST, demux, keyframes_told
+from coreframe.tasks.video.digest import frame_digest
 from coreframe.tasks.video.index import VideoFacts, VideoIndex
 from coreframe.tasks.video.margins import read_margins
 from coreframe.tasks.video.orientation import orientation, usable_aspect
-from coreframe.tasks.video.pixels import frame_digest, upright_size
+from coreframe.tasks.video.pixels import upright_size
 from coreframe.tasks.video.promised import promised_frames
 from coreframe.tasks.video.viewing import AS_SHOWN, Viewing
 

@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
@@ -20,7 +21,7 @@ from coreframe.tasks.video.viewing import Viewing
 KEPT_S = 2.0
 """For longer nobody holds on to a file that nobody reads."""
 
-Stamp = tuple[str, Viewing, int, int, int, int]
+Stamp = tuple[str, Viewing, bool, int, int, int, int]
 """The same for the same film in the same file, unless that has been written to."""
 
 
@@ -39,7 +40,7 @@ _kept: _Film | None = None
 
 @contextmanager
 def open_once(
-    path: str | Path, viewing: Viewing, *, reuse: bool
+    path: str | Path, viewing: Viewing, *, reuse: bool, accelerator: HWAccel | None = None
 ) -> Iterator[tuple[InputContainer, VideoStream, bool]]:
     """`open_video`, or what of that film is open still; kept open unless it ends in an error.
 
@@ -49,6 +50,7 @@ def open_once(
         path: as of `open_video`.
         viewing: as of `open_video`.
         reuse: whether a film may be given that has been read before.
+        accelerator: as of `open_video`.
 
     Yields:
         The container, its film, and whether it has been read before: then its place is unknown.
@@ -57,15 +59,16 @@ def open_once(
         as `open_video`.
     """
     if is_url(path):
-        with open_video(path, viewing) as (container, stream):
+        with open_video(path, viewing, accelerator=accelerator) as (container, stream):
             yield container, stream, False
         return
-    stamp = _stamp(path, viewing)
+    stamp = _stamp(path, viewing, accelerator)
     film = _taken(stamp, reuse)
     read_before = film is not None
     if film is None:
         with ExitStack() as stack:
-            container, stream = stack.enter_context(open_video(path, viewing))
+            opened = open_video(path, viewing, accelerator=accelerator)
+            container, stream = stack.enter_context(opened)
             film = _Film(stamp, container, stream, stack.pop_all())
     try:
         yield film.container, film.stream, read_before
@@ -75,10 +78,10 @@ def open_once(
     _keep(film)
 
 
-def _stamp(path: str | Path, viewing: Viewing) -> Stamp:
+def _stamp(path: str | Path, viewing: Viewing, accelerator: HWAccel | None) -> Stamp:
     found = Path(path).stat()
     file = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
-    return (str(path), viewing, *file)
+    return (str(path), viewing, accelerator is not None, *file)
 
 
 def _taken(stamp: Stamp, reuse: bool) -> _Film | None:

@@ -1,14 +1,10 @@
-"""What is taken from a decoded frame: digest, upright pixels, the embedder's input, measures."""
+"""What is taken from a decoded frame: upright pixels, the embedder's input, measures."""
 
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import xxhash
-from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
-from av.video.plane import VideoPlane
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
@@ -21,8 +17,9 @@ from coreframe.tasks.video.colours import (
     to_rgb,
 )
 from coreframe.tasks.video.orientation import orientation, square_size
+from coreframe.tasks.video.planes import plane_lines
 from coreframe.tasks.video.tone_map import tone_map
-from coreframe.tasks.video.viewing import AS_SHOWN, UPRIGHT, Margins, Viewing
+from coreframe.tasks.video.viewing import AS_SHOWN, UPRIGHT, Margins, Orientation, Viewing
 
 SCALING = Interpolation.ACCURATE_RND | Interpolation.BITEXACT | Interpolation.FULL_CHR_H_INT
 """The same integers on every processor, and colour as fine as light, at no measurable cost."""
@@ -49,12 +46,12 @@ MEASURED_PIXELS = 2**16
 
 def upright_size(frame: VideoFrame, viewing: Viewing = AS_SHOWN) -> tuple[int, int]:
     """(width, height) in pixels of the whole upright picture, before it is cropped."""
-    width, height = _shown_size(frame, viewing)
+    width, height = shown_size(frame, viewing)
     return (height, width) if orientation(frame, viewing).turns % 2 else (width, height)
 
 
-def _shown_size(frame: VideoFrame, viewing: Viewing) -> tuple[int, int]:
-    """The same of the picture as it is stored."""
+def shown_size(frame: VideoFrame, viewing: Viewing) -> tuple[int, int]:
+    """(width, height) in pixels of the picture as it is stored, in the shape it is shown in."""
     left, top, right, bottom = _margins(frame, viewing)
     width, height = frame.width - left - right, frame.height - top - bottom
     if not viewing.square_pixels:
@@ -66,22 +63,6 @@ def _margins(frame: VideoFrame, viewing: Viewing) -> Margins:
     """What of a frame is not shown: nothing of one that is smaller than that."""
     margins = viewing.margins
     return margins if margins.shown(frame.width, frame.height) else Margins()
-
-
-def frame_digest(frame: VideoFrame, viewing: Viewing = AS_SHOWN) -> int:
-    """64-bit hash (XXH3) of the decoded pixels as they leave the decoder, and of how to show them.
-
-    Equal digests mean equal pictures. Line padding, which decoders leave uninitialised, is not
-    part of it. At 10^8 frames the chance of any false match is under 1 in 3000.
-    """
-    form = f"{frame.format.name} {frame.width}x{frame.height} {orientation(frame, viewing)}"
-    form += f" {int(frame.colorspace)} {int(frame.color_range)}"
-    if any(viewing.margins):
-        form += f" {viewing.margins}"
-    digest = xxhash.xxh3_64(form.encode())
-    for number, plane in enumerate(frame.planes):
-        digest.update(np.ascontiguousarray(_lines(frame, number, plane)).data)
-    return digest.intdigest()
 
 
 def upright_rgb(frame: VideoFrame, viewing: Viewing = AS_SHOWN) -> NDArray[np.uint8]:
@@ -113,7 +94,7 @@ def _upright(image: NDArray[Any], frame: VideoFrame, viewing: Viewing) -> NDArra
     """
     left, top, right, bottom = _margins(frame, viewing)
     image = image[top : image.shape[0] - bottom, left : image.shape[1] - right]
-    image = _scaled(image, *_shown_size(frame, viewing))
+    image = _scaled(image, *shown_size(frame, viewing))
     image = orientation(frame, viewing).apply(image)
     crop = viewing.crop
     if crop is None:
@@ -182,7 +163,7 @@ class InputScaler:
         viewing, transfer = self._viewing, int(frame.color_trc)
         asked = orientation(frame, viewing)
         mapped = is_tone_mapped(frame, viewing)  # once it is small
-        shown = _shown_size(frame, viewing)
+        shown = shown_size(frame, viewing)
         if viewing.crop is not None or any(_margins(frame, viewing)):
             stored = to_deep(frame) if mapped else to_rgb(frame, viewing)
             frame = _as_frame(_upright(stored, frame, viewing))
@@ -197,11 +178,22 @@ class InputScaler:
             threads=1,
         ).to_ndarray()
         pixels = tone_map(np.asarray(small, np.uint16), transfer) if mapped else small
-        image = asked.apply(np.asarray(pixels, np.uint8))
-        side = self._framing.side_px
-        top, left = ((length - side) // 2 for length in image.shape[:2])
-        # a copy of the middle: a view would keep the whole picture in memory
-        return np.ascontiguousarray(image[top : top + side, left : left + side])
+        return framed(np.asarray(pixels, np.uint8), asked, self._framing)
+
+
+def framed(image: NDArray[np.uint8], asked: Orientation, framing: Framing) -> NDArray[np.uint8]:
+    """The embedder's input: the middle of a small picture, upright.
+
+    Args:
+        image: (height, width, 3) uint8 RGB, scaled as the framing says, as it is stored.
+        asked: how it is turned.
+        framing: the embedder's.
+    """
+    image = asked.apply(image)
+    side = framing.side_px
+    top, left = ((length - side) // 2 for length in image.shape[:2])
+    # a copy of the middle: a view would keep the whole picture in memory
+    return np.ascontiguousarray(image[top : top + side, left : left + side])
 
 
 def is_flat(image: NDArray[np.uint8]) -> bool:
@@ -226,10 +218,41 @@ def luminance_and_sharpness(frame: VideoFrame) -> tuple[float, float]:
     with more than MEASURED_LINES times 4 over that many. It compares frames of one resolution.
     """
     luma, peak = _luma(frame)
-    height, width = luma.shape
-    if height < 3 or width < 3:
+    if min(luma.shape) < 3:
         return float(luma.mean() / peak), 0.0
-    stride = max(4, height // MEASURED_LINES)
+    sums = _sums(luma, peak)
+    return measures(sums, peak)
+
+
+class Sums(NamedTuple):
+    """Exact sums over what is looked at of a frame's luma."""
+
+    light: int
+    """Of the values."""
+    bends: int
+    """Of the 4-neighbour Laplacian, without the first and the last column."""
+    squares: int
+    """Of its squares."""
+    lines: int
+    width: int
+
+
+def measures(sums: Sums, peak: int) -> tuple[float, float]:
+    """Luminance and sharpness, see `luminance_and_sharpness`, of luma of at most `peak`."""
+    size = sums.lines * (sums.width - 2)
+    variance = sums.squares / size - (sums.bends / size) ** 2
+    light = sums.light / (sums.lines * sums.width) / peak
+    return light, max(variance, 0.0) ** 0.5 / peak
+
+
+def measured_step(height: int) -> int:
+    """Every how many lines a frame of some height is looked at, from its second line on."""
+    return max(4, height // MEASURED_LINES)
+
+
+def _sums(luma: NDArray[np.uint8] | NDArray[np.uint16], peak: int) -> Sums:
+    height, width = luma.shape
+    stride = measured_step(height)
     here = luma[1 : height - 1 : stride]
     above, below = luma[0 : height - 2 : stride], luma[2:height:stride]
     # Whole numbers, so that sums are exact however they are ordered. Columns are summed first: that
@@ -251,9 +274,7 @@ def luminance_and_sharpness(frame: VideoFrame) -> tuple[float, float]:
         bends *= bends
         squares += int(bends.sum(axis=0, dtype=exact)[1:-1].sum(dtype=np.int64))
         light += int(middle.sum(axis=0, dtype=np.int32).sum(dtype=np.int64))
-    size = len(here) * (width - 2)
-    variance = squares / size - (total / size) ** 2
-    return light / (len(here) * width) / peak, max(variance, 0.0) ** 0.5 / peak
+    return Sums(light, total, squares, len(here), width)
 
 
 def _luma(frame: VideoFrame) -> tuple[NDArray[np.uint8] | NDArray[np.uint16], int]:
@@ -262,25 +283,7 @@ def _luma(frame: VideoFrame) -> tuple[NDArray[np.uint8] | NDArray[np.uint16], in
     if form.name.startswith(("yuv", "gray", "nv12")) and not form.is_big_endian:
         bits = form.components[0].bits
         if bits <= 16:
-            lines = _lines(frame, 0, frame.planes[0])
+            lines = plane_lines(frame, 0)
             return lines if bits <= 8 else lines.view(np.uint16), (1 << bits) - 1
     grey = convertible(frame).reformat(format="gray", threads=1).to_ndarray()
     return np.asarray(grey, np.uint8), 255
-
-
-def _lines(frame: VideoFrame, number: int, plane: VideoPlane) -> NDArray[np.uint8]:
-    """One plane's bytes without line padding: (lines, bytes) uint8, not copied."""
-    buffer: Any = plane  # which its type does not say
-    if buffer.line_size == 0:  # a palette
-        return np.frombuffer(buffer, np.uint8).reshape(1, -1)
-    lines = np.frombuffer(buffer, np.uint8).reshape(-1, buffer.line_size)[: buffer.height]
-    return lines[:, : _line_bytes(frame.format.name, frame.width, frame.height, number)]
-
-
-@lru_cache(maxsize=64)
-def _line_bytes(format_name: str, width: int, height: int, plane: int) -> int:
-    form = VideoFormat(format_name, width, height)
-    if not form.is_planar:  # packed: padded_bits_per_pixel counts all that a pixel occupies
-        return -(-width * form.padded_bits_per_pixel // 8)
-    own = [part for part in form.components if part.plane == plane]
-    return sum(part.width * ((part.bits + 7) // 8) for part in own)

@@ -140,6 +140,8 @@ class Viewing:
     """``best``, ``largest``, or the number of a film in the file, from 0."""
     as_players: bool = True
     """Mirror and crop as the file asks players to. Stores of format 1 did not."""
+    digest: int = 2
+    """Version of the digest by which frames are known again; see `coreframe.tasks.video.digest`."""
 
     sample_aspect: Fraction = Fraction(1)
     """Width to height of a stored pixel of the video at hand."""

@@ -13,8 +13,8 @@ from coreframe.tasks.video.deinterlace import (
     field_order,
     with_neighbours,
 )
+from coreframe.tasks.video.digest import frame_digest
 from coreframe.tasks.video.indexing import index_video
-from coreframe.tasks.video.pixels import frame_digest
 from coreframe.tasks.video.viewing import Viewing
 from tests.ffmpeg_command import ffmpeg, frames_of, interlaced, raw
 from tests.videos import Recipe, damage, make

@@ -13,9 +13,9 @@ import pytest
 from coreframe.tasks.errors import DamagedVideoError
 from coreframe.tasks.video import kept_open
 from coreframe.tasks.video.decode import decode_frames
+from coreframe.tasks.video.digest import frame_digest
 from coreframe.tasks.video.index import VideoIndex
 from coreframe.tasks.video.indexing import index_video
-from coreframe.tasks.video.pixels import frame_digest
 from tests.videos import Recipe, make
 
 

@@ -11,13 +11,13 @@ import pytest
 from PIL import Image
 
 from coreframe.tasks.video.decode import decode_frames
+from coreframe.tasks.video.digest import frame_digest
 from coreframe.tasks.video.index import VideoFacts
 from coreframe.tasks.video.indexing import index_video
 from coreframe.tasks.video.orientation import square_size, usable_aspect
 from coreframe.tasks.video.pixels import (
     Framing,
     InputScaler,
-    frame_digest,
     upright_rgb,
     upright_size,
 )

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from coreframe.tasks.errors import UsageError
+from coreframe.tasks.video.digest import frame_digest
 from coreframe.tasks.video.pixels import (
     FLAT_SPREAD,
     Framing,
     InputScaler,
-    frame_digest,
     is_flat,
     luminance_and_sharpness,
     upright_rgb,

@@ -1,0 +1,169 @@
+"""From a segment to what is embedded: frames decoded, by a GPU or a CPU core, and made small."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from coreframe.tasks.embed.decoders import Decoders
+from coreframe.tasks.embed.incidents import Incidents
+from coreframe.tasks.embed.plan import Segment
+from coreframe.tasks.errors import ColoursError
+from coreframe.tasks.gpu_video import decoder
+from coreframe.tasks.gpu_video.reduce import Reduced
+from coreframe.tasks.lazy import torch
+from coreframe.tasks.video.deinterlace import decode_shown
+from coreframe.tasks.video.digest import frame_digest
+from coreframe.tasks.video.index import VideoFacts, VideoIndex
+from coreframe.tasks.video.pixels import (
+    Framing,
+    InputScaler,
+    is_flat,
+    luminance_and_sharpness,
+    upright_size,
+)
+from coreframe.tasks.video.viewing import Viewing
+from coreframe.tasks.watchdog import beat, rest, watching
+
+
+class PreparedFrame(NamedTuple):
+    """What the embedder and the frames table need of a decoded frame."""
+
+    position: int
+    """In the video's index."""
+    image: NDArray[np.uint8]
+    """(side, side, 3) RGB, the embedder's input."""
+    digest: int
+    flat: bool
+    luminance: float
+    sharpness: float
+    on_gpu: bool = False
+    """Who decoded it."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Frames of one file, and what becomes of them."""
+
+    segment: Segment
+    facts: VideoFacts
+    index: VideoIndex
+    viewing: Viewing
+    """The store's, for this video."""
+    framing: Framing
+    """The embedder's."""
+
+
+def prepared_frames(
+    wanted: Wanted,
+    positions: NDArray[np.int64],
+    device: torch.device,
+    decoders: Decoders,
+    incidents: Incidents,
+    stall_limit_s: float,
+    stalled: Callable[[str], None],
+) -> Iterator[PreparedFrame]:
+    """Decode frames of a segment, but those that cannot be shown; the watchdog watches.
+
+    Where the GPU fails, CPU cores go on from the frame that it owes.
+
+    Args:
+        wanted: what to decode.
+        positions: (n,) int64 ascending positions in the index, at least one.
+        device: the embedder's.
+        decoders: who decodes, in this process.
+        incidents: where a fallback is noted.
+        stall_limit_s: longest time that a decoder may give no sign of life; 0 for any.
+        stalled: is told why, before this process is ended.
+    """
+    last = int(positions[0])
+
+    def tell() -> None:
+        stalled(f"its decoder gave nothing for {stall_limit_s:g} s from frame {last} on")
+
+    with watching(stall_limit_s, tell):
+        frames = _by_whoever(wanted, positions, device, decoders, incidents)
+        for frame in frames:
+            last = frame.position
+            rest()
+            yield frame
+            beat()
+
+
+def _by_whoever(
+    wanted: Wanted,
+    positions: NDArray[np.int64],
+    device: torch.device,
+    decoders: Decoders,
+    incidents: Incidents,
+) -> Iterator[PreparedFrame]:
+    """Decode on the GPU as far as that is wanted and goes, the rest on a CPU core."""
+    if not decoder.can_decode(device):
+        yield from _on_cpu(wanted, positions)
+        return
+    segment, facts = wanted.segment, wanted.facts
+    refused = decoder.refusal(facts, wanted.index, wanted.viewing)
+    refused = refused or decoders.refusal(segment.fingerprint)
+    if refused:
+        incidents.fallbacks[segment.video] = refused
+        yield from _on_cpu(wanted, positions)
+        return
+    left = positions
+    with decoders.turn(facts.width * facts.height) as turn:
+        if not turn.on_gpu:
+            yield from turn.timed(_on_cpu(wanted, positions))
+            return
+        try:
+            for frame in turn.timed(_on_gpu(wanted, positions, device, decoders)):
+                yield frame
+                left = positions[positions > frame.position]
+            decoders.succeeded()
+            return
+        except decoder.NotOnGpuError as error:
+            decoders.refuse(segment.fingerprint, str(error))
+            incidents.fallbacks[segment.video] = str(error)
+        except Exception as error:  # whatever a device does, the file may be sound
+            decoders.failed()
+            incidents.faults.add((segment.video, int(left[0]) if len(left) else -1))
+            incidents.fallbacks[segment.video] = f"{type(error).__name__}: {error}"
+    torch.cuda.empty_cache()  # it may have been memory that the device lacked
+    yield from _on_cpu(wanted, left)
+
+
+def _on_gpu(
+    wanted: Wanted, positions: NDArray[np.int64], device: torch.device, decoders: Decoders
+) -> Iterator[PreparedFrame]:
+    """Decode on the GPU, and the first frame of the file that this process meets on both."""
+    segment, index = wanted.segment, wanted.index
+    viewing, framing = wanted.viewing, wanted.framing
+    siting = decoders.sitings.get(segment.fingerprint)
+    if siting is None:
+        first = next(_on_cpu(wanted, positions[:1]), None)
+        if first is None:
+            raise decoder.NotOnGpuError("its first frame cannot be decoded or shown")
+        reference = Reduced(*first[:3], first.luminance, first.sharpness)
+        siting = decoder.proven(segment.source, index, reference, viewing, framing, device)
+        decoders.sitings[segment.fingerprint] = siting
+    args = (segment.source, index, positions, viewing, framing, device, siting)
+    for one in decoder.reduced_frames(*args):
+        measures = one.luminance, one.sharpness
+        flat = is_flat(one.image)
+        yield PreparedFrame(one.position, one.image, one.digest, flat, *measures, on_gpu=True)
+
+
+def _on_cpu(wanted: Wanted, positions: NDArray[np.int64]) -> Iterator[PreparedFrame]:
+    """Decode on the CPU core at hand."""
+    viewing, source = wanted.viewing, wanted.segment.source
+    scale, crop = InputScaler(wanted.framing, viewing), viewing.crop
+    for position, frame, shown in decode_shown(source, wanted.index, positions, viewing):
+        if crop is not None and not crop.fits(*upright_size(shown, viewing)):
+            continue  # the picture's size changes on the way: nothing to embed in this frame
+        try:
+            image, measures = scale(shown), luminance_and_sharpness(shown)
+        except (ColoursError, av.FFmpegError):  # as its colours may, and what else it is
+            continue
+        digest = frame_digest(frame, viewing)
+        yield PreparedFrame(position, image, digest, is_flat(image), *measures)
