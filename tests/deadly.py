@@ -14,12 +14,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import coreframe.tasks.embed.job
+import coreframe.tasks.embed.prepare
 import coreframe.tasks.index.job
 
 index_video, decode_shown = (
     coreframe.tasks.index.job.index_video,
-    coreframe.tasks.embed.job.decode_shown,
+    coreframe.tasks.embed.prepare.decode_shown,
 )
 
 
@@ -57,4 +57,4 @@ def first_time(path: str | Path) -> bool:
 
 # not in dask_setup(), which comes after the first jobs
 coreframe.tasks.index.job.index_video = deadly_index  # type: ignore[assignment]
-coreframe.tasks.embed.job.decode_shown = deadly_decode  # type: ignore[assignment]
+coreframe.tasks.embed.prepare.decode_shown = deadly_decode  # type: ignore[assignment]

@@ -397,16 +397,16 @@ def test_file_with_an_undecodable_name_is_named_and_the_others_go_on(
 def test_file_that_raises_anything_is_recorded_and_the_others_go_on(
     made_videos: dict[str, Path], tmp_path: Path, cluster: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from coreframe.tasks.embed import job
+    from coreframe.tasks.embed import prepare
 
-    plain = job.decode_shown
+    plain = prepare.decode_shown
 
     def failing(path: str, *arguments: object) -> object:
         if "high_444" in path:
             raise ZeroDivisionError("a fault nobody thought of")
         return plain(path, *arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(job, "decode_shown", failing)
+    monkeypatch.setattr(prepare, "decode_shown", failing)
     files = [made_videos[name] for name in ("closed_gop.mp4", "high_444.mp4", "mpeg4.mp4")]
     store, _ = ingest(files, tmp_path / "s", cluster)
     assert [v.state for v in store.read_catalogue().videos] == ["ok", "pending", "ok"]

@@ -94,8 +94,9 @@ def test_the_same_command_then_two_more_nights(old: Path, cluster: str) -> None:
     assert np.array_equal(now_vectors[[place[row[:3]] for row in rows]], vectors)
 
     night(cluster, "fresh", "fresh-out", every=2, embedder=EARLIER_DESCRIPTOR)
-    fresh_rows, fresh_vectors = embedded("fresh")
-    assert fresh_rows == now_rows
+    fresh_rows, fresh_vectors = embedded("fresh")  # whose digests are of another version
+    assert [row[:4] + row[5:] for row in fresh_rows] == [row[:4] + row[5:] for row in now_rows]
+    assert not {row[4] for row in fresh_rows} & {row[4] for row in now_rows}
     assert np.array_equal(fresh_vectors, now_vectors)
 
 

@@ -24,9 +24,9 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of all files that are opened for decoding."""
     names = []
 
-    def noted(path: Any, *arguments: Any) -> Any:
+    def noted(path: Any, *arguments: Any, **options: Any) -> Any:
         names.append(Path(path).name)
-        return open_video(path, *arguments)
+        return open_video(path, *arguments, **options)
 
     open_video = kept_open.open_video
     kept_open._taken(None, False)  # type: ignore[arg-type]  # what other tests have left
