@@ -135,7 +135,9 @@ def ingest_stages(
     looked_at = [file for file, number in zip(files, entered, strict=True) if number is not None]
     check_named(looked_at, [indexed[number] for number in numbers], corpus)
     with timed(timings, "embed"):
-        embedded = embed_stage(store, sampling, spec, cluster, stall_limit_s=limit_s)
+        embedded = embed_stage(
+            store, sampling, spec, cluster, stall_limit_s=limit_s, decoder=compute.decoder
+        )
     videos = store.read_catalogue().videos
     show_quarantined(store, videos)
     own = [videos[number] for number in numbers]

@@ -17,6 +17,16 @@ class Device(StrEnum):
     CUDA = "cuda"
 
 
+class Decoder(StrEnum):
+    """Who is to decode where there is a GPU."""
+
+    AUTO = "auto"
+    """Whoever is faster, a part of a video at a time."""
+    CPU = "cpu"
+    GPU = "gpu"
+    """The GPU, where it can."""
+
+
 def resolve_device(device: str) -> torch.device:
     """The device that one of :class:`Device` means here.
 

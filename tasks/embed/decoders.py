@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
+from coreframe.tasks.device import Decoder
 from coreframe.tasks.gpu_video.swscale import Siting
 
 PLACES = 16
@@ -87,15 +88,17 @@ class Decoders:
         self._refused[fingerprint] = reason
 
     @contextmanager
-    def turn(self, pixels: int) -> Iterator[Turn]:
+    def turn(self, pixels: int, wanted: Decoder = Decoder.AUTO) -> Iterator[Turn]:
         """Say who decodes a part that either can, and learn from it.
 
         Args:
             pixels: of a frame.
+            wanted: who is to.
         """
         with self._lock:
             self._turns += 1
-            turn = Turn(on_gpu=self._taken < self.places and self._prefers_gpu())
+            prefers = wanted == Decoder.GPU or (wanted == Decoder.AUTO and self._prefers_gpu())
+            turn = Turn(on_gpu=prefers and self._taken < self.places)
             self._taken += turn.on_gpu
         try:
             yield turn

@@ -12,12 +12,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from coreframe.tasks.device import resolve_device
+from coreframe.tasks.device import Decoder, resolve_device
 from coreframe.tasks.embed.census import survey
 from coreframe.tasks.embed.decoders import DECODERS
 from coreframe.tasks.embed.incidents import Incidents, Quarantine
 from coreframe.tasks.embed.plan import Segment
-from coreframe.tasks.embed.prepare import PreparedFrame, Wanted, prepared_frames
+from coreframe.tasks.embed.prepare import Decoding, PreparedFrame, Wanted, prepared_frames
 from coreframe.tasks.embedders.embedder import (
     Embedder,
     EmbedderSpec,
@@ -56,6 +56,7 @@ class PartJob:
     embedder: EmbedderSpec
     stall_limit_s: float
     """Longest time that a decoder may give no sign of life; 0 for any."""
+    decoder: Decoder = Decoder.AUTO
 
 
 @dataclass
@@ -313,8 +314,8 @@ def _embed_segment(
     def stalled(reason: str) -> None:
         note_stall(Store.open(job.store), segment.fingerprint, reason)
 
-    limit_s = job.stall_limit_s
-    frames = prepared_frames(wanted, positions, device, DECODERS, incidents, limit_s, stalled)
+    decoding = Decoding(device, job.decoder, DECODERS, incidents)
+    frames = prepared_frames(wanted, positions, decoding, job.stall_limit_s, stalled)
     depth = max(
         2, min(2 * job.embedder.batch_size, AHEAD_BYTES // (3 * embedder.framing.side_px**2))
     )

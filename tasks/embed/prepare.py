@@ -8,12 +8,14 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from coreframe.tasks.device import Decoder
 from coreframe.tasks.embed.decoders import Decoders
 from coreframe.tasks.embed.incidents import Incidents
 from coreframe.tasks.embed.plan import Segment
-from coreframe.tasks.errors import ColoursError
+from coreframe.tasks.errors import ColoursError, DamagedVideoError
 from coreframe.tasks.gpu_video import decoder
 from coreframe.tasks.gpu_video.reduce import Reduced
+from coreframe.tasks.gpu_video.swscale import Siting
 from coreframe.tasks.lazy import torch
 from coreframe.tasks.video.deinterlace import decode_shown
 from coreframe.tasks.video.digest import frame_digest
@@ -57,12 +59,23 @@ class Wanted:
     """The embedder's."""
 
 
+@dataclass(frozen=True)
+class Decoding:
+    """Who may decode."""
+
+    device: torch.device
+    """The embedder's."""
+    wanted: Decoder
+    decoders: Decoders
+    """Those of this process."""
+    incidents: Incidents
+    """Where it is noted when a GPU is of no use."""
+
+
 def prepared_frames(
     wanted: Wanted,
     positions: NDArray[np.int64],
-    device: torch.device,
-    decoders: Decoders,
-    incidents: Incidents,
+    decoding: Decoding,
     stall_limit_s: float,
     stalled: Callable[[str], None],
 ) -> Iterator[PreparedFrame]:
@@ -73,9 +86,7 @@ def prepared_frames(
     Args:
         wanted: what to decode.
         positions: (n,) int64 ascending positions in the index, at least one.
-        device: the embedder's.
-        decoders: who decodes, in this process.
-        incidents: where a fallback is noted.
+        decoding: who may decode them.
         stall_limit_s: longest time that a decoder may give no sign of life; 0 for any.
         stalled: is told why, before this process is ended.
     """
@@ -85,8 +96,7 @@ def prepared_frames(
         stalled(f"its decoder gave nothing for {stall_limit_s:g} s from frame {last} on")
 
     with watching(stall_limit_s, tell):
-        frames = _by_whoever(wanted, positions, device, decoders, incidents)
-        for frame in frames:
+        for frame in _by_whoever(wanted, positions, decoding):
             last = frame.position
             rest()
             yield frame
@@ -94,14 +104,11 @@ def prepared_frames(
 
 
 def _by_whoever(
-    wanted: Wanted,
-    positions: NDArray[np.int64],
-    device: torch.device,
-    decoders: Decoders,
-    incidents: Incidents,
+    wanted: Wanted, positions: NDArray[np.int64], decoding: Decoding
 ) -> Iterator[PreparedFrame]:
     """Decode on the GPU as far as that is wanted and goes, the rest on a CPU core."""
-    if not decoder.can_decode(device):
+    decoders, incidents = decoding.decoders, decoding.incidents
+    if decoding.wanted == Decoder.CPU or not decoder.can_decode(decoding.device):
         yield from _on_cpu(wanted, positions)
         return
     segment, facts = wanted.segment, wanted.facts
@@ -112,17 +119,18 @@ def _by_whoever(
         yield from _on_cpu(wanted, positions)
         return
     left = positions
-    with decoders.turn(facts.width * facts.height) as turn:
+    with decoders.turn(facts.width * facts.height, decoding.wanted) as turn:
         if not turn.on_gpu:
             yield from turn.timed(_on_cpu(wanted, positions))
             return
         try:
-            for frame in turn.timed(_on_gpu(wanted, positions, device, decoders)):
+            siting = _proven_siting(wanted, positions, decoding)
+            for frame in turn.timed(_on_gpu(wanted, positions, decoding.device, siting)):
                 yield frame
                 left = positions[positions > frame.position]
             decoders.succeeded()
             return
-        except decoder.NotOnGpuError as error:
+        except (decoder.NotOnGpuError, DamagedVideoError) as error:
             decoders.refuse(segment.fingerprint, str(error))
             incidents.fallbacks[segment.video] = str(error)
         except Exception as error:  # whatever a device does, the file may be sound
@@ -133,21 +141,31 @@ def _by_whoever(
     yield from _on_cpu(wanted, left)
 
 
-def _on_gpu(
-    wanted: Wanted, positions: NDArray[np.int64], device: torch.device, decoders: Decoders
-) -> Iterator[PreparedFrame]:
-    """Decode on the GPU, and the first frame of the file that this process meets on both."""
-    segment, index = wanted.segment, wanted.index
-    viewing, framing = wanted.viewing, wanted.framing
-    siting = decoders.sitings.get(segment.fingerprint)
-    if siting is None:
+def _proven_siting(wanted: Wanted, positions: NDArray[np.int64], decoding: Decoding) -> Siting:
+    """Where the file has its chroma, after its first frame here was the same from both.
+
+    Raises:
+        NotOnGpuError: it was not.
+        and whatever a decoder or a device may.
+    """
+    segment, known = wanted.segment, decoding.decoders.sitings
+    if segment.fingerprint not in known:
         first = next(_on_cpu(wanted, positions[:1]), None)
         if first is None:
             raise decoder.NotOnGpuError("its first frame cannot be decoded or shown")
         reference = Reduced(*first[:3], first.luminance, first.sharpness)
-        siting = decoder.proven(segment.source, index, reference, viewing, framing, device)
-        decoders.sitings[segment.fingerprint] = siting
-    args = (segment.source, index, positions, viewing, framing, device, siting)
+        known[segment.fingerprint] = decoder.proven(
+            segment.source, wanted.index, reference, wanted.viewing, wanted.framing, decoding.device
+        )
+    return known[segment.fingerprint]
+
+
+def _on_gpu(
+    wanted: Wanted, positions: NDArray[np.int64], device: torch.device, siting: Siting
+) -> Iterator[PreparedFrame]:
+    """Decode on the GPU."""
+    source, viewing, framing = wanted.segment.source, wanted.viewing, wanted.framing
+    args = (source, wanted.index, positions, viewing, framing, device, siting)
     for one in decoder.reduced_frames(*args):
         measures = one.luminance, one.sharpness
         flat = is_flat(one.image)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from dask.distributed import Client, Future, KilledWorker, wait
 
+from coreframe.tasks.device import Decoder
 from coreframe.tasks.embed.census import CensusJob, take_and_keep_census
 from coreframe.tasks.embed.incidents import Incidents, Quarantine
 from coreframe.tasks.embed.job import (
@@ -57,6 +58,7 @@ def embed_frames(
     cluster: str,
     *,
     stall_limit_s: float = 0.0,
+    decoder: str = Decoder.AUTO,
     limits: PartLimits = PART_LIMITS,
 ) -> EmbedCounts:
     """Embed what is missing, in two rounds: the second after a census of damaged videos.
@@ -73,10 +75,12 @@ def embed_frames(
         embedder: that the store was made with.
         cluster: the scheduler's address.
         stall_limit_s: longest time that a decoder may give no sign of life; 0 for any.
+        decoder: who decodes where there is a GPU.
         limits: how large the parts are that workers do in one go.
     """
     catalogue = store.read_catalogue()
-    empty_part = PartJob(store.path, (), sampling, store.settings.viewing, embedder, stall_limit_s)
+    viewing, who = store.settings.viewing, Decoder(decoder)
+    empty_part = PartJob(store.path, (), sampling, viewing, embedder, stall_limit_s, who)
     with Client(cluster) as client:
         embedding = _Embedding(client, store, catalogue, empty_part, limits)
         damaged = embedding.embed(
