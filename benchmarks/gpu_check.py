@@ -13,8 +13,11 @@ meant for, and ends with status 1 when anything differs from what the CPU gives 
   of the bfloat16 ceiling, and how far their vectors are from the CPU's float32.
 - simclr: frames a second in training, and the same checkpoint from the same seed.
 - selection-large: 20,000 of 2,000,000 x 512, on the device; shares of the ceilings.
-- decoding: 1080p H.264 by the GPU's decoder and by one CPU thread, and whether the pixels are the
-  same; for information, as Coreframe decodes on the CPU.
+- frames: small pictures, digests and measures of clips of every kind that GPUs decode, from there
+  and from a CPU, to the bit; and why CPUs decode others.
+- decode-rates: 1080p H.264 by the GPU's decoder and by CPU threads, the frames thrown away.
+- ingest: the embed stage of `ingest` over such films, decoded by CPU cores, by the GPU, and by
+  whoever is faster; the same store, to the byte.
 - whole: `curate` on the demo's videos on both; the same selection, and the seconds of both.
 """
 
@@ -27,7 +30,6 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -40,45 +42,10 @@ import coreframe.tasks  # noqa: F401 - before cuBLAS is used, which it tells to 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks"), str(ROOT / "data")]
 
+from gpu_tools import Check, Differs, same  # noqa: E402 - found by the line before
+from gpu_video import decode_rates, frames_equal, ingest  # noqa: E402
 
 CPU = torch.device("cpu")
-
-
-@dataclass
-class Check:
-    """Where to run, and how much of it."""
-
-    device: torch.device
-    scale: float
-    ceilings: dict[str, float]
-
-    def many(self, count: int, least: int = 1) -> int:
-        return max(least, int(count * self.scale))
-
-    def seconds(self, function: Callable[[], Any], repeats: int = 5) -> float:
-        """Median, after one run to warm up."""
-        function()
-        times = []
-        for _ in range(repeats):
-            self.wait()
-            start = time.perf_counter()
-            function()
-            self.wait()
-            times.append(time.perf_counter() - start)
-        return float(np.median(times))
-
-    def wait(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize()
-
-
-class Differs(AssertionError):
-    """The device does not give what the CPU gives."""
-
-
-def same(found: Any, expected: Any, what: str) -> None:
-    if not np.array_equal(np.asarray(found), np.asarray(expected), equal_nan=True):
-        raise Differs(f"{what} differ from the CPU's")
 
 
 # --- sections ------------------------------------------------------------------------------
@@ -277,47 +244,6 @@ def simclr(check: Check) -> dict[str, Any]:
     return {"same": True, "frames": count, "frames_per_s": count / min(seconds[1:])}
 
 
-def decoding(check: Check) -> dict[str, Any]:
-    import av
-    from av.codec.hwaccel import HWAccel
-
-    from coreframe.tasks.video.digest import frame_digest
-
-    count = check.many(600, 30)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "video.mp4")
-        with av.open(str(path), "w") as container:
-            stream = container.add_stream("libx264", rate=30, options={"preset": "veryfast"})
-            stream.width, stream.height, stream.pix_fmt = 1920, 1080, "yuv420p"
-            noise = np.random.default_rng(0).integers(0, 256, (1080, 1920, 3)).astype(np.uint8)
-            smooth = noise // 8 + 100
-            for number in range(count):
-                moved = np.roll(smooth, (number, 3 * number), axis=(0, 1))
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(moved, "rgb24")))
-            container.mux(stream.encode(None))
-
-        def decode(accelerated: bool) -> tuple[float, list[int]]:
-            found = []
-            options: dict[str, Any] = {}
-            if accelerated:
-                options["hwaccel"] = HWAccel("cuda", allow_software_fallback=False)
-            start = time.perf_counter()
-            with av.open(str(path), **options) as container:
-                if not accelerated:
-                    container.streams.video[0].thread_count = 1
-                for frame in container.decode(video=0):
-                    found.append(frame_digest(frame.reformat(format="yuv420p", threads=1)))
-            return time.perf_counter() - start, found
-
-        cpu_s, expected = decode(False)
-        result: dict[str, Any] = {"frames": count, "cpu_thread_frames_per_s": count / cpu_s}
-        if check.device.type == "cuda":
-            seconds, found = decode(True)
-            result["gpu_frames_per_s"] = count / seconds
-            result["same_pixels"] = found == expected
-    return result
-
-
 def run(command: list[str], **options: Any) -> None:
     ended = subprocess.run(command, capture_output=True, text=True, check=False, **options)
     if ended.returncode:
@@ -357,7 +283,9 @@ SECTIONS: dict[str, Callable[[Check], dict[str, Any]]] = {
     "models": models,
     "simclr": simclr,
     "selection-large": selection_large,
-    "decoding": decoding,
+    "frames": frames_equal,
+    "decode-rates": decode_rates,
+    "ingest": ingest,
     "whole": whole,
 }
 

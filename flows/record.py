@@ -31,8 +31,17 @@ from coreframe.tasks.store.seals import parse_json, sealed_json
 from coreframe.tasks.store.settings import RUNS
 from coreframe.tasks.store.store import Store
 
-PACKAGES = ("coreframe", "torch", "av", "zarr", "numpy", "pandas", "prefect", "dask")
-OPTIONAL_PACKAGES = ("transformers",)
+PACKAGES = (
+    "coreframe",
+    "torch",
+    "av",
+    "zarr",
+    "numpy",
+    "pandas",
+    "prefect",
+    "dask",
+    "transformers",
+)
 
 logger = logging.getLogger(LOGGER)
 
@@ -193,11 +202,14 @@ def timed(timings: dict[str, float], stage: str) -> Iterator[None]:
 
 
 def versions() -> dict[str, str]:
-    """Of Python, the packages that matter for a result, and FFmpeg's decoders."""
+    """Of Python, the packages that matter for a result, and FFmpeg's decoders.
+
+    A package that is not installed has none: ``transformers`` where no model is used, and Coreframe
+    itself where it runs from its folder.
+    """
     libavcodec = ".".join(map(str, library_versions["libavcodec"]))
     found = {"python": platform.python_version()}
-    found |= {name: version(name) for name in PACKAGES}
-    for name in OPTIONAL_PACKAGES:
+    for name in PACKAGES:
         with suppress(PackageNotFoundError):
             found[name] = version(name)
     return found | {"libavcodec": libavcodec}

@@ -149,7 +149,8 @@ def _piece_hashes(planes: list[torch.Tensor]) -> list[list[bytes]]:
         data = plane.contiguous().flatten(1).view(torch.uint8)
         whole = data.shape[1] // PIECE_BYTES
         if whole:
-            pieces = data[:, : whole * PIECE_BYTES].contiguous().view(torch.int64)
+            # a copy: where the planes lie, integers of 64 bits may not begin
+            pieces = data[:, : whole * PIECE_BYTES].reshape(-1).clone().view(torch.int64)
             found = piece_hashes(pieces.view(-1, PIECE_BYTES // 8)).cpu().numpy()
             for own, row in zip(hashes, found.reshape(len(data), whole).astype(">i8"), strict=True):
                 own.append(row.tobytes())

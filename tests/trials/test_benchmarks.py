@@ -27,7 +27,8 @@ def test_large_store(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_gpu_check_without_a_gpu(
     load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sections = ["selection", "descriptor", "models", "simclr", "selection-large", "decoding"]
+    sections = ["selection", "descriptor", "models", "simclr", "selection-large", "ingest"]
+    sections += ["frames", "decode-rates"]
     out = tmp_path / "out.json"
     report = checked_without_a_gpu(load("gpu_check"), sections, out, monkeypatch)
     assert report["selection-large"]["picks"] == 200
