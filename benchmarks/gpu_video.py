@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -73,12 +74,12 @@ LEFT_TO_CPUS = {
 }
 
 
-def painted(number: int, width: int, height: int) -> np.ndarray:
-    """Smooth noise that moves, with hard edges in it."""
+@lru_cache(maxsize=1)
+def patches(width: int, height: int) -> np.ndarray:
+    """A picture of squares in all colours."""
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, (height // 8 + 1, width // 8 + 1, 3)).astype(np.uint8)
-    image = np.kron(noise, np.ones((8, 8, 1), np.uint8))[:height, :width]
-    return np.ascontiguousarray(np.roll(image, (number, 3 * number), axis=(0, 1)))
+    return np.kron(noise, np.ones((8, 8, 1), np.uint8))[:height, :width]
 
 
 def make(path: Path, clip: Clip, frames: int, gop: int = 12) -> Path:
@@ -88,7 +89,8 @@ def make(path: Path, clip: Clip, frames: int, gop: int = 12) -> Path:
         stream.width, stream.height, stream.pix_fmt = clip.width, clip.height, clip.pixel_format
         stream.codec_context.gop_size = gop
         for number in range(frames):
-            image = painted(number, clip.width, clip.height)
+            moved = np.roll(patches(clip.width, clip.height), (number, 3 * number), axis=(0, 1))
+            image = np.ascontiguousarray(moved)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image, "rgb24")))
         container.mux(stream.encode(None))
     return path
@@ -128,7 +130,7 @@ def equal(one: Reduced, other: Reduced) -> bool:
 
 def frames_equal(check: Check) -> dict[str, Any]:
     """Small pictures, digests and measures of every kind of clip, from the GPU and from a CPU."""
-    count, found = check.many(48, 6), {}
+    count, found = check.many(24, 3), {}
     with tempfile.TemporaryDirectory() as folder:
         for name, clip in CLIPS.items():
             container = "webm" if clip.codec == "libvpx-vp9" else "mp4"

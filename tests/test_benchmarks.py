@@ -115,7 +115,6 @@ def checked_without_a_gpu(
     assert set(report) == {"machine", "scale", "ceilings", *sections}
     assert all("error" not in report[name] for name in sections)
     assert report["selection"]["same"]
-    assert report["frames"]["same"]
     assert report["decode-rates"]["cpu_frames_per_s"]["1"] > 0
     return report
 
@@ -137,7 +136,7 @@ def test_sharper(
 def test_gpu_check_without_a_gpu(
     load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sections = ["selection", "descriptor", "frames", "decode-rates"]  # the others are in the trials
+    sections = ["selection", "descriptor", "decode-rates"]  # the others are in the trials
     checked_without_a_gpu(load("gpu_check"), sections, tmp_path / "out.json", monkeypatch)
 
 

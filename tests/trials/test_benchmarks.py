@@ -32,4 +32,6 @@ def test_gpu_check_without_a_gpu(
     out = tmp_path / "out.json"
     report = checked_without_a_gpu(load("gpu_check"), sections, out, monkeypatch)
     assert report["selection-large"]["picks"] == 200
+    assert report["frames"]["same"]
+    assert report["ingest"]["same"]
     assert report["models"]["vit-s/14"]["share_of_float32"] > 0
