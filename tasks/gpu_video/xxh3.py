@@ -54,7 +54,7 @@ def piece_hashes(pieces: torch.Tensor) -> torch.Tensor:
     Returns:
         (n,) int64, the same bits as an unsigned hash.
     """
-    keys, start, scramble, merge = (torch.from_numpy(one).to(pieces.device) for one in _tables())
+    keys, start, scramble, merge = _tables(pieces.device)
     data = pieces.view(-1, BLOCKS, STRIPES, LANES)
     mixed = data ^ keys
     mixed = (mixed & LOW) * _shifted(mixed, 32)
@@ -90,8 +90,8 @@ def _signed(value: int) -> int:
     return value - 2**64 if value >= 2**63 else value
 
 
-@lru_cache(maxsize=1)
-def _tables() -> tuple[NDArray[np.int64], ...]:
+@lru_cache(maxsize=8)
+def _tables(device: torch.device) -> tuple[torch.Tensor, ...]:
     """What the data is mixed with, the first state, and what it is scrambled and merged with."""
 
     def words(begin: int, count: int = LANES) -> NDArray[np.int64]:
@@ -103,4 +103,5 @@ def _tables() -> tuple[NDArray[np.int64], ...]:
     first, second, third = PRIME32
     start = [third, *PRIME64[:4], second, PRIME64[4], first]
     state = np.array([_signed(one) for one in start], np.int64)
-    return keys, state, words(SCRAMBLE_AT), words(MERGE_AT)
+    tables = keys, state, words(SCRAMBLE_AT), words(MERGE_AT)
+    return tuple(torch.from_numpy(one).to(device) for one in tables)
