@@ -136,7 +136,7 @@ def ingest_stages(
     check_named(looked_at, [indexed[number] for number in numbers], corpus)
     with timed(timings, "embed"):
         embedded = embed_stage(
-            store, sampling, spec, cluster, stall_limit_s=limit_s, decoder=compute.decoder
+            store, sampling, spec, cluster, stall_limit_s=limit_s, decoder=ingestion.decoder
         )
     videos = store.read_catalogue().videos
     show_quarantined(store, videos)

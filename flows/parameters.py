@@ -173,6 +173,10 @@ class Ingestion(Parameters):
         "embedder's].",
     )
     batch_size: int = Field(default=64, ge=1, le=65536, description="Frames embedded at once.")
+    decoder: Literal["auto", "cpu", "gpu"] = Field(
+        default="auto",
+        description="Who decodes beside a GPU: cpu cores, the gpu where it can, or the faster one.",
+    )
     block_rows: int | None = Field(
         default=None,
         ge=1,
@@ -353,10 +357,6 @@ class Compute(Parameters):
         description="Show Dask's dashboard on this machine, at a URL that the run tells.",
     )
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto, cpu or cuda.")
-    decoder: Literal["auto", "cpu", "gpu"] = Field(
-        default="auto",
-        description="Who decodes beside a GPU: cpu cores, the gpu where it can, or the faster one.",
-    )
     memory_limit: ByteSize | None = Field(
         default=None,
         ge=LEAST_MEMORY_BYTES,

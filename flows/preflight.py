@@ -174,10 +174,16 @@ def follow_store(store: str, ingestion: Ingestion, compute: Compute) -> Ingestio
     The rule is that of `coreframe.tasks.store.settings`.
 
     Raises:
-        UsageError: the store cannot be read, or the embedder not be used.
+        UsageError: the store cannot be read, the embedder not be used, or a GPU is to decode that
+            is not to be used.
     """
     from coreframe.tasks.embedders.embedder import embedder_facts
 
+    if ingestion.decoder == "gpu" and compute.device == "cpu":
+        raise UsageError(
+            "--decoder gpu and --device cpu: frames that a GPU decodes are embedded there. Leave "
+            "one of them out."
+        )
     if not Store.exists(store):
         followed = _filled(ingestion, NEW_STORE)
         embedder_facts(compute.embedder(followed))

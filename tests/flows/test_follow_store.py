@@ -50,11 +50,17 @@ def checkpoint(folder: Path, seed: int = 0, input_px: int = 32) -> str:
     return f"simclr:{folder}"
 
 
+def test_a_gpu_decodes_for_itself_alone(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--decoder gpu and --device cpu: .* one of them out"):
+        open_store(str(tmp_path / "store"), Ingestion(decoder="gpu"), COMPUTE)
+    open_store(str(tmp_path / "store"), Ingestion(decoder="cpu"), COMPUTE)
+
+
 def test_a_new_store_gets_what_new_stores_get(tmp_path: Path) -> None:
     made, ingestion = open_store(str(tmp_path / "store"), Ingestion(), COMPUTE)
     settings = made.settings
     assert (settings.embedder, settings.sampling, settings.crop) == ("descriptor-3", "all", "")
-    assert settings.block_rows == 1024
+    assert (settings.block_rows, settings.format_version, settings.digest) == (1024, 3, 2)
     assert ingestion == Ingestion(**NEW_STORE)
     assert (settings.pixels, settings.stream) == ("square", "best")
     assert (settings.tone_map, settings.deinterlace) == ("on", "off")

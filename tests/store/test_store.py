@@ -69,6 +69,16 @@ def by_zarrs(path: Path) -> np.ndarray:
         return zarr.open_array(path, mode="r")[:]
 
 
+def test_settings_of_earlier_formats_stay_what_they_were() -> None:
+    for version, lacking in ((1, {"digest", "pixels"}), (2, {"digest"}), (3, set())):
+        settings = replace(SETTINGS, format_version=version)
+        written = settings.written()
+        assert lacking == {"digest", "pixels"} - written.keys()
+        assert StoreSettings(**written) == settings
+        assert settings.viewing.digest == 1
+    assert replace(SETTINGS, digest=2).viewing.digest == 2
+
+
 @pytest.mark.parametrize("read", [by_zarr, by_tensorstore, by_zarrs])
 @pytest.mark.filterwarnings("error")
 def test_other_readers_get_the_integers(read: Callable[[Path], Any], tmp_path: Path) -> None:
