@@ -51,7 +51,7 @@ def checkpoint(folder: Path, seed: int = 0, input_px: int = 32) -> str:
 
 
 def test_a_gpu_decodes_for_itself_alone(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="--decoder gpu and --device cpu: .* one of them out"):
+    with pytest.raises(UsageError, match=r"--decoder gpu and --device cpu: .* one of them out"):
         open_store(str(tmp_path / "store"), Ingestion(decoder="gpu"), COMPUTE)
     open_store(str(tmp_path / "store"), Ingestion(decoder="cpu"), COMPUTE)
 
