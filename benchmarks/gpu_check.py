@@ -12,6 +12,8 @@ meant for, and ends with status 1 when anything differs from what the CPU gives 
 - models: a ResNet-50 and a ViT-S/14 with random weights, as `hf:` runs them; frames a second, share
   of the bfloat16 ceiling, and how far their vectors are from the CPU's float32.
 - simclr: frames a second in training, and the same checkpoint from the same seed.
+- selection-naive: 10,000 of 1,000,000 x 512 from the CPU's memory, against the textbook's way in
+  float32 on the same device; how many picks are the same (rounding decides between equal ones).
 - selection-large: 20,000 of 2,000,000 x 512, on the device; shares of the ceilings.
 - frames: small pictures, digests and measures of clips of every kind that GPUs decode, from there
   and from a CPU, to the bit; and why CPUs decode others.
@@ -139,6 +141,55 @@ def selection_large(check: Check) -> dict[str, Any]:
     if check.device.type == "cuda":
         found["peak_bytes"] = torch.cuda.max_memory_allocated()
     return found
+
+
+def naive(lattice: np.ndarray, picks: int, device: torch.device, first: int) -> tuple[float, Any]:
+    """Seconds that greedy k-center takes as textbooks write it, on the device, and its picks.
+
+    Every pick reads all vectors once, as float32 numbers; nothing is asked of the device between.
+    """
+    rows = torch.from_numpy(lattice).to(device).float()
+    norms = rows.square().sum(dim=1)
+    chosen = torch.empty(picks, dtype=torch.int64, device=device)
+    chosen[0] = first
+    distance = torch.full_like(norms, torch.inf)
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    start = time.perf_counter()
+    for number in range(picks):
+        own = chosen[number : number + 1]
+        nearer = (rows @ rows.index_select(0, own).T).squeeze(1).mul_(-2).add_(norms)
+        distance = torch.minimum(distance, nearer.add_(norms.index_select(0, own)))
+        if number + 1 < picks:
+            chosen[number + 1] = distance.argmax()
+    found = chosen.cpu().numpy()
+    return time.perf_counter() - start, found
+
+
+def selection_naive(check: Check) -> dict[str, Any]:
+    """10,000 of 1,000,000 x 512, in turns with the textbook's way on the same device."""
+    rows, dim, picks = check.many(1_000_000, 5000), 512, check.many(10_000, 200)
+    lattice = walks(rows, dim, check.device, seed=1)
+    pick(lattice[: check.many(50_000, 1000)], 100, check.device)
+    own, textbook, chosen = [], [], None
+    for _ in range(2):
+        load_s, seconds, chosen = pick(lattice, picks, check.device)
+        own.append(load_s + seconds)
+        naive_s, found = naive(lattice, picks, check.device, int(chosen.rows[0]))
+        textbook.append(naive_s)
+    assert chosen is not None
+    same_until = int(np.argmin(np.append(found == chosen.rows, False)))
+    return {
+        "rows": rows,
+        "dim": dim,
+        "picks": picks,
+        "passes": chosen.passes,
+        "pairs_share": chosen.distances_formed / (rows * picks),
+        "with_loading_s": min(own),
+        "naive_float32_s": min(textbook),
+        "ratio": min(textbook) / min(own),
+        "same_picks": same_until,
+    }
 
 
 def frames(count: int, side_px: int) -> list[np.ndarray]:
@@ -282,6 +333,7 @@ SECTIONS: dict[str, Callable[[Check], dict[str, Any]]] = {
     "descriptor": descriptor,
     "models": models,
     "simclr": simclr,
+    "selection-naive": selection_naive,
     "selection-large": selection_large,
     "frames": frames_equal,
     "decode-rates": decode_rates,

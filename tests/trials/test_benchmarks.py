@@ -28,10 +28,11 @@ def test_gpu_check_without_a_gpu(
     load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sections = ["selection", "descriptor", "models", "simclr", "selection-large", "ingest"]
-    sections += ["frames", "decode-rates"]
+    sections += ["selection-naive", "frames", "decode-rates"]
     out = tmp_path / "out.json"
     report = checked_without_a_gpu(load("gpu_check"), sections, out, monkeypatch)
     assert report["selection-large"]["picks"] == 200
+    assert report["selection-naive"]["same_picks"] == 200
     assert report["frames"]["same"]
     assert report["ingest"]["same"]
     assert report["models"]["vit-s/14"]["share_of_float32"] > 0
