@@ -50,7 +50,7 @@ Spoil = Callable[[int, VideoFrame], None]
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, spoil: Spoil = lambda *_: None) -> list[int]:
-    """Let this process have a GPU's decoder beside the CPU, which is preferred.
+    """Let this process have a GPU's decoder beside the CPU, which is preferred, for small batches.
 
     Returns:
         The positions of the frames that it gave, in order.
@@ -67,6 +67,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch, spoil: Spoil = lambda *_: None) -> 
     fresh = decoders.Decoders()
     monkeypatch.setattr(fresh, "_prefers_gpu", lambda: True)
     monkeypatch.setattr(job, "DECODERS", fresh)
+    monkeypatch.setattr(decoder, "BATCH_PIXELS", 2**18)
     monkeypatch.setattr(decoder, "can_decode", lambda device: True)
     monkeypatch.setattr(decoder, "accelerator", lambda: "pretended")
     monkeypatch.setattr(decoder, "decode_frames", decode)

@@ -12,7 +12,7 @@ import pytest
 import torch
 from av.video.frame import VideoFrame
 
-from coreframe.tasks.embed import decoders
+from coreframe.tasks.embed import decoders, job
 from coreframe.tasks.embed.decoders import Decoders
 from coreframe.tasks.embed.task import EmbedCounts
 from coreframe.tasks.store.store import Store
@@ -130,6 +130,11 @@ def test_a_fault_loses_nothing_and_is_counted(
     assert failed == [at]
     assert counts.gpu_faults == 1
     assert counts.frames == FRAMES
+    # those of a batch before the fault, of one of the films, are the GPU's still
+    assert FRAMES - 50 + at - 4 <= counts.by_gpu < FRAMES
+    made(films, tmp_path / "again", cluster)
+    monkeypatch.setattr(decoders, "FAULTS_IN_A_ROW", 1)
+    assert job.DECODERS.refusal("any") == "", "a row of faults ends with a part that succeeds"
     assert tables(store) == tables(by_cpu)
     told = [video.fallback for video in store.read_catalogue().videos if video.fallback]
     assert len(told) == 1

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from av.video.frame import VideoFrame
 
 from coreframe.tasks.gpu_video import decoder
 from coreframe.tasks.gpu_video.decoder import NotOnGpuError, proven, reduced_frames, refusal
@@ -16,7 +17,7 @@ from coreframe.tasks.video.digest import frame_digest
 from coreframe.tasks.video.index import VideoFacts, VideoIndex
 from coreframe.tasks.video.indexing import index_video
 from coreframe.tasks.video.pixels import Framing, InputScaler, luminance_and_sharpness
-from coreframe.tasks.video.viewing import AS_SHOWN, Crop, Margins, Viewing
+from coreframe.tasks.video.viewing import AS_SHOWN, Crop, Margins, Orientation, Viewing
 from tests.pretended_gpu import pretend
 from tests.videos import Recipe, make
 
@@ -96,6 +97,38 @@ def test_a_device_gives_what_memory_gives(
     found = list(reduced_frames(path, index, wanted, viewing, framing, CPU, siting))
     assert_same(found, expected)
     assert given[-len(wanted) :] == wanted.tolist()
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_it_is_turned_as_in_memory(
+    turns: int, mirrored: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make(CASES["h264"], tmp_path)
+    _, index = index_video(path)
+    viewing = replace(AS_SHOWN, orientation=Orientation(turns, mirrored))
+    wanted = np.arange(len(index))
+    expected = by_cpu(path, index, wanted, viewing, SQUARE)
+    pretend(monkeypatch)
+    found = reduced_frames(path, index, wanted, viewing, SQUARE, CPU, SITINGS[0])
+    assert_same(list(found), expected)
+
+
+def test_frames_of_two_kinds_are_not_mixed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def recoloured(position: int, frame: VideoFrame) -> None:
+        frame.colorspace = 1 if position % 5 < 2 else 6
+
+    path = make(CASES["h264"], tmp_path)
+    _, index = index_video(path)
+    wanted = np.arange(len(index))
+    pretend(monkeypatch, recoloured)
+    found = list(reduced_frames(path, index, wanted, AS_SHOWN, SQUARE, CPU, SITINGS[0]))
+    assert [one.position for one in found] == wanted.tolist()
+    scale = InputScaler(SQUARE, AS_SHOWN)
+    for (position, frame), one in zip(decode_frames(path, index, wanted), found, strict=True):
+        recoloured(position, frame)
+        assert np.array_equal(one.image, scale(frame))
+        assert one.digest == frame_digest(frame)
 
 
 def test_where_chroma_lies_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
