@@ -1,4 +1,4 @@
-"""A Dask cluster of this machine's own: a worker a core or GPU, which nobody else can use."""
+"""A Dask cluster of this machine's own: a worker a core, which nobody else can use."""
 
 import os
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ import dask
 from dask.distributed import LocalCluster, Security
 
 from coreframe.flows.dashboard import NO_DASHBOARD, show_dashboard
+from coreframe.flows.gpu_worker import on_gpus
 from coreframe.flows.local_workers import LocalWorkers
 from coreframe.flows.parameters import Compute
 from coreframe.flows.workers import NO_PAGES, children, closed_at_end, encryption, environment, made
@@ -39,7 +40,9 @@ def local_cluster(compute: Compute) -> Iterator[str]:
 
 
 def _start(compute: Compute, security: Security, workers: LocalWorkers) -> LocalCluster:
-    common: dict[str, Any] = dict(
+    arguments: dict[str, Any] = dict(
+        n_workers=workers.count,
+        processes=True,
         threads_per_worker=1,
         host="127.0.0.1",
         security=security,
@@ -49,49 +52,19 @@ def _start(compute: Compute, security: Security, workers: LocalWorkers) -> Local
         **NO_DASHBOARD,
     )
     if workers.gpus:
-        cuda_cluster = _cuda_cluster_type()
-        if cuda_cluster is not None:
-            # One CPU core decodes too little to keep a GPU busy: each of its worker's threads
-            # decodes and embeds a part of its own.
-            visible = list(range(min(workers.count, workers.gpus)))
-            common |= {"threads_per_worker": workers.threads}
-            common |= {"CUDA_VISIBLE_DEVICES": visible}
-            return _start_with_retry(cuda_cluster, n_workers=len(visible), **common)
-    return _start_with_retry(LocalCluster, n_workers=workers.count, processes=True, **common)
-
-
-def _start_with_retry(kind: Any, **arguments: Any) -> LocalCluster:
-    """Start a cluster, and start it again if a worker dies in its first moments.
-
-    Raises:
-        CoreframeError: it did both times.
-    """
+        # One CPU core decodes too little to keep a GPU busy: where its memory lets fewer workers
+        # share it than there are cores, each thread decodes and embeds a part of its own.
+        arguments["threads_per_worker"] = workers.threads
+        arguments["worker_class"] = on_gpus(workers.gpus)
     others = children()
     try:
-        return made(kind, others, **arguments)
-    except RuntimeError:
+        return made(LocalCluster, others, **arguments)
+    except RuntimeError:  # a worker died in its first moments
         pass
     try:
-        return made(kind, others, **arguments)
+        return made(LocalCluster, others, **arguments)
     except RuntimeError as error:
         raise CoreframeError(
             f"the workers of the local cluster cannot be started ({error}). Look whether memory is "
             "free and what ended them, then run again."
         ) from error
-
-
-def _cuda_cluster_type() -> Any:
-    """dask-cuda's cluster, or None where it is not installed or there is no NVML to ask.
-
-    Any other fault of a GPU is not hidden behind a slow run on the CPU.
-    """
-    try:
-        import pynvml
-        from dask_cuda import LocalCUDACluster
-    except ImportError:
-        return None
-    try:
-        pynvml.nvmlInit()
-    except (pynvml.NVMLError_LibraryNotFound, pynvml.NVMLError_DriverNotLoaded):
-        return None
-    return LocalCUDACluster

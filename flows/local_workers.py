@@ -3,17 +3,16 @@
 Nothing here imports Dask, which takes as long as what is begun here.
 """
 
-import ctypes
 import os
-import sys
-from contextlib import suppress
 from dataclasses import dataclass
 
 from coreframe.flows.fork_server import start_fork_server
 from coreframe.flows.parameters import Compute
+from coreframe.tasks.device import has_gpu_driver
 
-CUDA = {"linux": "libcuda.so.1", "win32": "nvcuda.dll"}
-"""The driver's library, without which torch sees no GPU."""
+WORKER_GPU_BYTES = 2 * 2**30
+"""GPU memory that there must be for each worker by default: CUDA itself takes half a gigabyte of a
+process, a decoder's surfaces and the pictures, weights and activations of an embedder the rest."""
 
 LOGGING = {
     # What goes wrong in a job comes back with it. What a worker itself says at this level is the
@@ -32,23 +31,41 @@ MALLOC = {
 
 
 @dataclass(frozen=True)
+class Gpu:
+    """One of this machine's."""
+
+    name: str
+    """By which CUDA_VISIBLE_DEVICES knows it."""
+    uuid: str
+    memory_bytes: int
+
+
+@dataclass(frozen=True)
 class LocalWorkers:
     """How many, and on what."""
 
     count: int
     threads: int
     """Cores of each."""
-    gpus: int
-    """That they share; where there are none, workers have one thread of work each."""
+    gpus: tuple[Gpu, ...] = ()
+    """That they share, in turn; where there are none, workers have one thread of work each."""
 
     @classmethod
     def of(cls, compute: Compute) -> "LocalWorkers":
-        """Those that the parameters ask for, on this machine."""
-        gpus = _gpus() if compute.device != "cpu" else 0
+        """Those that the parameters ask for, on this machine.
+
+        With a GPU, too, it is as many as there are cores, if its memory has room for them: threads
+        of one process wait for each other, and sixteen decoded and embedded less than sixteen
+        processes did (see benchmarks/README.md). What there is no room for becomes threads.
+        """
+        gpus = _gpus() if compute.device != "cpu" else ()
         has_affinity = hasattr(os, "sched_getaffinity")
         cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
-        count = compute.workers or gpus or cores
-        return cls(count, max(1, cores // count), gpus)
+        count = compute.workers or cores
+        if gpus and not compute.workers:
+            room = min(gpu.memory_bytes for gpu in gpus) // WORKER_GPU_BYTES
+            count = len(gpus) * max(1, min(cores // len(gpus), room))
+        return cls(count, max(1, cores // count), gpus[:count])
 
     def prepare(self) -> bool:
         """Begin to import what they need, and go on at once; say whether they will be forks."""
@@ -61,12 +78,19 @@ def variables(threads: int) -> dict[str, str]:
     return dict.fromkeys(names, str(threads)) | MALLOC | LOGGING
 
 
-def _gpus() -> int:
-    """GPUs that torch sees; it takes a second and a half to ask it where there may be any."""
-    with suppress(OSError):
-        if sys.platform in CUDA:
-            ctypes.CDLL(CUDA[sys.platform])
-            import torch
+def _gpus() -> tuple[Gpu, ...]:
+    """GPUs that torch sees."""
+    if not has_gpu_driver():
+        return ()
+    import torch
 
-            return torch.cuda.device_count()
-    return 0
+    count = torch.cuda.device_count()
+    # Workers are given one each of what this process may use, by the name that it has there.
+    names = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    if len(names) < count:
+        names = [str(number) for number in range(count)]
+    found = [torch.cuda.get_device_properties(number) for number in range(count)]
+    return tuple(
+        Gpu(name.strip(), str(one.uuid), one.total_memory)
+        for name, one in zip(names, found, strict=False)
+    )

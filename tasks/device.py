@@ -1,11 +1,16 @@
-"""Which device tensors live on."""
+"""Which device tensors live on, and what processes that share a GPU leave one another."""
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from enum import StrEnum
 
 from coreframe.tasks.errors import UsageError
 from coreframe.tasks.lazy import torch
+
+CUDA = {"linux": "libcuda.so.1", "win32": "nvcuda.dll"}
+"""The driver's library, without which torch sees no GPU."""
 
 
 class Device(StrEnum):
@@ -40,3 +45,37 @@ def resolve_device(device: str) -> torch.device:
     if not torch.cuda.is_available():
         raise UsageError("device cuda: torch sees no GPU here. Use --device auto or cpu.")
     return torch.device("cuda")
+
+
+def has_gpu_driver() -> bool:
+    """Whether torch, which takes a second and a half to import, is worth asking for GPUs."""
+    try:
+        ctypes.CDLL(CUDA[sys.platform])
+    except (KeyError, OSError):
+        return False
+    return True
+
+
+def offer_gpu(device: str) -> str | None:
+    """Give back GPU memory that is kept for later use only, and name the GPU.
+
+    Args:
+        device: one of :class:`Device`.
+
+    Returns:
+        What is the same for all processes that compute on this GPU, and for no others; None for
+        the CPU.
+    """
+    if device == Device.CPU or not has_gpu_driver() or not torch.cuda.is_available():
+        return None
+    torch.cuda.empty_cache()
+    return str(torch.cuda.get_device_properties(0).uuid)
+
+
+def limit_gpu_memory(device: torch.device, share: float) -> None:
+    """Let the tensors of this process fill so much of its GPU's memory at most.
+
+    What one process keeps for later use, another that shares the GPU could not have.
+    """
+    if device.type == "cuda":
+        torch.cuda.set_per_process_memory_fraction(share)

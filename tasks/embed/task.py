@@ -21,6 +21,7 @@ from coreframe.tasks.embed.job import (
 from coreframe.tasks.embed.plan import PART_LIMITS, PartLimits, plan_parts, plan_segments
 from coreframe.tasks.embedders.embedder import EmbedderSpec
 from coreframe.tasks.engine.dispatch import deadly, deaths, gather, run_jobs, workers
+from coreframe.tasks.engine.gpus import most_sharing
 from coreframe.tasks.engine.progress import stage_bar
 from coreframe.tasks.engine.shared import as_is
 from coreframe.tasks.engine.stage import stage
@@ -80,9 +81,10 @@ def embed_frames(
     """
     catalogue = store.read_catalogue()
     viewing, who = store.settings.viewing, Decoder(decoder)
-    empty_part = PartJob(store.path, (), sampling, viewing, embedder, stall_limit_s, who)
     with Client(cluster) as client:
-        embedding = _Embedding(client, store, catalogue, empty_part, limits)
+        own = replace(embedder, processes=most_sharing(client, embedder.device))
+        part = PartJob(store.path, (), sampling, viewing, own, stall_limit_s, who)
+        embedding = _Embedding(client, store, catalogue, part, limits)
         damaged = embedding.embed(
             [video for video in catalogue.videos if video.active and not video.complete]
         )

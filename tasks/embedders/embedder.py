@@ -12,13 +12,17 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from coreframe.tasks.device import Device, resolve_device
+from coreframe.tasks.device import Device, limit_gpu_memory, resolve_device
 from coreframe.tasks.embedders.descriptor import RECIPES, DescriptorEmbedder
 from coreframe.tasks.embedders.names import DESCRIPTOR, HUGGINGFACE, SIMCLR
 from coreframe.tasks.errors import CoreframeError, UsageError
 from coreframe.tasks.lattice import quantise
 from coreframe.tasks.lazy import torch
 from coreframe.tasks.video.pixels import Framing
+
+EMBEDDING_SHARE = 0.75
+"""Of a GPU's memory that the embedders of all processes on it may fill. Outside of that are CUDA
+itself, half a gigabyte a process, and the surfaces of decoders."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,8 @@ class EmbedderSpec:
     """Side of the square picture it is given; None for the embedder's own choice."""
     device: Device = Device.AUTO
     batch_size: int = 64
+    processes: int = 1
+    """That share a GPU."""
 
 
 class Embedder(Protocol):
@@ -67,9 +73,15 @@ def load_embedder(spec: EmbedderSpec) -> Embedder:
 
     Raises:
         UsageError: no such embedder, or it cannot take that input size.
+        CoreframeError: it does not fit into its share of the GPU's memory.
     """
     with _loading:
-        return _kept_embedder(spec)
+        device = resolve_device(spec.device)
+        limit_gpu_memory(device, EMBEDDING_SHARE / spec.processes)
+        try:
+            return _kept_embedder(spec)
+        except torch.OutOfMemoryError as error:
+            raise _too_little_memory(f"{spec.name}, with {spec.processes} on it") from error
 
 
 def forget_embedder() -> None:
@@ -84,6 +96,13 @@ _loading = Lock()
 @lru_cache(maxsize=1)
 def _kept_embedder(spec: EmbedderSpec) -> Embedder:
     return _make_embedder(spec)
+
+
+def _too_little_memory(embedder: str) -> CoreframeError:
+    return CoreframeError(
+        f"the GPU has too little memory for the embedder {embedder}: let fewer processes share it "
+        "(--workers), use a smaller --input-size or model, or --device cpu."
+    )
 
 
 def _make_embedder(spec: EmbedderSpec) -> Embedder:
@@ -142,14 +161,17 @@ def embed_images(
         (len(images), dim) int16 lattice.
 
     Raises:
-        CoreframeError: a vector is not finite.
+        CoreframeError: a vector is not finite, or not one picture fits into the GPU's memory.
     """
     shape = (len(images), *images[0].shape)
     # from pinned memory a GPU fetches by itself, without a copy of the driver's in between
     batch = torch.empty(shape, dtype=torch.uint8, pin_memory=device.type == "cuda")
     np.stack(images, out=batch.numpy())
     with torch.inference_mode():
-        vectors = embedder.embed(batch.to(device, non_blocking=True))
+        try:
+            vectors = embedder.embed(batch.to(device, non_blocking=True))
+        except torch.OutOfMemoryError as error:
+            raise _too_little_memory(embedder.fingerprint) from error
         if not bool(torch.isfinite(vectors).all()):
             raise CoreframeError(
                 f"the embedder {embedder.fingerprint} gives vectors that are not finite: its "

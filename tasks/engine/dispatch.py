@@ -23,11 +23,6 @@ def workers(client: Client) -> int:
     return max(1, sum(client.nthreads().values()))
 
 
-def processes(client: Client) -> int:
-    """Workers that the cluster has now, however many threads each; at least 1."""
-    return max(1, len(client.nthreads()))
-
-
 def run_jobs(
     client: Client,
     function: Callable[..., Result],

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from coreframe.tasks.device import resolve_device
+from coreframe.tasks.device import limit_gpu_memory, resolve_device
 from coreframe.tasks.kcenter import coverage
 from coreframe.tasks.kcenter.assign import assign, center_sketch, restored
 from coreframe.tasks.kcenter.coverage import Represented
@@ -24,7 +24,8 @@ STATE_BYTES = 256
 sketch, and what selecting among the rows needs in passing."""
 
 GPU_SHARE = 0.6
-"""Of the free memory of a GPU that vectors may fill."""
+"""Of the free memory of a GPU that vectors may fill. Of processes that share one, only one has
+vectors there: see `coreframe.tasks.kcenter.on_dask`."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,7 @@ def _vectors(job: PartitionJob, rows: NDArray[np.int64]) -> Vectors:
     store = Store.open(job.store)
     device = resolve_device(job.device)
     dim = store.settings.dim
+    limit_gpu_memory(device, 1.0)  # what embedding left to the others, which wait now
     free_bytes = job.vectors_bytes
     if device.type == "cuda":
         free_bytes = int(GPU_SHARE * torch.cuda.mem_get_info(device)[0])

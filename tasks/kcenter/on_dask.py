@@ -1,4 +1,8 @@
-"""The corpus spread over Dask workers, one partition each, for selecting and measuring."""
+"""The corpus spread over Dask workers, for selecting and measuring: one partition each, or a GPU.
+
+Where several workers share a GPU, one of them has the GPU to itself here: a second partition would
+take memory from the first, and its products would wait for those of the first.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -7,7 +11,8 @@ import numpy as np
 from dask.distributed import Client, Future
 from numpy.typing import NDArray
 
-from coreframe.tasks.engine.dispatch import gather, processes
+from coreframe.tasks.engine.dispatch import gather
+from coreframe.tasks.engine.gpus import sharing
 from coreframe.tasks.engine.shared import as_is
 from coreframe.tasks.kcenter import job
 from coreframe.tasks.kcenter.job import Before
@@ -52,7 +57,8 @@ class DaskPartitions(BasePartitions):
             before: centers that exist.
             tuning: how workers go about it.
         """
-        layout = split_units(store, rows, weight, before, most_parts=processes(client))
+        places = sharing(client, device)
+        layout = split_units(store, rows, weight, before, most_parts=max(1, len(places)))
         super().__init__(layout, store.settings.dim)
         self._client = client
         jobs = partition_jobs(
@@ -64,9 +70,16 @@ class DaskPartitions(BasePartitions):
             vectors_bytes=_vectors_bytes(client),
             tuning=tuning,
         )
+        self._wanted: list[dict[str, Any]] = [{}] * len(jobs)
+        if any(len(place) > 1 for place in places):
+            # Others may, so that a selection outlives the worker that was to have a partition.
+            self._wanted = [
+                {"workers": place[:1], "allow_other_workers": True} for place in places[: len(jobs)]
+            ]
         # Nothing here depends on what one worker holds: Dask would run all of it there.
         self._parts: list[Future] = [
-            client.submit(job.load_partition, one, before, pure=False) for one in jobs
+            client.submit(job.load_partition, one, before, pure=False, **wanted)
+            for one, wanted in zip(jobs, self._wanted, strict=True)
         ]
 
     def _ask(
@@ -93,11 +106,13 @@ class DaskPartitions(BasePartitions):
         each: Sequence[Any] | None = None,
         some: Sequence[int] | None = None,
     ) -> list[Future]:
-        parts = self._parts if some is None else [self._parts[number] for number in some]
-        own = [()] * len(parts) if each is None else [(argument,) for argument in each]
+        numbers = range(len(self._parts)) if some is None else some
+        own = [()] * len(numbers) if each is None else [(argument,) for argument in each]
         return [
-            self._client.submit(function, part, *shared, *more, pure=False)
-            for part, more in zip(parts, own, strict=True)
+            self._client.submit(
+                function, self._parts[number], *shared, *more, pure=False, **self._wanted[number]
+            )
+            for number, more in zip(numbers, own, strict=True)
         ]
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from coreframe.tasks.device import resolve_device
+from coreframe.tasks.device import limit_gpu_memory, resolve_device
 from coreframe.tasks.embedders.simclr import Checkpoint
 from coreframe.tasks.errors import DamagedVideoError, OutOfReachError, SourceChangedError
 from coreframe.tasks.store.store import Store
@@ -86,8 +86,10 @@ def epoch(
     state: TrainingState, frames: TrainingFrames, settings: TrainingSettings, device: str
 ) -> TrainingState:
     """See :func:`coreframe.tasks.train.contrast.train_epoch`."""
+    place = resolve_device(device)
+    limit_gpu_memory(place, 1.0)  # what embedding left to the others, which wait now
     with _threads(settings.threads):
-        return train_epoch(state, frames, settings, resolve_device(device))
+        return train_epoch(state, frames, settings, place)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from coreframe.flows.local_workers import LocalWorkers
 from coreframe.flows.parameters import Compute
 from coreframe.flows.reach import await_worker
 from coreframe.flows.workers import encryption
+from coreframe.tasks.engine.gpus import most_sharing
 from coreframe.tasks.errors import CoreframeError, UsageError
 from coreframe.tasks.measure.task import _statistics
 from tests.runs import content, ingest, workers_of
@@ -183,20 +184,21 @@ def test_workers_leave_what_they_hold_where_it_is() -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU on this machine")
-def test_a_worker_for_each_gpu_gives_the_bytes_of_the_cpu(
+def test_workers_that_share_gpus_give_the_bytes_of_the_cpu(
     made_videos: dict[str, Path], tmp_path: Path
 ) -> None:
     def device(dask_worker: Worker) -> str:
         return os.environ["CUDA_VISIBLE_DEVICES"]
 
-    cores = len(os.sched_getaffinity(0))
     stores = {}
     for name in ("cpu", "cuda"):
         with open_cluster(Compute(device=name)) as cluster, Client(cluster) as client:
             if name == "cuda":
-                gpus = torch.cuda.device_count()
-                assert len(client.run(device)) == gpus
-                assert set(client.nthreads().values()) == {max(1, cores // gpus)}
+                asked, devices = LocalWorkers.of(Compute(device=name)), client.run(device)
+                assert len(devices) == asked.count >= torch.cuda.device_count()
+                assert len(set(devices.values())) == torch.cuda.device_count()
+                assert set(client.nthreads().values()) == {asked.threads}
+                assert most_sharing(client, name) * torch.cuda.device_count() == asked.count
             videos = [made_videos["closed_gop.mp4"], made_videos["prores.mov"]]
             stores[name], _ = ingest(videos, tmp_path / name, cluster, device=name)
     frames, vectors = content(stores["cuda"])

@@ -18,9 +18,9 @@ pytestmark = pytest.mark.integration
 
 def test_cores_are_shared_among_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(8))
-    assert LocalWorkers.of(Compute(device="cpu")) == LocalWorkers(8, 1, 0)
-    assert LocalWorkers.of(Compute(workers=3)) == LocalWorkers(3, 2, 0)
-    assert LocalWorkers.of(Compute(workers=20)) == LocalWorkers(20, 1, 0)
+    assert LocalWorkers.of(Compute(device="cpu")) == LocalWorkers(8, 1)
+    assert LocalWorkers.of(Compute(workers=3)) == LocalWorkers(3, 2)
+    assert LocalWorkers.of(Compute(workers=20)) == LocalWorkers(20, 1)
     assert variables(2)["OMP_NUM_THREADS"] == "2"
 
 
