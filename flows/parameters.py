@@ -341,7 +341,7 @@ class Compute(Parameters):
         default=None,
         ge=1,
         le=1024,
-        description="Local processes [default: one a core or GPU].",
+        description="Local processes [default: one a core, or as GPUs have memory for].",
     )
     cluster: str | None = Field(
         default=None, description="tcp://... of a Dask scheduler, or a file that names one."
