@@ -172,10 +172,12 @@ def embed_images(
             vectors = embedder.embed(batch.to(device, non_blocking=True))
         except torch.OutOfMemoryError as error:
             raise _too_little_memory(embedder.fingerprint) from error
-        if not bool(torch.isfinite(vectors).all()):
+        finite = torch.isfinite(vectors).all()
+        lattice = quantise(vectors)  # the one thing that is waited for
+        if not bool(finite):
             raise CoreframeError(
                 f"the embedder {embedder.fingerprint} gives vectors that are not finite: its "
                 "weights are broken, or its numbers too large for a GPU without bfloat16. Use "
                 "--device cpu, or another model."
             )
-        return quantise(vectors)
+        return lattice

@@ -16,10 +16,12 @@ from typing import Any
 import torch
 
 from coreframe.tasks.embedders.batches import FixedBatches
+from coreframe.tasks.embedders.faster import Network, Replayed, folded, noise
 from coreframe.tasks.embedders.names import HUGGINGFACE, is_folder
 from coreframe.tasks.embedders.preparation import (
     PROCESSOR,
     WHOLE_PROCESSOR,
+    Normaliser,
     Preparation,
     first_line,
     read_json,
@@ -108,9 +110,16 @@ class HuggingFaceEmbedder:
         self.framing = self._preparation.framing
         self._batches = FixedBatches(batch_size)
         self._device, self._dtype = device, _dtype(device)
-        model = _load(place, self._folder, self._family)
-        self._model = model.to(device, self._dtype, memory_format=torch.channels_last)
         self._resized = input_px is not None
+        self._normalised = Normaliser(self._preparation, torch.device("cpu"))
+        self._model = _load(place, self._folder, self._family)
+        self._network: Network = self._vectors
+        if device.type == "cuda":
+            pixels = self._normalised(noise(self.framing.side_px))
+            self._model = folded(self._model, lambda model: self._output(model, pixels))
+            self._normalised = Normaliser(self._preparation, device)
+            self._network = Replayed(self._vectors)
+        self._model = self._model.to(device, self._dtype, memory_format=torch.channels_last)
         self.dim = self._measure(place)
 
     @cached_property
@@ -125,20 +134,17 @@ class HuggingFaceEmbedder:
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:
         """See the protocol; unit vectors in float32."""
-        return torch.nn.functional.normalize(self._batches(self._vectors, images))
+        return torch.nn.functional.normalize(self._batches(self._network, images))
 
     def _vectors(self, images: torch.Tensor) -> torch.Tensor:
         """(n, side, side, 3) uint8 to (n, dim) float32, of any length."""
-        mean, std = (
-            torch.tensor(values, device=self._device).reshape(3, 1, 1)
-            for values in (self._preparation.mean, self._preparation.std)
-        )
-        # Pixels lie as the decoder wrote them: channels last, seen with the channels second.
-        pixels = (images.permute(0, 3, 1, 2).float() * self._preparation.scale - mean) / std
+        return self._output(self._model, self._normalised(images).to(self._dtype))
+
+    def _output(self, model: Any, pixels: torch.Tensor) -> torch.Tensor:
         arguments: dict[str, Any] = {}
         if self._resized and self._family.interpolates:
             arguments["interpolate_pos_encoding"] = True
-        output = self._model(pixel_values=pixels.to(self._dtype), **arguments)
+        output = model(pixel_values=pixels, **arguments)
         vectors = getattr(output, self._family.output)
         if self._family.output == "last_hidden_state":
             vectors = vectors[:, 0]

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from coreframe.tasks.embedders.quiet import quiet
 from coreframe.tasks.errors import UsageError
 from coreframe.tasks.video.pixels import Framing, Resampling
@@ -80,6 +82,34 @@ class Preparation:
             if (length := getattr(own, name)) is not None
         }
         return replace(self, framing=replace(own, side_px=side_px, **scaled))
+
+
+class Normaliser:
+    """Scales the pixels of pictures on a device, takes the mean off, and divides by the deviation.
+
+    On a GPU in one step. On the CPU in three, as ever: one step rounds otherwise, and vectors would
+    be other ones in their last bits.
+    """
+
+    def __init__(self, preparation: Preparation, device: torch.device) -> None:
+        self._scale = preparation.scale
+        mean, std = (
+            torch.tensor(values, dtype=torch.float64).reshape(3, 1, 1)
+            for values in (preparation.mean, preparation.std)
+        )
+        self._mean, self._std, self._factor, self._offset = (
+            values.to(device, torch.float32)
+            for values in (mean, std, self._scale / std, -mean / std)
+        )
+        self._at_once = device.type == "cuda"
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        """(n, side, side, 3) uint8 to (n, 3, side, side) float32."""
+        # Pixels lie as the decoder wrote them: channels last, seen with the channels second.
+        pixels = images.permute(0, 3, 1, 2).float()
+        if self._at_once:
+            return torch.addcmul(self._offset, pixels, self._factor)
+        return (pixels * self._scale - self._mean) / self._std
 
 
 def _framing(settings: Mapping[str, Any]) -> Framing:

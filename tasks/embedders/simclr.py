@@ -17,6 +17,8 @@ from safetensors.torch import save
 from torch import nn
 
 from coreframe.tasks.embedders.batches import FixedBatches
+from coreframe.tasks.embedders.faster import Network as AnyNetwork
+from coreframe.tasks.embedders.faster import Replayed, folded, noise
 from coreframe.tasks.embedders.names import SIMCLR
 from coreframe.tasks.errors import UsageError
 from coreframe.tasks.video.pixels import Framing
@@ -197,9 +199,14 @@ class SimclrEmbedder:
             )
         self.framing = Framing(checkpoint.input_px)
         self.fingerprint = checkpoint.fingerprint()
-        self._network = checkpoint.network.to(device)
+        network, picture = checkpoint.network, noise(checkpoint.input_px)
+        if device.type == "cuda":
+            network = folded(network, lambda some: some.embed(picture))
+        self._embed: AnyNetwork = network.to(device).embed
+        if device.type == "cuda":
+            self._embed = Replayed(self._embed)
         self._batches = FixedBatches(batch_size)
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:
         """See the protocol; unit vectors in float32."""
-        return self._batches(self._network.embed, images)
+        return self._batches(self._embed, images)
