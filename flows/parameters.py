@@ -16,7 +16,12 @@ from pydantic import (
 )
 
 from coreframe.flows.values import Positional
-from coreframe.tasks.embedders.names import DESCRIPTOR, EARLIER_DESCRIPTOR, absolute_name
+from coreframe.tasks.embedders.names import (
+    DEFAULT_BATCH,
+    DESCRIPTOR,
+    EARLIER_DESCRIPTOR,
+    absolute_name,
+)
 from coreframe.tasks.output.images import ImageFormat, PictureSettings, Resize
 from coreframe.tasks.select.choice import MEASURES, SHARPEST_WITHIN, Budget, Choice, Method
 from coreframe.tasks.store.settings import StoreSettings
@@ -172,7 +177,13 @@ class Ingestion(Parameters):
         description="Side in pixels of what the embedder is given [default: the store's, or the "
         "embedder's].",
     )
-    batch_size: int = Field(default=64, ge=1, le=65536, description="Frames embedded at once.")
+    batch_size: int | None = Field(
+        default=None,
+        ge=1,
+        le=65536,
+        description=f"Frames embedded at once [default: {DEFAULT_BATCH}; of a network on a GPU "
+        "what is fastest there, for each store].",
+    )
     decoder: Literal["auto", "cpu", "gpu"] = Field(
         default="auto",
         description="Who decodes beside a GPU: cpu cores, the gpu where it can, or the faster one.",
@@ -384,4 +395,6 @@ class Compute(Parameters):
         from coreframe.tasks.embedders.embedder import EmbedderSpec
 
         name = absolute_name(ingestion.embedder or DESCRIPTOR)
-        return EmbedderSpec(name, ingestion.input_size, Device(self.device), ingestion.batch_size)
+        given = ingestion.batch_size
+        batch = given or DEFAULT_BATCH, given is not None
+        return EmbedderSpec(name, ingestion.input_size, Device(self.device), *batch)

@@ -79,3 +79,8 @@ def limit_gpu_memory(device: torch.device, share: float) -> None:
     """
     if device.type == "cuda":
         torch.cuda.set_per_process_memory_fraction(share)
+
+
+def gpu_name() -> str:
+    """Of which make the GPU is that this process computes on."""
+    return str(torch.cuda.get_device_name(0))

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 
 from dask.distributed import Client, Future, KilledWorker, wait
 
-from coreframe.tasks.device import Decoder
+from coreframe.tasks.device import Decoder, Device
+from coreframe.tasks.embed.batch import BatchJob, settled_batch
 from coreframe.tasks.embed.census import CensusJob, take_and_keep_census
 from coreframe.tasks.embed.incidents import Incidents, Quarantine
 from coreframe.tasks.embed.job import (
@@ -80,20 +81,30 @@ def embed_frames(
         limits: how large the parts are that workers do in one go.
     """
     catalogue = store.read_catalogue()
+    videos = [video for video in catalogue.videos if video.active and not video.complete]
     viewing, who = store.settings.viewing, Decoder(decoder)
     with Client(cluster) as client:
-        own = replace(embedder, processes=most_sharing(client, embedder.device))
-        part = PartJob(store.path, (), sampling, viewing, own, stall_limit_s, who)
+        if videos:
+            embedder = _settled(client, store, embedder)
+        part = PartJob(store.path, (), sampling, viewing, embedder, stall_limit_s, who)
         embedding = _Embedding(client, store, catalogue, part, limits)
-        damaged = embedding.embed(
-            [video for video in catalogue.videos if video.active and not video.complete]
-        )
+        damaged = embedding.embed(videos)
         if damaged:
             embedding.embed(embedding.take_censuses(damaged))
     return embedding.counts
 
 
 embed_stage = stage("embed")(embed_frames)
+
+
+def _settled(client: Client, store: Store, embedder: EmbedderSpec) -> EmbedderSpec:
+    """What all workers are to use: their share of a GPU's memory, and one size of batches."""
+    embedder = replace(embedder, processes=most_sharing(client, embedder.device))
+    if embedder.batch_asked or not embedder.network or embedder.device == Device.CPU:
+        return embedder
+    job = client.submit(settled_batch, BatchJob(store.path, embedder), pure=False)
+    (size,) = gather(client, [job], "Measuring the size of batches")
+    return replace(embedder, batch_size=size)
 
 
 @dataclass

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from coreframe.tasks.device import Device, limit_gpu_memory, resolve_device
 from coreframe.tasks.embedders.descriptor import RECIPES, DescriptorEmbedder
-from coreframe.tasks.embedders.names import DESCRIPTOR, HUGGINGFACE, SIMCLR
+from coreframe.tasks.embedders.names import DEFAULT_BATCH, DESCRIPTOR, HUGGINGFACE, SIMCLR
 from coreframe.tasks.errors import CoreframeError, UsageError
 from coreframe.tasks.lattice import quantise
 from coreframe.tasks.lazy import torch
@@ -33,9 +33,16 @@ class EmbedderSpec:
     input_px: int | None = None
     """Side of the square picture it is given; None for the embedder's own choice."""
     device: Device = Device.AUTO
-    batch_size: int = 64
+    batch_size: int = DEFAULT_BATCH
+    batch_asked: bool = True
+    """Whether somebody asked for it. Otherwise that of a network on a GPU may be another."""
     processes: int = 1
     """That share a GPU."""
+
+    @property
+    def network(self) -> bool:
+        """Whether a batch's size decides how fast it is, and the last bits of its vectors."""
+        return self.name not in RECIPES
 
 
 class Embedder(Protocol):

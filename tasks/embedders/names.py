@@ -14,6 +14,9 @@ HUGGINGFACE = "hf:"
 SIMCLR = "simclr:"
 """Before the folder of a checkpoint."""
 
+DEFAULT_BATCH = 64
+"""Frames that are embedded at once where nobody says."""
+
 
 def is_folder(name: str) -> bool:
     """Whether a name, without its prefix, is a folder here rather than a model of the hub."""
