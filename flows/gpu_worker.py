@@ -4,7 +4,6 @@ dask-cuda's `LocalCUDACluster` starts one worker a GPU and refuses more. What it
 of use here is little: the worker sees its GPU alone, and runs on the cores beside it.
 """
 
-import math
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -12,7 +11,7 @@ from typing import Any
 
 from dask.distributed import Nanny, Worker, WorkerPlugin
 
-from coreframe.flows.local_workers import Gpu
+from coreframe.flows.gpus import Gpu, cores_beside
 
 
 class _OnCores(WorkerPlugin):
@@ -38,34 +37,3 @@ def _nanny(
     if cores:
         options["plugins"] = (_OnCores(cores[number]),)
     return Nanny(scheduler, **options)
-
-
-def cores_beside(gpus: Sequence[Gpu]) -> list[frozenset[int]]:
-    """For each GPU, the cores from which the way to it is short, of those that this process has.
-
-    Nothing where it makes no difference or cannot be told, and where it would leave a core without
-    work: decoding wants all of them more than it wants short ways.
-    """
-    if not hasattr(os, "sched_getaffinity"):
-        return []
-    own = frozenset(os.sched_getaffinity(0))
-    near = [_near(gpu, own) for gpu in gpus]
-    if frozenset().union(*near) != own or all(some == own for some in near):
-        return []
-    return near
-
-
-def _near(gpu: Gpu, own: frozenset[int]) -> frozenset[int]:
-    """The cores beside a GPU as its driver knows them; all where it does not."""
-    try:
-        import pynvml
-    except ImportError:
-        return own
-    try:
-        pynvml.nvmlInit()
-        handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{gpu.uuid}".encode())
-        words = pynvml.nvmlDeviceGetCpuAffinity(handle, math.ceil((max(own) + 1) / 64))
-    except pynvml.NVMLError:  # such as for a part of a GPU
-        return own
-    bits = sum(int(word) << (64 * place) for place, word in enumerate(words))
-    return frozenset(core for core in own if bits >> core & 1)

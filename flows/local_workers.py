@@ -7,12 +7,8 @@ import os
 from dataclasses import dataclass
 
 from coreframe.flows.fork_server import start_fork_server
+from coreframe.flows.gpus import Gpu, gpus_here
 from coreframe.flows.parameters import Compute
-from coreframe.tasks.device import has_gpu_driver
-
-WORKER_GPU_BYTES = 2 * 2**30
-"""GPU memory that there must be for each worker by default: CUDA itself takes half a gigabyte of a
-process, a decoder's surfaces and the pictures, weights and activations of an embedder the rest."""
 
 LOGGING = {
     # What goes wrong in a job comes back with it. What a worker itself says at this level is the
@@ -28,16 +24,6 @@ MALLOC = {
     "MALLOC_TRIM_THRESHOLD_": str(16 * 2**20),
     "MALLOC_MMAP_THRESHOLD_": str(8 * 2**20),
 }
-
-
-@dataclass(frozen=True)
-class Gpu:
-    """One of this machine's."""
-
-    name: str
-    """By which CUDA_VISIBLE_DEVICES knows it."""
-    uuid: str
-    memory_bytes: int
 
 
 @dataclass(frozen=True)
@@ -58,12 +44,12 @@ class LocalWorkers:
         of one process wait for each other, and sixteen decoded and embedded less than sixteen
         processes did (see benchmarks/README.md). What there is no room for becomes threads.
         """
-        gpus = _gpus() if compute.device != "cpu" else ()
+        gpus = gpus_here() if compute.device != "cpu" else ()
         has_affinity = hasattr(os, "sched_getaffinity")
         cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
         count = compute.workers or cores
         if gpus and not compute.workers:
-            room = min(gpu.memory_bytes for gpu in gpus) // WORKER_GPU_BYTES
+            room = min(gpu.room for gpu in gpus)
             count = len(gpus) * max(1, min(cores // len(gpus), room))
         return cls(count, max(1, cores // count), gpus[:count])
 
@@ -76,21 +62,3 @@ def variables(threads: int) -> dict[str, str]:
     """What the environment of workers says, of which each has so many threads."""
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
     return dict.fromkeys(names, str(threads)) | MALLOC | LOGGING
-
-
-def _gpus() -> tuple[Gpu, ...]:
-    """GPUs that torch sees."""
-    if not has_gpu_driver():
-        return ()
-    import torch
-
-    count = torch.cuda.device_count()
-    # Workers are given one each of what this process may use, by the name that it has there.
-    names = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
-    if len(names) < count:
-        names = [str(number) for number in range(count)]
-    found = [torch.cuda.get_device_properties(number) for number in range(count)]
-    return tuple(
-        Gpu(name.strip(), str(one.uuid), one.total_memory)
-        for name, one in zip(names, found, strict=False)
-    )

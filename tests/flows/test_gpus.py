@@ -1,6 +1,7 @@
 """Workers that share GPUs, pretended: they compute on the CPU, and say they do on a GPU."""
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,8 @@ from dask.distributed import Client, Worker, wait
 
 from coreframe.flows import gpu_worker
 from coreframe.flows.cluster import open_cluster
-from coreframe.flows.local_workers import Gpu, LocalWorkers
+from coreframe.flows.gpus import Gpu, cores_beside
+from coreframe.flows.local_workers import LocalWorkers
 from coreframe.flows.parameters import Compute
 from coreframe.tasks.device import limit_gpu_memory, offer_gpu
 from coreframe.tasks.embedders import embedder
@@ -41,7 +43,7 @@ def workers_with(
     monkeypatch: pytest.MonkeyPatch, cores: int, *found: Gpu, **compute: Any
 ) -> LocalWorkers:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
-    monkeypatch.setattr("coreframe.flows.local_workers._gpus", lambda: found)
+    monkeypatch.setattr("coreframe.flows.local_workers.gpus_here", lambda: found)
     return LocalWorkers.of(Compute(**compute))
 
 
@@ -73,11 +75,34 @@ def test_workers_are_as_many_as_a_person_asks_for(monkeypatch: pytest.MonkeyPatc
     assert workers_with(monkeypatch, 16, *two, device="cpu") == LocalWorkers(16, 1)
 
 
+def pretended_nvml(monkeypatch: pytest.MonkeyPatch, **answers: Any) -> None:
+    """NVML, whose handle of a GPU is the last part of its UUID."""
+
+    def handle(uuid: bytes) -> str:
+        return uuid.decode().removeprefix("GPU-uuid-")
+
+    known = {"nvmlInit": lambda: None, "nvmlDeviceGetHandleByUUID": handle, "NVMLError": KeyError}
+    monkeypatch.setitem(sys.modules, "pynvml", SimpleNamespace(**known, **answers))
+
+
+def test_a_gpu_that_takes_one_process_gets_one_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    modes = {"0": 0, "1": 3}  # NVML_COMPUTEMODE_EXCLUSIVE_PROCESS
+    pretended_nvml(monkeypatch, nvmlDeviceGetComputeMode=modes.__getitem__)
+    assert workers_with(monkeypatch, 8, *gpus("0")).count == 8
+    assert workers_with(monkeypatch, 8, *gpus("1")) == LocalWorkers(1, 8, gpus("1"))
+    assert workers_with(monkeypatch, 8, *gpus("unknown")).count == 8
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    assert workers_with(monkeypatch, 8, *gpus("1")).count == 8
+
+
 def test_gpus_have_the_names_by_which_this_process_sees_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("coreframe.flows.local_workers.has_gpu_driver", lambda: True)
+    monkeypatch.setattr("coreframe.flows.gpus.has_gpu_driver", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert LocalWorkers.of(Compute(workers=2)).gpus == ()  # as with a driver that is too old
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(
         torch.cuda,
         "get_device_properties",
@@ -109,34 +134,22 @@ def test_cores_beside_a_gpu(
     expected: list[set[int]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    class NVMLError(Exception):
-        pass
-
-    def handle(uuid: bytes) -> set[int]:
-        cores = near[int(uuid.decode().removeprefix("GPU-uuid-"))]
+    def affinity(gpu: str, words: int) -> list[int]:
+        cores = near[int(gpu)]
         if cores is None:
-            raise NVMLError
-        return cores
-
-    def affinity(cores: set[int], words: int) -> list[int]:
+            raise KeyError
         bits = sum(1 << core for core in cores)
         return [bits >> (64 * place) & (2**64 - 1) for place in range(words)]
 
-    nvml = SimpleNamespace(
-        NVMLError=NVMLError,
-        nvmlInit=lambda: None,
-        nvmlDeviceGetHandleByUUID=handle,
-        nvmlDeviceGetCpuAffinity=affinity,
-    )
-    monkeypatch.setitem(sys.modules, "pynvml", nvml)
+    pretended_nvml(monkeypatch, nvmlDeviceGetCpuAffinity=affinity)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: own)
-    assert gpu_worker.cores_beside(gpus("0", "1")) == expected
+    assert cores_beside(gpus("0", "1")) == expected
 
 
 @pytest.fixture
 def two_gpus(forked: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """This machine has two GPUs, as far as its workers say."""
-    monkeypatch.setattr("coreframe.flows.local_workers._gpus", lambda: gpus("0", "1"))
+    monkeypatch.setattr("coreframe.flows.local_workers.gpus_here", lambda: gpus("0", "1"))
     with dask.config.set({"distributed.worker.preload": ["tests.pretended"]}):
         yield
 
@@ -202,6 +215,22 @@ def test_one_worker_a_gpu_selects_and_the_store_and_picks_are_those_of_one_worke
     assert {path.name: held for path, held in one.items()} == {
         path.name: held for path, held in shared.items()
     }
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_a_selection_outlives_the_worker_that_had_the_gpu(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "made", walks(900, 16, seed=3), [300, 600])
+    with open_cluster(Compute(workers=4)) as cluster, Client(cluster) as client:
+        parts = DaskPartitions(client, store, np.arange(900), device="auto")
+        wait(parts._parts)
+        (holder,) = client.who_has(parts._parts[0])[parts._parts[0].key]
+        os.kill(client.run(os.getpid)[holder], signal.SIGKILL)
+        center = store.read_rows(np.array([7]))
+        parts.assign(np.array([7]), center)
+        wait(parts._parts, timeout=60)
+        found = np.concatenate([part.distance.numpy() for part in client.gather(parts._parts)])
+    apart = store.read_rows(np.arange(900)).astype(int) - center
+    assert found.tolist() == (apart**2).sum(axis=1).tolist()
 
 
 def test_a_gpu_is_offered_by_its_uuid(monkeypatch: pytest.MonkeyPatch) -> None:
