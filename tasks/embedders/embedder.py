@@ -21,8 +21,8 @@ from coreframe.tasks.lazy import torch
 from coreframe.tasks.video.pixels import Framing
 
 EMBEDDING_SHARE = 0.75
-"""Of a GPU's memory that the embedders of all processes on it may fill. Outside of that are CUDA
-itself, half a gigabyte a process, and the surfaces of decoders."""
+"""Of a GPU's memory that the embedders of several processes on it may fill. Outside of that are
+CUDA itself, half a gigabyte a process, and the surfaces of decoders."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,8 @@ def load_embedder(spec: EmbedderSpec) -> Embedder:
     """
     with _loading:
         device = resolve_device(spec.device)
-        limit_gpu_memory(device, EMBEDDING_SHARE / spec.processes)
+        alone = spec.processes == 1
+        limit_gpu_memory(device, 1.0 if alone else EMBEDDING_SHARE / spec.processes)
         try:
             return _kept_embedder(spec)
         except torch.OutOfMemoryError as error:

@@ -284,3 +284,19 @@ def test_simclr_as_it_is_made_on_a_gpu(
         found, expected = on_gpu.embed(images), on_cpu.embed(images)
         assert torch.equal(expected, FixedBatches(4)(checkpoint.network.embed, images))
     assert (found - expected).abs().max() < FOLDED_TOLERANCE
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU on this machine")
+@pytest.mark.parametrize("name", ["resnet", "vit", "siglip", "swin", "convnext"])
+def test_a_recording_does_on_a_gpu_what_the_network_does(name: str, tmp_path: Path) -> None:
+    EXAMPLES[name].save(tmp_path)
+    ours = HuggingFaceEmbedder(f"hf:{tmp_path}", None, torch.device("cuda"), 8)
+    side = ours.framing.side_px
+    first, second = torch.randint(0, 256, (2, 8, side, side, 3), dtype=torch.uint8).cuda()
+    with torch.inference_mode():
+        recording = faster.record(ours._vectors, first)
+        for images in (second, first):
+            recording.images.copy_(images)
+            recording.replay()
+            assert torch.equal(recording.vectors, ours._vectors(images))

@@ -252,7 +252,7 @@ def test_a_gpu_is_offered_by_its_uuid(monkeypatch: pytest.MonkeyPatch) -> None:
     assert offer_gpu("auto") is None
 
 
-def test_memory_that_does_not_suffice_is_no_fault_of_a_video(
+def test_memory_is_shared_and_where_it_does_not_suffice_no_video_is_at_fault(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def full(*_: object) -> None:
@@ -261,7 +261,12 @@ def test_memory_that_does_not_suffice_is_no_fault_of_a_video(
     model = SimpleNamespace(embed=full, fingerprint="hf-0")
     with pytest.raises(CoreframeError, match=r"too little memory .* hf-0: let fewer .*--workers"):
         embed_images(model, [np.zeros((8, 8, 3), np.uint8)], torch.device("cpu"))
-    monkeypatch.setattr(embedder, "_make_embedder", full)
+    shares: list[float] = []
+    monkeypatch.setattr(embedder, "limit_gpu_memory", lambda _, share: shares.append(share))
+    load_embedder(EmbedderSpec(device="cpu"))
+    load_embedder(EmbedderSpec(device="cpu", processes=3))
+    assert shares == [1.0, 0.25]
     spec = EmbedderSpec("hf:large", device="cpu", processes=16)
+    monkeypatch.setattr(embedder, "_make_embedder", full)
     with pytest.raises(CoreframeError, match="for the embedder hf:large, with 16 on it: let fewer"):
         load_embedder(spec)
