@@ -104,6 +104,7 @@ def _settled(client: Client, store: Store, embedder: EmbedderSpec) -> EmbedderSp
         return embedder
     job = client.submit(settled_batch, BatchJob(store.path, embedder), pure=False)
     (size,) = gather(client, [job], "Measuring the size of batches")
+    logger.info("%s: %d frames are embedded at once", embedder.name, size)
     return replace(embedder, batch_size=size)
 
 
