@@ -9,7 +9,7 @@ import dask
 from dask.distributed import LocalCluster, Security
 
 from coreframe.flows.dashboard import NO_DASHBOARD, show_dashboard
-from coreframe.flows.gpu_worker import on_gpus
+from coreframe.flows.gpu_worker import on_gpus, shared_cuda_cluster
 from coreframe.flows.local_workers import LocalWorkers
 from coreframe.flows.parameters import Compute
 from coreframe.flows.workers import NO_PAGES, children, closed_at_end, encryption, environment, made
@@ -40,6 +40,7 @@ def local_cluster(compute: Compute) -> Iterator[str]:
 
 
 def _start(compute: Compute, security: Security, workers: LocalWorkers) -> LocalCluster:
+    kind: Any = LocalCluster
     arguments: dict[str, Any] = dict(
         n_workers=workers.count,
         processes=True,
@@ -55,14 +56,19 @@ def _start(compute: Compute, security: Security, workers: LocalWorkers) -> Local
         # One CPU core decodes too little to keep a GPU busy: where its memory lets fewer workers
         # share it than there are cores, each thread decodes and embeds a part of its own.
         arguments["threads_per_worker"] = workers.threads
-        arguments["worker_class"] = on_gpus(workers.gpus)
+        cuda_cluster = shared_cuda_cluster(workers.gpus)
+        if cuda_cluster is None:
+            arguments["worker_class"] = on_gpus(workers.gpus)
+        else:
+            kind = cuda_cluster
+            arguments["CUDA_VISIBLE_DEVICES"] = [gpu.name for gpu in workers.gpus]
     others = children()
     try:
-        return made(LocalCluster, others, **arguments)
+        return made(kind, others, **arguments)
     except RuntimeError:  # a worker died in its first moments
         pass
     try:
-        return made(LocalCluster, others, **arguments)
+        return made(kind, others, **arguments)
     except RuntimeError as error:
         raise CoreframeError(
             f"the workers of the local cluster cannot be started ({error}). Look whether memory is "

@@ -1,5 +1,6 @@
 """Workers that share GPUs, pretended: they compute on the CPU, and say they do on a GPU."""
 
+import inspect
 import os
 import signal
 import sys
@@ -12,7 +13,7 @@ import dask
 import numpy as np
 import pytest
 import torch
-from dask.distributed import Client, Worker, wait
+from dask.distributed import Client, Nanny, Worker, wait
 
 from coreframe.flows import gpu_worker
 from coreframe.flows.cluster import open_cluster
@@ -185,6 +186,37 @@ def test_workers_have_the_gpus_in_turn_and_the_cores_beside_them(
         assert most_sharing(client, "auto") == 2
         assert sharing(client, "cpu") == [[worker] for worker in sorted(names)]
         assert most_sharing(client, "cpu") == 1
+
+
+@pytest.mark.parametrize("beside", [[], [frozenset({0}), frozenset({1})]])
+def test_dask_cuda_starts_several_workers_a_gpu(
+    beside: list[frozenset[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it says what to start: it starts nothing without a GPU."""
+    local_cuda = pytest.importorskip("dask_cuda.local_cuda_cluster")
+    affinity = pytest.importorskip("dask_cuda.plugins").CPUAffinity
+    monkeypatch.setattr(pytest.importorskip("pynvml"), "nvmlInit", lambda: None)
+    monkeypatch.setattr(gpu_worker, "cores_beside", lambda _: beside)
+    monkeypatch.setattr(local_cuda, "nvml_device_index", lambda place, visible: int(visible))
+    monkeypatch.setattr(
+        local_cuda, "worker_plugins", lambda device_index, **_: {affinity([device_index])}
+    )
+    kind = gpu_worker.shared_cuda_cluster(gpus("2", "3"))
+    cluster = object.__new__(kind)
+    names = inspect.signature(kind.__init__).parameters
+    vars(cluster).update(dict.fromkeys(names), cuda_visible_devices=[2, 3], worker_spec={})
+    vars(cluster).update(new_spec={"cls": Nanny, "options": {"nthreads": 4}})
+    for _ in range(5):
+        cluster.worker_spec.update(cluster.new_worker_spec())
+    found = {name: spec["options"] for name, spec in cluster.worker_spec.items()}
+    devices = {name: one["env"]["CUDA_VISIBLE_DEVICES"] for name, one in found.items()}
+    assert devices == {"2-0": "2", "3-0": "3", "2-1": "2", "3-1": "3", "2-2": "2"}
+    assert all(one["nthreads"] == 4 for one in found.values())
+    cores = [[plugin.cores for plugin in one["plugins"]] for one in found.values()]
+    assert cores == [[[int(device)]] if beside else [] for device in devices.values()]
+    assert cluster.cuda_visible_devices == [2, 3]
+    del cluster.worker_spec["3-0"]
+    assert list(cluster.new_worker_spec()) == ["3-0"]
 
 
 @pytest.mark.usefixtures("two_gpus")
