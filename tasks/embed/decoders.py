@@ -16,8 +16,8 @@ from coreframe.tasks.device import Decoder
 from coreframe.tasks.gpu_video.swscale import Siting
 
 PLACES = 16
-"""Streams decoded at once by a GPU that one process has for itself: an H200 gave 2,304 frames/s of
-1080p with eight, 2,783 with sixteen."""
+"""Streams decoded at once by a GPU: an H200 gave 2,304 frames/s of 1080p with eight, 2,783 with
+sixteen."""
 
 TRIED_AGAIN = 16
 """Every so many parts the slower of the two is tried, which may have become the faster."""
@@ -63,8 +63,6 @@ class Turn:
 class Decoders:
     """Those of one process; its threads share it."""
 
-    places: int = PLACES
-    """Streams at once on the GPU."""
     sitings: dict[str, Siting] = field(default_factory=dict)
     """Fingerprints of the files whose frames were seen to be the same from both."""
     _refused: dict[str, str] = field(default_factory=dict)
@@ -88,17 +86,21 @@ class Decoders:
         self._refused[fingerprint] = reason
 
     @contextmanager
-    def turn(self, pixels: int, wanted: Decoder = Decoder.AUTO) -> Iterator[Turn]:
+    def turn(
+        self, pixels: int, wanted: Decoder = Decoder.AUTO, processes: int = 1
+    ) -> Iterator[Turn]:
         """Say who decodes a part that either can, and learn from it.
 
         Args:
             pixels: of a frame.
             wanted: who is to.
+            processes: that share the GPU, and its places.
         """
+        places = max(1, PLACES // processes)
         with self._lock:
             self._turns += 1
             prefers = wanted == Decoder.GPU or (wanted == Decoder.AUTO and self._prefers_gpu())
-            turn = Turn(on_gpu=prefers and self._taken < self.places)
+            turn = Turn(on_gpu=prefers and self._taken < places)
             self._taken += turn.on_gpu
         try:
             yield turn

@@ -314,7 +314,7 @@ def _embed_segment(
     def stalled(reason: str) -> None:
         note_stall(Store.open(job.store), segment.fingerprint, reason)
 
-    decoding = Decoding(device, job.decoder, DECODERS, incidents)
+    decoding = Decoding(device, job.decoder, job.embedder.processes, DECODERS, incidents)
     frames = prepared_frames(wanted, positions, decoding, job.stall_limit_s, stalled)
     depth = max(
         2, min(2 * job.embedder.batch_size, AHEAD_BYTES // (3 * embedder.framing.side_px**2))

@@ -66,6 +66,8 @@ class Decoding:
     device: torch.device
     """The embedder's."""
     wanted: Decoder
+    processes: int
+    """That share the device."""
     decoders: Decoders
     """Those of this process."""
     incidents: Incidents
@@ -119,7 +121,8 @@ def _by_whoever(
         yield from _on_cpu(wanted, positions)
         return
     left = positions
-    with decoders.turn(facts.width * facts.height, decoding.wanted) as turn:
+    pixels = facts.width * facts.height
+    with decoders.turn(pixels, decoding.wanted, decoding.processes) as turn:
         if not turn.on_gpu:
             yield from turn.timed(_on_cpu(wanted, positions))
             return

@@ -12,6 +12,7 @@ import pytest
 import torch
 from av.video.frame import VideoFrame
 
+from coreframe.tasks.device import Decoder
 from coreframe.tasks.embed import decoders, job
 from coreframe.tasks.embed.decoders import Decoders
 from coreframe.tasks.embed.task import EmbedCounts
@@ -236,11 +237,16 @@ def test_the_slower_one_is_tried_again_and_may_have_become_the_faster() -> None:
 
 
 def test_no_more_than_its_places_are_taken_on_the_gpu() -> None:
-    own = Decoders(places=2)
-    with own.turn(1) as first, own.turn(1) as second, own.turn(1) as third:
+    own, share = Decoders(), decoders.PLACES // 2
+    asked = (1, Decoder.GPU, share)
+    with own.turn(*asked) as first, own.turn(*asked) as second, own.turn(*asked) as third:
         assert [turn.on_gpu for turn in (first, second, third)] == [True, True, False]
-    with own.turn(1) as fourth:
+    with own.turn(*asked) as fourth:
         assert fourth.on_gpu
+    with own.turn(1, Decoder.GPU, 100 * decoders.PLACES) as one:
+        assert one.on_gpu
+    with own.turn(1, Decoder.CPU) as never:
+        assert not never.on_gpu
 
 
 def test_a_gpu_that_fails_again_and_again_is_left_alone() -> None:
