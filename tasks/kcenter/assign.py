@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from coreframe.tasks.kcenter.bfloat16 import screen_pays
 from coreframe.tasks.kcenter.nearest import NearestCenters
+from coreframe.tasks.kcenter.pairs import pairs_pay
 from coreframe.tasks.kcenter.partition import Partition
 from coreframe.tasks.kcenter.pruning import CenterCells, Unpruned
 from coreframe.tasks.kcenter.sketch import Sketch
@@ -136,13 +137,15 @@ def _prune(
     else:  # cells would only cut the product into pieces
         every = torch.arange(len(new), device=device)
         left = replace(left, cell=torch.zeros_like(left.cell), targets=[every])
-    cheap = screen_pays(device, tuning)
+    cheap = pairs_pay(device, tuning) or screen_pays(device, tuning)
     worthwhile = tuning.dense_share_bfloat16 if cheap else tuning.dense_share
     return left, pairs <= worthwhile * len(part) * len(new)
 
 
 def _make_sketch(part: Partition) -> Sketch:
-    """From rows at an even stride."""
+    """From rows at an even stride; where nothing is pruned, one that shortens nothing."""
+    if part.rows.device.type not in part.tuning.pruning_devices:
+        return Sketch(None, 0.0)
     step = _sketch_step(len(part), part)
     sample = part.vectors.at(torch.arange(0, len(part), step, device=part.rows.device))
     return Sketch.from_sample(sample, part.tuning)
@@ -257,6 +260,8 @@ def _running_min(values: torch.Tensor) -> torch.Tensor:
 
 def center_sketch(part: Partition, vectors: NDArray[np.int16]) -> Sketch:
     """A sketch for a partition, from (c, dim) lattice of centers that exist before it."""
+    if part.rows.device.type not in part.tuning.pruning_devices:
+        return Sketch(None, 0.0)
     step = _sketch_step(len(vectors), part)
     return Sketch.from_sample(on_device(vectors[::step], part.rows.device), part.tuning)
 

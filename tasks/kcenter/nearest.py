@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from coreframe.tasks.kcenter.bfloat16 import Bfloat16Screen, screen_pays
+from coreframe.tasks.kcenter.pairs import PairScreen, pairs_pay
 from coreframe.tasks.kcenter.partition import Partition
 from coreframe.tasks.kcenter.pruning import Unpruned
 from coreframe.tasks.lattice import Targets, Workspace
@@ -34,12 +35,18 @@ class NearestCenters:
         dim, device = part.vectors.dim, part.rows.device
         self._workspace = Workspace(dim, len(new), device, part.tuning.tile_values)
         self._screen: Bfloat16Screen | None = None
-        if screen_pays(device, part.tuning):
+        self._pairs: PairScreen | None = None
+        if pairs_pay(device, part.tuning):
+            self._pairs = PairScreen(dim, len(new), device, part.tuning)
+        elif screen_pays(device, part.tuning):
             self._screen = Bfloat16Screen(dim, len(new), part.tuning)
 
     def compare(self, left: Unpruned) -> None:
         """Compare rows with new centers."""
         for asked, vectors, index in self._vectors.chunks(left.rows):
+            if len(left.targets) == 1:
+                self._compare_cell(left.targets[0], left.rows[asked], vectors, index)
+                continue
             cells, order = torch.sort(left.cell[asked], stable=True)
             places, at = left.rows[asked].index_select(0, order), index.index_select(0, order)
             names, sizes = torch.unique_consecutive(cells, return_counts=True)
@@ -54,6 +61,10 @@ class NearestCenters:
         """Compare rows, whose vectors lie at ``at``, with the new centers chosen."""
         tuning, screen = self._tuning, self._screen
         some, number = self._new.at(chosen), self._number.index_select(0, chosen)
+        if self._pairs is not None and len(some) >= tuning.pairs_least_targets:
+            lengths = self._new.norms.index_select(0, chosen)
+            self._compare_pairs(self._pairs, some, (lengths, number), places, vectors, at)
+            return
         small = len(places) < tuning.screen_least_rows or len(some) < tuning.screen_least_targets
         if screen is None or small:
             self._compare_exactly(some, number, places, vectors, at)
@@ -67,6 +78,36 @@ class NearestCenters:
                 self._compare_exactly(
                     some.at_slice(group), number[group], own[left], vectors, own_at[left]
                 )
+
+    def _compare_pairs(
+        self,
+        screen: PairScreen,
+        some: Targets,
+        numbers: tuple[torch.Tensor, torch.Tensor],
+        places: torch.Tensor,
+        vectors: torch.Tensor,
+        at: torch.Tensor,
+    ) -> None:
+        """Compare rows with some new centers, of such lengths and numbers, pair by pair."""
+        self.rough_distances_formed += len(some) * len(places)
+        for tile in screen.tiles(len(places)):
+            own, own_at = places[tile], at[tile]
+            norms = self._vectors.norms.index_select(0, own)
+            before = self.distance.index_select(0, own)
+            left = screen.remaining(some, vectors, own_at, norms, before)
+            moving = own.index_select(0, left.rows)
+            if left.pairs is None:
+                moving_at = own_at.index_select(0, left.rows)
+                self._compare_exactly(some, numbers[1], moving, vectors, moving_at)
+                continue
+            self.distances_formed += len(left.pairs[0])
+            squared, number = screen.nearest(
+                left.rows, left.pairs, some, numbers, vectors, own_at, norms
+            )
+            before = before.index_select(0, left.rows)
+            self.distance[moving] = torch.minimum(squared, before)
+            owner = self.owner.index_select(0, moving)
+            self.owner[moving] = torch.where(squared < before, number, owner)
 
     def _compare_exactly(
         self,

@@ -97,6 +97,17 @@ class Tuning:
     """Targets of which the nearest is found together. They are filled up to a multiple of this,
     for the same reason."""
 
+    # The same on a GPU, see `pairs`.
+    pairs_devices: frozenset[str] = frozenset({"cuda"})
+    """Types of the devices where bfloat16 products are to leave single pairs."""
+    pairs_least_targets: int = 16
+    """Products with fewer targets are formed exactly at once: they only read the vectors."""
+    pairs_values: int = 2**27
+    """Values rounded, and scores formed, at a time: 256 MiB each."""
+    pairs_dense_share: float = 1 / 128
+    """Of the pairs of the rows that are left, one a row aside: above, a product with all targets
+    costs less than gathering the vectors of each pair."""
+
     def pool_rows_of(self, dim: int, extending: bool = False) -> int:
         """Candidates of the first pools, of vectors of ``dim``.
 
