@@ -48,6 +48,11 @@ class Partitions(Protocol):
         """(k, dim) lattice of k ascending rows of any partitions."""
         ...
 
+    @property
+    def between(self) -> Callable[[NDArray[np.int16]], NDArray[np.int32]] | None:
+        """See :class:`coreframe.tasks.kcenter.pool.Candidates`."""
+        ...
+
     def near(self, pairs: Pairs) -> Near:
         """Of pairs of rows and picks those that are near each other."""
         ...
@@ -187,6 +192,7 @@ def _pool(corpus: Partitions, reports: Sequence[Farthest], progress: Progress) -
         weight=corpus.weight(kept),
         video=None if quota is None else quota.video_of(kept),
         bar=max(bars, default=None),
+        between=corpus.between,
     )
 
 

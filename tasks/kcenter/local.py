@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from coreframe.tasks.device import resolve_device
 from coreframe.tasks.kcenter import job
+from coreframe.tasks.kcenter.between import DeviceDistances
 from coreframe.tasks.kcenter.job import Before
 from coreframe.tasks.kcenter.layout import Layout, layout_of_parts, partition_jobs, split_units
 from coreframe.tasks.kcenter.memory import own_vectors_bytes
@@ -40,12 +41,19 @@ class LocalPartitions(BasePartitions):
             run: what runs a function on each of them, as `map` does, one after the other.
         """
         self._parts, self._run = list(parts), run
+        device, tuning = self._parts[0].rows.device, self._parts[0].tuning
+        here = device.type in tuning.between_devices
+        self._between = DeviceDistances(device) if here else None
         if layout is None:
             layout = layout_of_parts(
                 [part.rows.cpu().numpy() for part in parts],
                 [None if part.weight is None else part.weight.cpu().numpy() for part in parts],
             )
         super().__init__(layout, self._parts[0].vectors.dim)
+
+    @property
+    def between(self) -> Callable[[NDArray[np.int16]], NDArray[np.int32]] | None:
+        return self._between
 
     def _ask(
         self,

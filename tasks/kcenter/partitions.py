@@ -57,6 +57,10 @@ class BasePartitions(ABC):
     def dim(self) -> int:
         return self._dim
 
+    @property
+    def between(self) -> Callable[[NDArray[np.int16]], NDArray[np.int32]] | None:
+        return None  # whoever picks has no device
+
     def central(self) -> int | None:
         return central_row(
             self._ask(partition.vector_sum),

@@ -1,7 +1,9 @@
 """The driver's part of a pass: pick among candidates for as long as that is exact."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +27,8 @@ class Candidates:
         weight: (p,) int64, or None when all rows are alike.
         video: (p,) int64, or None when videos do not matter.
         bar: of the best row that is not among them, None when there is none.
+        between: gives the (f, f) squared distances of (f, dim) vectors of theirs, faster than this
+            process could; valid until it is asked again. None when there is no such help.
     """
 
     rows: NDArray[np.int64]
@@ -33,6 +37,7 @@ class Candidates:
     weight: NDArray[np.int64] | None
     video: NDArray[np.int64] | None
     bar: Standing | None
+    between: Callable[[NDArray[np.int16]], NDArray[np.int32]] | None = None
 
 
 @dataclass(frozen=True)
@@ -86,18 +91,18 @@ def pick(
         exchange: what is taken for each pick; by default itself.
     """
     state = _PoolState(candidates, squared_threshold, tuning)
-    picks = PoolPicks()
+    picks, bar = PoolPicks(), candidates.bar
+    front_rows = tuning.front_rows if candidates.between is None else tuning.device_front_rows
     while len(picks) < n:
-        front, rest = state.front(tuning.front_rows, candidates.bar)
-        if len(front) == 0:
+        front, rest = state.front(front_rows, bar)
+        best = state.best_of(front)  # it is the best of all candidates
+        if best is None or (bar is not None and best < bar):
             break
-        bar = candidates.bar
         limit = max((bound for bound in (bar, rest) if bound is not None), default=None)
         before = len(picks)
-        _pick_in_front(state, front, n, (bar, limit), left_of, picks, exchange)
-        if len(picks) == before:
-            break
+        keys, distance = _pick_in_front(state, front, n, limit, left_of, picks, exchange)
         state.take(picks.taken[before:], left_of)
+        state.bring_up(front, keys, distance)
     return picks
 
 
@@ -105,54 +110,66 @@ def _pick_in_front(
     state: "_PoolState",
     front: NDArray[np.int64],
     n: int,
-    bounds: tuple[Standing | None, Standing | None],
+    limit: Standing | None,
     left_of: dict[int, int] | None,
     picks: PoolPicks,
     exchange: Exchange | None,
-) -> None:
-    """Pick in the front, for as long as no other row can be better.
+) -> tuple[NDArray[np.integer], NDArray[np.int32] | None]:
+    """Pick the best in the front, then others for as long as no other row can be better.
+
+    This is done once a pick and by one process for all, so there is little in it: a key is the
+    least of those that distances to single centers give, see `_PoolState.keyed`.
 
     Args:
         state: of all candidates.
         front: (f,) ascending places of the best of them.
         n: picks at most, with those from before.
-        bounds: of the best row that is no candidate; and of the best row outside the front, a
-            candidate or not.
+        limit: of the best row outside the front, a candidate or not. What was picked has not yet
+            been taken into account there, so the first pick need not be above it.
         left_of: see :func:`pick`.
         picks: is added to.
         exchange: see :func:`pick`.
+
+    Returns:
+        The (f,) keys that they have then, and with weights their (f,) squared distances.
     """
     between = state.between(front)
-    distance, keys, rows = state.distance[front], state.keys[front], state.rows[front]
-    weight = None if state.weight is None else state.weight[front]
-    video = None if state.video is None else state.video[front]
-    bound = bounds[0]  # the first is the best of all candidates
-    while len(picks) < n:
-        best = int(np.argmax(keys))  # rows ascend: the first of equal keys is the lowest row
-        if keys[best] < 0 or (bound is not None and (int(keys[best]), -int(rows[best])) < bound):
+    keys, rows = state.keys[front], state.rows[front]
+    distance = None if state.distance is None else state.distance[front]
+    video = None if state.video is None or left_of is None else state.video[front]
+    most = n - len(picks)
+    for number in range(most):
+        best = int(keys.argmax())  # rows ascend: the first of equal keys is the lowest row
+        key, row = int(keys[best]), int(rows[best])
+        if key < 0 or (number and limit is not None and (key, -row) < limit):
             break
-        bound = bounds[1]  # a later one must also beat what has gone stale
-        own = Taken(int(rows[best]), state.vectors[front[best]], int(distance[best]))
-        taken, nearer = own, between[best]
+        squared = key if distance is None else int(distance[best])
+        own = taken = Taken(row, state.vectors[front[best]], squared)
+        nearer = between[best]
         if exchange is not None:
             taken = exchange(own, partial(_next, rows, state.vectors, front, keys))
-            if taken.row != own.row:
-                nearer = squared_to(taken.vector, state.vectors[front])
+            if taken.row != row:
+                nearer = squared_to(taken.vector, state.vectors[front]).astype(np.int32)
         picks.add(own, taken)
-        np.minimum(distance, nearer, out=distance)
-        alive = (keys >= 0) & (distance >= state.squared_threshold) & (rows != taken.row)
+        np.minimum(keys, state.keyed(nearer, front), out=keys)
+        if distance is not None:
+            np.minimum(distance, nearer, out=distance)
+        if taken.row == row:
+            keys[best] = -1
+        else:
+            keys[rows == taken.row] = -1
         if video is not None and left_of is not None:
             left_of[int(video[best])] -= 1
             if left_of[int(video[best])] == 0:
-                alive &= video != video[best]
-        keys = np.where(alive, distance if weight is None else distance * weight, -1)
+                keys[video == video[best]] = -1
+    return keys, distance
 
 
 def _next(
     rows: NDArray[np.int64],
     vectors: NDArray[np.int16],
     front: NDArray[np.int64],
-    keys: NDArray[np.int64],
+    keys: NDArray[np.integer],
 ) -> tuple[NDArray[np.int64], NDArray[np.int16]]:
     """The AHEAD rows of a front with the largest keys, and their vectors."""
     order = np.argsort(-keys, kind="stable")[:AHEAD]
@@ -160,20 +177,47 @@ def _next(
 
 
 class _PoolState:
-    """Distances and keys of the candidates as picks are made."""
+    """Keys of the candidates as picks are made.
+
+    Attributes:
+        rows: see :class:`Candidates`.
+        vectors: likewise.
+        weight: likewise.
+        video: likewise.
+        keys: (p,) of those distances that are known: int32 squared distances, int64 with weights;
+            -1 for those that may not be picked any more.
+        distance: (p,) int32 squared distances known, None without weights: the keys are these.
+    """
 
     def __init__(self, candidates: Candidates, squared_threshold: int, tuning: Tuning) -> None:
         self.rows, self.weight, self.video = candidates.rows, candidates.weight, candidates.video
-        self.squared_threshold = squared_threshold
-        self.distance = candidates.distance.astype(np.int64)
         self.vectors = candidates.vectors
-        self._tuning = tuning
+        self._squared_threshold, self._tuning = squared_threshold, tuning
         self._tile_values = tuning.tile_values or TILE_VALUES["cpu"]
-        self._alive = np.ones(len(self.rows), bool)
         self._taken: list[NDArray[np.int16]] = []
         self._seen = np.zeros(len(self.rows), np.int64)
         """How many of the picks each candidate's distance takes into account."""
-        self._rekey()
+        distance = candidates.distance.astype(np.int32)
+        self.distance = None if self.weight is None else distance
+        self.keys = self.keyed(distance.copy(), slice(None))
+        self._between = candidates.between
+
+    def keyed(self, squared: NDArray[np.int32], places: Any) -> NDArray[np.integer]:
+        """The keys that squared distances of k candidates, (k,), give alone.
+
+        The least over all centers is the candidate's key, for one that is too near has -1.
+        """
+        keys = squared if self.weight is None else squared * self.weight[places]
+        if self._squared_threshold == 0:
+            return keys
+        return np.where(squared >= self._squared_threshold, keys, -1)
+
+    def best_of(self, front: NDArray[np.int64]) -> Standing | None:
+        """The highest standing in a front, None if none of its candidates may be picked."""
+        if len(front) == 0:
+            return None
+        best = front[np.argmax(self.keys[front])]
+        return (int(self.keys[best]), -int(self.rows[best])) if self.keys[best] >= 0 else None
 
     def front(self, count: int, bar: Standing | None) -> tuple[NDArray[np.int64], Standing | None]:
         """Places of the best candidates, ascending, and a standing that no other is above.
@@ -204,9 +248,22 @@ class _PoolState:
             wide = self.vectors[at].astype(np.float32)
             # whole numbers, and the products exact, see `coreframe.tasks.lattice`
             nearest = (missed_norms - 2 * (wide @ missed.T).astype(np.int32)).min(axis=1)
-            self.distance[at] = np.minimum(self.distance[at], _squared_norms(wide) + nearest)
+            nearest += _squared_norms(wide)
+            self.keys[at] = np.minimum(self.keys[at], self.keyed(nearest, at))
+            if self.distance is not None:
+                self.distance[at] = np.minimum(self.distance[at], nearest)
         self._seen[places] = len(self._taken)
-        self._rekey()
+
+    def bring_up(
+        self,
+        front: NDArray[np.int64],
+        keys: NDArray[np.integer],
+        distance: NDArray[np.int32] | None,
+    ) -> None:
+        """Note what is known of a front once all its picks are taken, with the picks."""
+        self.keys[front], self._seen[front] = keys, len(self._taken)
+        if self.distance is not None and distance is not None:
+            self.distance[front] = distance
 
     def _best(self, count: int) -> tuple[NDArray[np.int64], Standing | None]:
         """The best by the keys known now; as :meth:`front`."""
@@ -224,25 +281,22 @@ class _PoolState:
         best = int(np.argmax(below))
         return front, (int(below[best]), -int(self.rows[best])) if below[best] >= 0 else None
 
-    def between(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
-        """(f, f) int64 squared distances of some candidates."""
+    def between(self, places: NDArray[np.int64]) -> NDArray[np.int32]:
+        """(f, f) squared distances of some candidates; valid until the next call."""
+        if self._between is not None:
+            return self._between(self.vectors[places])
         wide = self.vectors[places].astype(np.float32)
-        dots = (wide @ wide.T).astype(np.int64)  # exact, see `coreframe.tasks.lattice`
+        dots = (wide @ wide.T).astype(np.int32)  # exact, see `coreframe.tasks.lattice`
         norms = np.diagonal(dots)
         return norms[:, None] + norms[None, :] - 2 * dots
 
     def take(self, taken: list[Taken], left_of: dict[int, int] | None) -> None:
         """Take note of new centers, and of the videos that may have no more."""
         self._taken += [center.vector for center in taken]
-        self._alive &= ~np.isin(self.rows, [center.row for center in taken])
+        self.keys[np.isin(self.rows, [center.row for center in taken])] = -1
         if self.video is not None and left_of is not None:
             full = [video for video, left in left_of.items() if left == 0]
-            self._alive &= ~np.isin(self.video, full)
-        self._rekey()
-
-    def _rekey(self) -> None:
-        keys = self.distance if self.weight is None else self.distance * self.weight
-        self.keys = np.where(self._alive & (self.distance >= self.squared_threshold), keys, -1)
+            self.keys[np.isin(self.video, full)] = -1
 
 
 def _squared_norms(wide: NDArray[np.float32]) -> NDArray[np.int32]:

@@ -26,6 +26,11 @@ class Tuning:
     once, and in one or two passes instead of five."""
     front_rows: int = 128
     """Candidates whose distances to one another are formed at once."""
+    between_devices: frozenset[str] = frozenset({"cuda"})
+    """Types of the devices which form these distances, if a process picks that has one."""
+    device_front_rows: int = 4096
+    """``front_rows`` where they do: mostly a whole pool. The distances of so many are 64 MiB that
+    come back from the device."""
     refreshed_rows: int = 2048
     """Candidates at most that are brought up to date at once."""
 
