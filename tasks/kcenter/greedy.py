@@ -177,7 +177,7 @@ def _pool(corpus: Partitions, reports: Sequence[Farthest], progress: Progress) -
     """The best rows of all partitions together, and the bar: the best that may be left out."""
     rows = np.concatenate([report.rows for report in reports])
     keys = np.concatenate([report.keys for report in reports])
-    order = np.lexsort((rows, -keys))
+    order = np.lexsort((rows, -keys)) if len(reports) > 1 else np.arange(len(rows))
     size, quota = progress.pool_rows, progress.goal.quota
     bars = [(int(keys[place]), -int(rows[place])) for place in order[size : size + 1]]
     for report in reports:

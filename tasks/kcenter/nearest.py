@@ -90,11 +90,12 @@ class NearestCenters:
     ) -> None:
         """Compare rows with some new centers, of such lengths and numbers, pair by pair."""
         self.rough_distances_formed += len(some) * len(places)
+        screen.begin(some)
         for tile in screen.tiles(len(places)):
             own, own_at = places[tile], at[tile]
             norms = self._vectors.norms.index_select(0, own)
             before = self.distance.index_select(0, own)
-            left = screen.remaining(some, vectors, own_at, norms, before)
+            left = screen.remaining(vectors, own_at, norms, before)
             moving = own.index_select(0, left.rows)
             if left.pairs is None:
                 moving_at = own_at.index_select(0, left.rows)

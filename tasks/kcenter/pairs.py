@@ -71,7 +71,7 @@ class PairScreen:
             tuning: how much is worked on together.
         """
         self._dim, self._dense_share = dim, tuning.pairs_dense_share
-        self._columns = -(-targets // 64) * 64  # tensor cores want whole tiles
+        self._count = self._columns = -(-targets // 64) * 64  # tensor cores want whole tiles
         self._at_once = max(1, tuning.pairs_values // max(1, dim, self._columns))
         tile_values = tuning.tile_values or TILE_VALUES[device.type]
         self._pairs_at_once = max(1, tile_values // max(1, dim))
@@ -83,6 +83,14 @@ class PairScreen:
             self._at_once * self._columns, dtype=torch.bfloat16, device=device
         )
 
+    def begin(self, targets: Targets) -> None:
+        """Round the targets with which rows are compared from now on."""
+        self._count, self._columns = len(targets), -(-len(targets) // 64) * 64
+        rounded = self._targets[: self._count]
+        rounded.copy_(targets.wide)  # what is beyond is multiplied, and not looked at
+        self._share = _share_of_length(targets.wide, rounded)
+        self._offsets = targets.offset.min(), targets.offset.max()
+
     def tiles(self, rows: int) -> Iterator[slice]:
         """Cut so many rows into as many as :meth:`remaining` takes."""
         for start in range(0, rows, self._at_once):
@@ -90,7 +98,6 @@ class PairScreen:
 
     def remaining(
         self,
-        targets: Targets,
         vectors: torch.Tensor,
         at: torch.Tensor,
         norms: torch.Tensor,
@@ -99,25 +106,22 @@ class PairScreen:
         """Find the pairs that may be nearer than ``squared``, and as near as the row's nearest.
 
         Args:
-            targets: the targets.
             vectors: (anything, dim) int16 lattice.
             at: (n,) int64, where the rows' vectors lie among these.
             norms: (n,) int32 squared lengths of the rows.
             squared: (n,) int32 squared distances of the rows to their centers.
         """
-        count, columns = len(targets), -(-len(targets) // 64) * 64
-        rounded = self._targets[:columns]
-        rounded[:count] = targets.wide  # what is beyond is multiplied, and not looked at
+        columns = self._columns
         integers = torch.index_select(vectors, 0, at, out=self._integers[: len(at)])
         scores = self._scores[: len(at) * columns].view(len(at), columns)
         with _summed_in_float32():
-            torch.mm(self._rows[: len(at)].copy_(integers), rounded.T, out=scores)
-        scores = scores[:, :count]
-        error = _error(targets.wide, rounded[:count], norms)
+            torch.mm(self._rows[: len(at)].copy_(integers), self._targets[:columns].T, out=scores)
+        scores = scores[:, : self._count]
+        error = _error(self._share, norms, self._dim)
         highest = scores.amax(dim=1).float()
-        reached = highest - _rounding(highest) - error + targets.offset.min()
+        reached = highest - _rounding(highest) - error + self._offsets[0]
         least = torch.maximum(reached, Targets.least_score(norms, squared))
-        least = least - error - targets.offset.max()
+        least = least - error - self._offsets[1]
         least -= _rounding(least)
         rows = torch.nonzero(highest >= least).flatten()
         reach = scores.index_select(0, rows) >= least.index_select(0, rows)[:, None]
@@ -166,7 +170,19 @@ class PairScreen:
         return (found >> 32).int(), (found & (2**32 - 1)).int()
 
 
-def _error(targets: torch.Tensor, rounded: torch.Tensor, norms: torch.Tensor) -> torch.Tensor:
+def _share_of_length(targets: torch.Tensor, rounded: torch.Tensor) -> torch.Tensor:
+    """The share of its length by which a row's products with rounded targets may be off.
+
+    Args:
+        targets: (m, dim) float32 holding lattice integers.
+        rounded: (m, dim) the same in bfloat16.
+    """
+    length = targets.square().sum(dim=1).max().sqrt()
+    off = (targets - rounded).square().sum(dim=1).max().sqrt()
+    return 1.001 * (UNIT * length + (1 + UNIT) * off)  # and what float32 makes of these lines
+
+
+def _error(share: torch.Tensor, norms: torch.Tensor, dim: int) -> torch.Tensor:
     """(n,) float32 by which products of rounded vectors, before they are rounded, may be off.
 
     With u the unit of rounding, x' and c' rounded, x.c - x'.c' is at most |x - x'| |c| +
@@ -182,14 +198,11 @@ def _error(targets: torch.Tensor, rounded: torch.Tensor, norms: torch.Tensor) ->
     once. With 512 numbers a vector that is a thirtieth of the whole.
 
     Args:
-        targets: (m, dim) float32 holding lattice integers.
-        rounded: (m, dim) the same in bfloat16.
+        share: see :func:`_share_of_length`.
         norms: (n,) int32 squared lengths of the rows.
+        dim: of the vectors.
     """
-    length = targets.square().sum(dim=1).max().sqrt()
-    off = (targets - rounded).square().sum(dim=1).max().sqrt()
-    share = 1.001 * (UNIT * length + (1 + UNIT) * off)  # and what float32 makes of these lines
-    return norms.float().sqrt() * share + (2 * SUMMAND_LOSS * targets.shape[1] + ARITHMETIC)
+    return norms.float().sqrt() * share + (2 * SUMMAND_LOSS * dim + ARITHMETIC)
 
 
 def _rounding(scores: torch.Tensor) -> torch.Tensor:

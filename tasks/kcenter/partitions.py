@@ -80,10 +80,12 @@ class BasePartitions(ABC):
 
     def collect(self, rows: NDArray[np.int64]) -> NDArray[np.int16]:
         """(k, dim) lattice of any k ascending units."""
-        found = np.empty((len(rows), self._dim), np.int16)
         owned = self._owned(rows)
         each = [rows[own] for own in owned.values()]
-        answers = self._ask(partition.collect, each=each, some=list(owned))
+        answers: list[NDArray[np.int16]] = self._ask(partition.collect, each=each, some=list(owned))
+        if len(answers) == 1:
+            return answers[0]
+        found = np.empty((len(rows), self._dim), np.int16)
         for own, vectors in zip(owned.values(), answers, strict=True):
             found[own] = vectors
         return found

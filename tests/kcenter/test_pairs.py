@@ -17,6 +17,7 @@ from coreframe.tasks.kcenter.pairs import (
     Left,
     PairScreen,
     _error,
+    _share_of_length,
     pairs_pay,
 )
 from coreframe.tasks.kcenter.partition import FAR, Partition
@@ -40,7 +41,8 @@ def left_of(
     tuning = replace(ON_CPU, pairs_dense_share=dense_share, pairs_values=2**30)
     screen = PairScreen(rows.shape[1], len(targets), CPU, tuning)
     at = torch.arange(len(rows))
-    return screen.remaining(targets, rows, at, squared_norms(rows), squared)
+    screen.begin(targets)
+    return screen.remaining(rows, at, squared_norms(rows), squared)
 
 
 def pairs(left: Left) -> set[tuple[int, int]]:
@@ -97,7 +99,8 @@ def test_the_bound_is_reached_by_vectors_that_rounding_errs_most_with() -> None:
     for target in (row, exact):
         off = float(row @ target - row.bfloat16().float() @ target.bfloat16().float())
         norms = row.square().sum().int()[None]
-        bound = float(_error(target[None], target.bfloat16()[None], norms))
+        share = _share_of_length(target[None], target.bfloat16()[None])
+        bound = float(_error(share, norms, 250))
         summing = 2 * SUMMAND_LOSS * 250 + ARITHMETIC
         assert off <= bound - summing < 1.02 * off
 
