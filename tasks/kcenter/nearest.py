@@ -37,7 +37,7 @@ class NearestCenters:
         self._screen: Bfloat16Screen | None = None
         self._pairs: PairScreen | None = None
         if pairs_pay(device, part.tuning):
-            self._pairs = PairScreen(dim, len(new), device, part.tuning)
+            self._pairs = PairScreen(dim, len(part), len(new), device, part.tuning)
         elif screen_pays(device, part.tuning):
             self._screen = Bfloat16Screen(dim, len(new), part.tuning)
 

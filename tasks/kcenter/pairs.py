@@ -61,18 +61,22 @@ class Left:
 class PairScreen:
     """Finds the pairs of rows and targets that may be nearer than the rows' centers."""
 
-    def __init__(self, dim: int, targets: int, device: torch.device, tuning: Tuning) -> None:
+    def __init__(
+        self, dim: int, rows: int, targets: int, device: torch.device, tuning: Tuning
+    ) -> None:
         """Allocate what it works with.
 
         Args:
             dim: of the vectors.
+            rows: at most that are compared.
             targets: at most that it is given.
             device: where all of it lies.
             tuning: how much is worked on together.
         """
         self._dim, self._dense_share = dim, tuning.pairs_dense_share
         self._count = self._columns = -(-targets // 64) * 64  # tensor cores want whole tiles
-        self._at_once = max(1, tuning.pairs_values // max(1, dim, self._columns))
+        most = tuning.pairs_values // max(1, dim, self._columns)
+        self._at_once = max(1, min(most, rows))
         tile_values = tuning.tile_values or TILE_VALUES[device.type]
         self._pairs_at_once = max(1, tile_values // max(1, dim))
         self._targets = torch.zeros((self._columns, dim), dtype=torch.bfloat16, device=device)

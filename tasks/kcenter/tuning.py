@@ -39,6 +39,11 @@ class Tuning:
     """Rows at most that are read together, and dropped together, when they cannot be kept."""
     chunk_values: int = 2**22
     """Values in them at most: 8 MiB of int16."""
+    loading_devices: frozenset[str] = frozenset({"cuda"})
+    """Types of the devices onto which vectors to be kept are read ahead, see `loading`. On a CPU
+    they are read to where they stay, with nothing to wait for meanwhile."""
+    loading_threads: int = 4
+    """That read ahead. One copies memory at a quarter of the speed at which a GPU fetches it."""
     tile_values: int | None = None
     """Values widened to float32, and scores formed, at a time; None for what `lattice` finds best
     on the device."""
@@ -112,6 +117,10 @@ class Tuning:
     pairs_dense_share: float = 1 / 128
     """Of the pairs of the rows that are left, one a row aside: above, a product with all targets
     costs less than gathering the vectors of each pair."""
+
+    def rows_read_together(self, dim: int) -> int:
+        """Rows, of vectors of ``dim``, that are read together at most."""
+        return max(1, min(self.chunk_rows, self.chunk_values // dim))
 
     def pool_rows_of(self, dim: int, extending: bool = False) -> int:
         """Candidates of the first pools, of vectors of ``dim``.

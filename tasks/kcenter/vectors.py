@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from coreframe.tasks.kcenter.loading import Span, copies_to, load_ahead
 from coreframe.tasks.kcenter.sketch import Sketch
 from coreframe.tasks.kcenter.tuning import DEFAULT_TUNING, Tuning
 from coreframe.tasks.lattice import on_device, squared_norms
@@ -168,8 +169,7 @@ class Vectors:
         blocks = np.searchsorted(self._edges, asked, side="right") - 1
         needed = np.unique(blocks)
         kept = needed[needed < self._kept_blocks]
-        for first, last in self._runs(kept[~self._read[kept]]):
-            self._load(first, last)
+        self._load_kept(kept[~self._read[kept]])
         stop = int(np.searchsorted(asked, len(self._kept)))
         if stop:
             yield Chunk(slice(0, stop), self._kept, places[:stop])
@@ -224,6 +224,24 @@ class Vectors:
         self._sketch_norms[start:stop] = squared_norms(sketches, self.tuning.tile_values)
         self._sketched[first:last] = True
 
+    def _load_kept(self, blocks: NDArray[np.int64]) -> None:
+        """Read ascending blocks that are to be kept."""
+        if self._device.type not in self.tuning.loading_devices:
+            for first, last in self._runs(blocks):
+                self._load(first, last)
+            return
+        rows, spans = self.tuning.rows_read_together(self._dim), []
+        for first, last in self._runs(blocks):
+            begin, end = int(self._edges[first]), int(self._edges[last])
+            for start in range(begin, end, rows):  # a block may have more
+                stop = min(start + rows, end)
+                spans.append(Span(start, stop, self._kept[start:stop]))
+        copies, threads = copies_to(self._device), self.tuning.loading_threads
+        for start, stop, vectors in load_ahead(self._source, spans, copies, threads):
+            self.norms[start:stop] = squared_norms(vectors, self.tuning.tile_values)
+            first, last = np.searchsorted(self._edges, (start, stop), side="right") - 1
+            self._read[first:last] = True  # those that end here or before
+
     def _load(self, first: int, last: int) -> torch.Tensor:
         """Read the blocks from ``first`` to before ``last``."""
         start, stop = int(self._edges[first]), int(self._edges[last])
@@ -251,7 +269,7 @@ class Vectors:
         if len(blocks) == 0:
             return
         rows = np.cumsum(self._edges[blocks + 1] - self._edges[blocks])
-        most = max(1, min(self.tuning.chunk_rows, self.tuning.chunk_values // self._dim))
+        most = self.tuning.rows_read_together(self._dim)
         cuts = np.flatnonzero(np.diff((rows - 1) // most)) + 1
         for start, stop in pairwise([0, *cuts, len(blocks)]):
             yield blocks[start:stop]

@@ -119,6 +119,8 @@ def drawn_screen(data: st.DataObject) -> dict[str, Any]:
         "screen_product_targets": group * data.draw(st.sampled_from([1, 8])),
         "screen_product_rows": data.draw(st.sampled_from([3, 512])),
         "pairs_devices": frozenset(data.draw(st.sampled_from([set(), {"cpu"}]))),  # as on a GPU
+        "loading_devices": frozenset(data.draw(st.sampled_from([set(), {"cpu"}]))),
+        "loading_threads": data.draw(st.sampled_from([1, 3])),
         "between_devices": frozenset(data.draw(st.sampled_from([set(), {"cpu"}]))),
         "device_front_rows": data.draw(st.sampled_from([3, 4096])),
         "pairs_least_targets": 1,

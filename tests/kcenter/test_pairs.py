@@ -39,7 +39,7 @@ def left_of(
     rows: torch.Tensor, targets: Targets, squared: torch.Tensor, dense_share: float = 1.0
 ) -> Left:
     tuning = replace(ON_CPU, pairs_dense_share=dense_share, pairs_values=2**30)
-    screen = PairScreen(rows.shape[1], len(targets), CPU, tuning)
+    screen = PairScreen(rows.shape[1], len(rows), len(targets), CPU, tuning)
     at = torch.arange(len(rows))
     screen.begin(targets)
     return screen.remaining(rows, at, squared_norms(rows), squared)
@@ -136,7 +136,7 @@ def test_of_equally_near_targets_the_first_to_come_is_the_nearest() -> None:
     targets = Targets.from_lattice(rows[[4, 9, 9, 4, 4, 12]])
     norms = squared_norms(rows)
     left = left_of(rows, targets, torch.full((30,), FAR))
-    screen, number = PairScreen(16, 6, CPU, ON_CPU), targets.place.int()
+    screen, number = PairScreen(16, 30, 6, CPU, ON_CPU), targets.place.int()
     assert left.pairs is not None
     squared, nearest = screen.nearest(
         left.rows, left.pairs, targets, (targets.norms, number), rows, torch.arange(30), norms
