@@ -91,11 +91,14 @@ class NearestCenters:
         """Compare rows with some new centers, of such lengths and numbers, pair by pair."""
         self.rough_distances_formed += len(some) * len(places)
         screen.begin(some)
+        # so many ascending places are all of them, and nothing has to be gathered
+        everything = len(at) == len(vectors)
         for tile in screen.tiles(len(places)):
             own, own_at = places[tile], at[tile]
             norms = self._vectors.norms.index_select(0, own)
             before = self.distance.index_select(0, own)
-            left = screen.remaining(vectors, own_at, norms, before)
+            gathered = vectors[tile] if everything else screen.gather(vectors, own_at)
+            left = screen.remaining(gathered, norms, before)
             moving = own.index_select(0, left.rows)
             if left.pairs is None:
                 moving_at = own_at.index_select(0, left.rows)

@@ -100,26 +100,22 @@ class PairScreen:
         for start in range(0, rows, self._at_once):
             yield slice(start, min(start + self._at_once, rows))
 
-    def remaining(
-        self,
-        vectors: torch.Tensor,
-        at: torch.Tensor,
-        norms: torch.Tensor,
-        squared: torch.Tensor,
-    ) -> Left:
+    def gather(self, vectors: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
+        """(n, dim) int16 of the vectors at n places; valid until the next call."""
+        return torch.index_select(vectors, 0, at, out=self._integers[: len(at)])
+
+    def remaining(self, own: torch.Tensor, norms: torch.Tensor, squared: torch.Tensor) -> Left:
         """Find the pairs that may be nearer than ``squared``, and as near as the row's nearest.
 
         Args:
-            vectors: (anything, dim) int16 lattice.
-            at: (n,) int64, where the rows' vectors lie among these.
+            own: (n, dim) int16 lattice of the rows.
             norms: (n,) int32 squared lengths of the rows.
             squared: (n,) int32 squared distances of the rows to their centers.
         """
-        columns = self._columns
-        integers = torch.index_select(vectors, 0, at, out=self._integers[: len(at)])
-        scores = self._scores[: len(at) * columns].view(len(at), columns)
+        count, columns = len(own), self._columns
+        scores = self._scores[: count * columns].view(count, columns)
         with _summed_in_float32():
-            torch.mm(self._rows[: len(at)].copy_(integers), self._targets[:columns].T, out=scores)
+            torch.mm(self._rows[:count].copy_(own), self._targets[:columns].T, out=scores)
         scores = scores[:, : self._count]
         error = _error(self._share, norms, self._dim)
         highest = scores.amax(dim=1).float()
@@ -152,9 +148,9 @@ class PairScreen:
             targets: the targets.
             numbers: (m,) int32 their squared lengths, and (m,) int32 their numbers, which decide
                 among equally near ones.
-            vectors: as of :meth:`remaining`.
-            at: likewise.
-            norms: likewise.
+            vectors: (anything, dim) int16 lattice.
+            at: (n,) int64, where the rows' vectors lie among these.
+            norms: (n,) int32 squared lengths of the rows.
 
         Returns:
             (r,) int32 squared distance of each of ``rows``, and (r,) int32 number of the

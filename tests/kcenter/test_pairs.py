@@ -40,9 +40,8 @@ def left_of(
 ) -> Left:
     tuning = replace(ON_CPU, pairs_dense_share=dense_share, pairs_values=2**30)
     screen = PairScreen(rows.shape[1], len(rows), len(targets), CPU, tuning)
-    at = torch.arange(len(rows))
     screen.begin(targets)
-    return screen.remaining(rows, at, squared_norms(rows), squared)
+    return screen.remaining(rows, squared_norms(rows), squared)
 
 
 def pairs(left: Left) -> set[tuple[int, int]]:
