@@ -125,7 +125,10 @@ def selection_large(check: Check) -> dict[str, Any]:
     if check.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
     load_s, seconds, chosen = pick(lattice, picks, check.device)
-    flops, read = 2 * dim * chosen.distances_formed, chosen.passes * lattice.nbytes
+    exact, rough = (
+        2 * dim * pairs for pairs in (chosen.distances_formed, chosen.rough_distances_formed)
+    )
+    read = chosen.passes * lattice.nbytes
     found = {
         "rows": rows,
         "dim": dim,
@@ -135,7 +138,8 @@ def selection_large(check: Check) -> dict[str, Any]:
         "load_s": load_s,
         "s": seconds,
         "radius": float(chosen.radius[-1]),
-        "share_of_float32": flops / seconds / check.ceilings["float32_flops_per_s"],
+        "share_of_float32": exact / seconds / check.ceilings["float32_flops_per_s"],
+        "share_of_bfloat16": rough / seconds / check.ceilings["bfloat16_flops_per_s"],
         "share_of_copy": read / seconds / check.ceilings["copy_bytes_per_s"],
     }
     if check.device.type == "cuda":

@@ -115,7 +115,7 @@ def _pick_in_front(
     picks: PoolPicks,
     exchange: Exchange | None,
 ) -> tuple[NDArray[np.integer], NDArray[np.int32] | None]:
-    """Pick the best in the front, then others for as long as no other row can be better.
+    """Pick in the front, for as long as no other row can be better: one pick at least.
 
     This is done once a pick and by one process for all, so there is little in it: a key is the
     least of those that distances to single centers give, see `_PoolState.keyed`.
@@ -124,8 +124,7 @@ def _pick_in_front(
         state: of all candidates.
         front: (f,) ascending places of the best of them.
         n: picks at most, with those from before.
-        limit: of the best row outside the front, a candidate or not. What was picked has not yet
-            been taken into account there, so the first pick need not be above it.
+        limit: of the best row outside the front, a candidate or not.
         left_of: see :func:`pick`.
         picks: is added to.
         exchange: see :func:`pick`.
@@ -137,11 +136,10 @@ def _pick_in_front(
     keys, rows = state.keys[front], state.rows[front]
     distance = None if state.distance is None else state.distance[front]
     video = None if state.video is None or left_of is None else state.video[front]
-    most = n - len(picks)
-    for number in range(most):
+    for _ in range(n - len(picks)):
         best = int(keys.argmax())  # rows ascend: the first of equal keys is the lowest row
         key, row = int(keys[best]), int(rows[best])
-        if key < 0 or (number and limit is not None and (key, -row) < limit):
+        if key < 0 or (limit is not None and (key, -row) < limit):
             break
         squared = key if distance is None else int(distance[best])
         own = taken = Taken(row, state.vectors[front[best]], squared)

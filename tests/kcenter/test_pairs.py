@@ -8,6 +8,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from coreframe.tasks.kcenter.assign import assign
 from coreframe.tasks.kcenter.goal import Goal
 from coreframe.tasks.kcenter.greedy import greedy_k_center
 from coreframe.tasks.kcenter.local import LocalPartitions
@@ -17,6 +18,7 @@ from coreframe.tasks.kcenter.pairs import (
     Left,
     PairScreen,
     _error,
+    _rounding,
     _share_of_length,
     pairs_pay,
 )
@@ -27,6 +29,7 @@ from coreframe.tasks.lattice import Targets, squared_distances, squared_norms
 from tests.stores import walks
 
 CPU = torch.device("cpu")
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 ON_CPU = replace(DEFAULT_TUNING, pairs_devices=frozenset({"cpu"}), pairs_values=2**18)
 
 
@@ -35,11 +38,17 @@ def lattice_of(vectors: NDArray[np.float64]) -> torch.Tensor:
     return torch.from_numpy(np.rint(4000 * unit).astype(np.int16))
 
 
+def checked(device: str) -> str:
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no NVIDIA GPU on this machine")
+    return device
+
+
 def left_of(
     rows: torch.Tensor, targets: Targets, squared: torch.Tensor, dense_share: float = 1.0
 ) -> Left:
     tuning = replace(ON_CPU, pairs_dense_share=dense_share, pairs_values=2**30)
-    screen = PairScreen(rows.shape[1], len(rows), len(targets), CPU, tuning)
+    screen = PairScreen(rows.shape[1], len(rows), len(targets), rows.device, tuning)
     screen.begin(targets)
     return screen.remaining(rows, squared_norms(rows), squared)
 
@@ -53,13 +62,18 @@ def pairs(left: Left) -> set[tuple[int, int]]:
 @pytest.mark.parametrize("cosine", [1, 0.2, 0, -0.2, -1])
 @pytest.mark.parametrize("spread", [0.3, 0.001])
 @pytest.mark.parametrize("known", [True, False])
-def test_the_nearest_is_left_in_every_direction(cosine: float, spread: float, known: bool) -> None:
+@pytest.mark.parametrize("device", DEVICES)
+def test_the_nearest_is_left_in_every_direction(
+    device: str, cosine: float, spread: float, known: bool
+) -> None:
     """Scores of all signs; each row is nearer by the least there is, or has no center yet."""
     rng = np.random.default_rng(0)
+    on = torch.device(checked(device))
     one, other = np.linalg.qr(rng.normal(size=(64, 2)))[0].T
     toward = cosine * one + (1 - cosine**2) ** 0.5 * other
-    rows = lattice_of(one + spread * rng.normal(size=(700, 64)) / 8)
-    targets = Targets.from_lattice(lattice_of(toward + spread * rng.normal(size=(200, 64)) / 8))
+    rows = lattice_of(one + spread * rng.normal(size=(700, 64)) / 8).to(on)
+    others = lattice_of(toward + spread * rng.normal(size=(200, 64)) / 8).to(on)
+    targets = Targets.from_lattice(others)
     norms = squared_norms(rows)
     exact = squared_distances(rows.float(), norms, targets.wide, targets.norms)
     nearest = exact.min(dim=1).values
@@ -82,14 +96,17 @@ def worst(count: int, dim: int = 250) -> torch.Tensor:
 
 @pytest.mark.parametrize("count", [200, 241, 249])
 @pytest.mark.parametrize("sign", [1, -1])
-def test_a_pair_is_left_where_rounding_errs_as_far_as_it_can(count: int, sign: int) -> None:
-    vectors = (sign * worst(count))[None]
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_pair_is_left_where_rounding_errs_as_far_as_it_can(
+    device: str, count: int, sign: int
+) -> None:
+    vectors = (sign * worst(count))[None].to(checked(device))
     targets = Targets.from_lattice(vectors)
     rough = (vectors.bfloat16() @ vectors.bfloat16().T).float()
     off = float(vectors.float().square().sum() - rough)
     assert off > 513 * count + 2**15 - 10  # the example is what it says
     # it has a center one lattice unit of squared distance farther than the target, on itself
-    assert pairs(left_of(vectors, targets, torch.tensor([1]))) == {(0, 0)}
+    assert pairs(left_of(vectors, targets, torch.ones_like(targets.norms))) == {(0, 0)}
 
 
 def test_the_bound_is_reached_by_vectors_that_rounding_errs_most_with() -> None:
@@ -174,6 +191,38 @@ def test_few_pairs_are_formed_where_vectors_are_like_videos() -> None:
     assert np.array_equal(screened.radius, plain.radius)
     assert plain.distances_formed == 4000 * 300
     assert screened.distances_formed < 0.05 * plain.distances_formed
+
+
+def test_a_row_stays_with_its_center_where_a_new_one_is_as_near() -> None:
+    lattice, found = np.repeat(walks(60, 16, 3), 2, axis=0), []
+    for tuning in (ON_CPU, replace(ON_CPU, pairs_devices=frozenset[str]())):
+        vectors = Vectors(ArraySource(lattice), [0, 120], 16, CPU, tuning=tuning)
+        part = Partition.without_centers(np.arange(120), vectors)
+        for start in (0, 41, 80):  # 41 to 60 repeat 40 to 59, and 80 to 99 stand twice
+            part = assign(part, np.arange(start, start + 20), lattice[start : start + 20])
+        found.append(part)
+    assert torch.equal(found[0].distance, found[1].distance)
+    assert np.array_equal(found[0].center, found[1].center)
+    wide = lattice.astype(np.int64)
+    centers = np.concatenate([wide[start : start + 20] for start in (0, 41, 80)])
+    squared = ((wide[:, None] - centers[None]) ** 2).sum(axis=2)
+    assert np.array_equal(found[0].center, squared.argmin(axis=1))
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("dim", [64, 250, 512, 2048])
+def test_products_are_summed_up_as_is_assumed(device: str, dim: int) -> None:
+    on = torch.device(checked(device))
+    rows = lattice_of(1 + np.random.default_rng(0).normal(size=(2000, dim)))
+    if dim == 250:
+        rows[:2] = torch.stack([worst(241), worst(249)])
+    rounded = rows.bfloat16()
+    wide = rounded.double()
+    exact = (wide @ wide[:300].T).float()  # of whole numbers below 2^24
+    there = rounded.to(on)
+    found = torch.mm(there, there[:300].T).cpu().float()
+    lost = (found - exact).abs() - _rounding(exact)
+    assert float(lost.max()) <= 2 * SUMMAND_LOSS * dim
 
 
 def test_it_is_for_devices_that_are_named() -> None:
