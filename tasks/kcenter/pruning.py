@@ -63,7 +63,8 @@ class CenterCells:
         cell: (c,) int64, the nearest anchor of each.
         to_anchor: (c,) float64 lattice distance to it.
         anchors: (a, dim) int16 lattice, the first centers that the partition was given.
-        max_anchors: where the number of anchors ends.
+        max_anchors: where the number of anchors ends; 0 where nothing is pruned, and nothing but
+            the centers' numbers is kept.
         tuning: when it pays to look at single centers.
     """
 
@@ -83,6 +84,7 @@ class CenterCells:
     ) -> CenterCells:
         """Before the first center of a partition of so many rows."""
         whole = torch.empty(0, dtype=torch.int64, device=device)
+        pruning = device.type in tuning.pruning_devices
         return cls(
             received=0,
             number=whole,
@@ -91,7 +93,7 @@ class CenterCells:
             cell=whole,
             to_anchor=whole.double(),
             anchors=torch.empty((0, dim), dtype=torch.int16, device=device),
-            max_anchors=min(tuning.max_cells, max(8, rows // tuning.cell_rows)),
+            max_anchors=min(tuning.max_cells, max(8, rows // tuning.cell_rows)) if pruning else 0,
             tuning=tuning,
         )
 
@@ -161,6 +163,10 @@ class CenterCells:
             vectors: (m, dim) int16 lattice of all of the new ones.
             owning: (o,) int64 ascending positions of those that own rows.
         """
+        received = self.received + len(vectors)
+        number = torch.cat([self.number, self.received + owning])
+        if self.max_anchors == 0:
+            return replace(self, received=received, number=number)
         missing = max(0, self.max_anchors - len(self.anchors))
         anchors = torch.cat([self.anchors, vectors[:missing]])
         kept = vectors.index_select(0, owning)
@@ -173,8 +179,8 @@ class CenterCells:
         sketches = sketch(kept)
         return replace(
             self,
-            received=self.received + len(vectors),
-            number=torch.cat([self.number, self.received + owning]),
+            received=received,
+            number=number,
             sketches=torch.cat([self.sketches, sketches]),
             norms=torch.cat([self.norms, squared_norms(sketches)]),
             cell=torch.cat([self.cell, cell]),

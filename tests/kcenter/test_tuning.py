@@ -29,6 +29,21 @@ def test_a_partition_keeps_its_tuning_where_it_travels() -> None:
     assert arrived.centers.max_anchors == 3
 
 
+def test_where_nothing_is_pruned_only_the_numbers_of_centers_are_kept() -> None:
+    tuning = Tuning(pruning_devices=frozenset())
+    lattice = walks(400, 64, 0)
+    vectors = Vectors(ArraySource(lattice), [0, 400], 64, torch.device("cpu"), tuning=tuning)
+    part = Partition.without_centers(np.arange(400), vectors)
+    for rows in (np.arange(3), np.arange(100, 108)):
+        part = assign(part, rows, lattice[rows])
+    assert part.centers is not None
+    assert part.sketch is not None
+    assert not part.sketch.shortens
+    assert part.centers.received == 11
+    assert 3 < len(part.centers) <= 11
+    assert len(part.centers.sketches) == len(part.centers.anchors) == 0
+
+
 def test_jobs_bring_their_tuning_to_workers(tmp_path: Path) -> None:
     store = make_store(tmp_path / "s", walks(60, 8, 0), [60], block_rows=16)
     job = PartitionJob(store.path, np.arange(60), 1, None, None, "cpu", None)
