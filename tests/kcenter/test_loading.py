@@ -14,8 +14,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from coreframe.tasks.kcenter import loading
 from coreframe.tasks.kcenter.job import StoredUnits
-from coreframe.tasks.kcenter.loading import PlainCopies, Span, load_ahead
+from coreframe.tasks.kcenter.loading import PlainCopies, Span, copies_to, load_ahead
 from coreframe.tasks.kcenter.tuning import DEFAULT_TUNING
 from coreframe.tasks.kcenter.vectors import ArraySource, Vectors
 from coreframe.tasks.lattice import squared_norms
@@ -122,9 +123,9 @@ def test_what_a_reading_thread_raises_is_raised_here(place: int) -> None:
 
 def test_who_stops_half_way_leaves_no_thread() -> None:
     found = torch.zeros(200, 8, dtype=torch.int16)
-    loading = load_ahead(ArraySource(LATTICE), spans(found), PlainCopies(), 3)
-    next(loading)
-    loading.close()
+    half = load_ahead(ArraySource(LATTICE), spans(found), PlainCopies(), 3)
+    next(half)
+    half.close()
     assert reading() == []
 
 
@@ -167,3 +168,53 @@ def test_a_gpu_gets_the_same() -> None:
     )
     assert np.array_equal(vectors.at(torch.arange(40_000, device="cuda")).cpu().numpy(), lattice)
     assert torch.equal(vectors.norms.cpu(), squared_norms(torch.from_numpy(lattice)))
+
+
+def test_a_gpu_copies_beside_its_other_work_and_that_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the two streams are told, and in which order; without a GPU."""
+    told: list[str] = []
+
+    class Event:
+        def synchronize(self) -> None:
+            told.append("host waits")
+
+    class Stream:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def wait_stream(self, other: Stream) -> None:
+            told.append(f"{self.name} waits for {other.name}")
+
+        def record_event(self) -> Event:
+            told.append(f"{self.name} notes")
+            return Event()
+
+        def wait_event(self, event: Event) -> None:
+            told.append(f"{self.name} waits")
+
+        def __enter__(self) -> None:
+            told.append(f"begin {self.name}")
+
+        def __exit__(self, *_: object) -> None:
+            told.append(f"end {self.name}")
+
+    work, empty = Stream("work"), torch.empty
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: Stream("side"))
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: work)
+    monkeypatch.setattr(torch.cuda, "stream", lambda stream: stream)
+    unpinned = lambda shape, dtype, pin_memory: empty(shape, dtype=dtype)  # noqa: E731
+    monkeypatch.setattr(loading.torch, "empty", unpinned)
+    copies = copies_to(torch.device("cuda"))
+    found, staged = torch.zeros(3, 8, dtype=torch.int16), copies.empty(3, 8)
+    staged.copy_(torch.from_numpy(LATTICE[:3]))
+    wait = copies.copy(found, staged)
+    assert np.array_equal(found.numpy(), LATTICE[:3])
+    wait()
+    assert told == [
+        "side waits for work",
+        "begin side",
+        "end side",
+        "side notes",
+        "work waits",
+        "host waits",
+    ]
