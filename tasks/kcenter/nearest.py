@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from coreframe.tasks.kcenter.bfloat16 import Bfloat16Screen, screen_pays
 from coreframe.tasks.kcenter.pairs import PairScreen, pairs_pay
 from coreframe.tasks.kcenter.partition import Partition
@@ -33,13 +35,18 @@ class NearestCenters:
         self._vectors, self._tuning = part.vectors, part.tuning
         self._new, self._number = new, (first_number + new.place).int()
         dim, device = part.vectors.dim, part.rows.device
-        self._workspace = Workspace(dim, len(new), device, part.tuning.tile_values)
         self._screen: Bfloat16Screen | None = None
         self._pairs: PairScreen | None = None
-        if pairs_pay(device, part.tuning):
+        if pairs_pay(device, part.tuning) and len(new) >= part.tuning.pairs_least_targets:
             self._pairs = PairScreen(dim, len(part), len(new), device, part.tuning)
         elif screen_pays(device, part.tuning):
             self._screen = Bfloat16Screen(dim, len(new), part.tuning)
+
+    @cached_property
+    def _workspace(self) -> Workspace:
+        """For exact products; made with the first: on a GPU it is large, and often not needed."""
+        dim, device = self._vectors.dim, self.distance.device
+        return Workspace(dim, len(self._new), device, self._tuning.tile_values)
 
     def compare(self, left: Unpruned) -> None:
         """Compare rows with new centers."""

@@ -16,11 +16,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from threading import Lock
 
 from coreframe.tasks.kcenter.bfloat16 import UNIT
 from coreframe.tasks.kcenter.tuning import Tuning
-from coreframe.tasks.lattice import TILE_VALUES, Targets
+from coreframe.tasks.lattice import Targets
 from coreframe.tasks.lazy import torch
 
 TOP_STEP = 2.0**16
@@ -77,12 +78,9 @@ class PairScreen:
         self._count = self._columns = -(-targets // 64) * 64  # tensor cores want whole tiles
         most = tuning.pairs_values // max(1, dim, self._columns)
         self._at_once = max(1, min(most, rows))
-        tile_values = tuning.tile_values or TILE_VALUES[device.type]
-        self._pairs_at_once = max(1, tile_values // max(1, dim))
+        self._pairs_at_once = max(1, tuning.pairs_values // (4 * max(1, dim)))
         self._targets = torch.zeros((self._columns, dim), dtype=torch.bfloat16, device=device)
-        shape = self._at_once, dim
-        self._integers = torch.empty(shape, dtype=torch.int16, device=device)
-        self._rows = torch.empty(shape, dtype=torch.bfloat16, device=device)
+        self._rows = torch.empty((self._at_once, dim), dtype=torch.bfloat16, device=device)
         self._scores = torch.empty(
             self._at_once * self._columns, dtype=torch.bfloat16, device=device
         )
@@ -99,6 +97,11 @@ class PairScreen:
         """Cut so many rows into as many as :meth:`remaining` takes."""
         for start in range(0, rows, self._at_once):
             yield slice(start, min(start + self._at_once, rows))
+
+    @cached_property
+    def _integers(self) -> torch.Tensor:
+        """For what is gathered, if anything is."""
+        return torch.empty_like(self._rows, dtype=torch.int16)
 
     def gather(self, vectors: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
         """(n, dim) int16 of the vectors at n places; valid until the next call."""

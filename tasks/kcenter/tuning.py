@@ -113,7 +113,8 @@ class Tuning:
     pairs_least_targets: int = 16
     """Products with fewer targets are formed exactly at once: they only read the vectors."""
     pairs_values: int = 2**27
-    """Values rounded, and scores formed, at a time: 256 MiB each."""
+    """Values rounded, and scores formed, at a time: 256 MiB each. Of what is left a quarter as
+    many are formed exactly at a time."""
     pairs_dense_share: float = 1 / 128
     """Of the pairs of the rows that are left, one a row aside: above, a product with all targets
     costs less than gathering the vectors of each pair."""
