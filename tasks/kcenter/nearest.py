@@ -95,19 +95,28 @@ class NearestCenters:
         vectors: torch.Tensor,
         at: torch.Tensor,
     ) -> None:
-        """Compare rows with some new centers, of such lengths and numbers, pair by pair."""
-        self.rough_distances_formed += len(some) * len(places)
+        """Compare rows with some new centers, of such lengths and numbers, pair by pair.
+
+        Where most rows of a tile are left with many pairs each, as among vectors that are all very
+        near each other, rough products of the next ones would be in vain.
+        """
         screen.begin(some)
+        in_vain = False
         # so many ascending places are all of them, and nothing has to be gathered
         everything = len(at) == len(vectors)
         for tile in screen.tiles(len(places)):
             own, own_at = places[tile], at[tile]
+            if in_vain:
+                self._compare_exactly(some, numbers[1], own, vectors, own_at)
+                continue
+            self.rough_distances_formed += len(some) * len(own)
             norms = self._vectors.norms.index_select(0, own)
             before = self.distance.index_select(0, own)
             gathered = vectors[tile] if everything else screen.gather(vectors, own_at)
             left = screen.remaining(gathered, norms, before)
             moving = own.index_select(0, left.rows)
             if left.pairs is None:
+                in_vain = 2 * len(left.rows) > len(own)
                 moving_at = own_at.index_select(0, left.rows)
                 self._compare_exactly(some, numbers[1], moving, vectors, moving_at)
                 continue

@@ -193,6 +193,20 @@ def test_few_pairs_are_formed_where_vectors_are_like_videos() -> None:
     assert screened.distances_formed < 0.05 * plain.distances_formed
 
 
+def test_where_nothing_is_ruled_out_it_is_not_tried_tile_after_tile() -> None:
+    rng = np.random.default_rng(0)
+    lattice = lattice_of(1 + 0.01 * rng.normal(size=(1000, 128))).numpy()
+    tuning = replace(ON_CPU, pairs_values=128 * 100, pruning_devices=frozenset())
+    vectors = Vectors(ArraySource(lattice), [0, 1000], 128, CPU, tuning=tuning)
+    part = assign(Partition.without_centers(np.arange(1000), vectors), np.arange(64), lattice[:64])
+    assert part.rough_distances_formed == 100 * 64
+    assert part.distances_formed == 1000 * 64
+    wide = lattice.astype(np.int64)
+    squared = ((wide[:, None] - wide[None, :64]) ** 2).sum(axis=2)
+    assert np.array_equal(part.distance.numpy(), squared.min(axis=1))
+    assert np.array_equal(part.center, squared.argmin(axis=1))
+
+
 def test_a_row_stays_with_its_center_where_a_new_one_is_as_near() -> None:
     lattice, found = np.repeat(walks(60, 16, 3), 2, axis=0), []
     by_pairs = replace(ON_CPU, pairs_dense_share=1.0, pruning_devices=frozenset())
