@@ -133,7 +133,7 @@ def _by_whoever(
                 left = positions[positions > frame.position]
             decoders.succeeded()
             return
-        except (decoder.NotOnGpuError, DamagedVideoError) as error:
+        except (decoder.NotOnGpuError, DamagedVideoError, av.InvalidDataError) as error:
             decoders.refuse(segment.fingerprint, str(error))
             incidents.fallbacks[segment.video] = str(error)
         except Exception as error:  # whatever a device does, the file may be sound

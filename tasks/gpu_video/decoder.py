@@ -36,6 +36,10 @@ DECODED: Final = {
 """Codecs and formats whose pixels from an H200 equalled libavcodec's. Those of MPEG-2, MPEG-4 and
 MJPEG did not; H.264 of 10 bits or 4:4:4 and HEVC of 4:2:2 or 4:4:4 it does not give."""
 
+SIZES: Final = {"h264": (48, 4096), "hevc": (144, 8192), "vp9": (128, 8192)}
+"""Pixels of the shorter side at least, and of the longer at most, that NVDEC takes as a rule. Those
+that it does not are a fault, and CPU cores decode them."""
+
 FORMATS: Final = {"nv12": ("yuv420p", 8), "p010le": ("yuv420p10le", 10)}
 """How frames lie on a GPU -> the format of the same samples from libavcodec, and their bits."""
 
@@ -55,6 +59,10 @@ class Facts(Protocol):
     @property
     def pixel_format(self) -> str: ...
     @property
+    def width(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+    @property
     def interlaced(self) -> str: ...
 
 
@@ -67,6 +75,10 @@ def refusal(facts: Facts, index: VideoIndex, viewing: Viewing) -> str:
     """Why CPU cores have to decode a file; empty where a GPU may."""
     if facts.pixel_format not in DECODED.get(facts.codec, ()):
         return f"{facts.codec} of {facts.pixel_format}"
+    least, most = SIZES[facts.codec]
+    sides = facts.width, facts.height  # as it is shown, which is about as it is stored
+    if min(sides) < least or max(sides) > most:
+        return f"{facts.codec} of {facts.width}x{facts.height}"
     if facts.interlaced not in ("", "progressive"):
         return "interlaced"
     if index.surveyed:

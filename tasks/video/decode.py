@@ -76,6 +76,7 @@ def decode_frames(
     Raises:
         DamagedVideoError: the file does not decode as its demuxed index promised; take a census.
         SourceChangedError: the file is gone, or its frames are not those of the census.
+        av.FFmpegError: of an accelerator, whatever it says: it may be the device that fails.
     """
     wanted = positions[index.frame_index[positions] >= 0]
     try:
@@ -86,6 +87,8 @@ def decode_frames(
         else:
             yield from _decode_counted(path, index, wanted, viewing)
     except (av.FFmpegError, OSError, NotAVideoError, BrokenVideoError) as error:
+        if accelerator is not None and isinstance(error, av.FFmpegError):
+            raise
         if isinstance(error, av.FFmpegError) and exists(str(path)):
             raise DamagedVideoError(f"decoding stopped: {error.strerror or error}") from error
         raise SourceChangedError(f"{path} can no longer be read: {error}") from error

@@ -16,6 +16,7 @@ from coreframe.tasks.device import Decoder
 from coreframe.tasks.embed import decoders, job
 from coreframe.tasks.embed.decoders import Decoders
 from coreframe.tasks.embed.task import EmbedCounts
+from coreframe.tasks.gpu_video import decoder
 from coreframe.tasks.store.store import Store
 from coreframe.tasks.video.viewing import AS_SHOWN
 from tests.pretended_gpu import pretend
@@ -40,6 +41,8 @@ OTHERS = [
     Recipe("hdr.mp4", options={"color_trc": "smpte2084"}, **SIZE),
 ]
 """Which a GPU does not decode, or whose frames it does not make small."""
+
+PLAIN_DECODER = {name: getattr(decoder, name) for name in ("accelerator", "decode_frames")}
 
 FRAMES = 50 + 40 + 40
 TABLES = ("embeddings.zarr/", "frames/", "index/")
@@ -140,6 +143,20 @@ def test_a_fault_loses_nothing_and_is_counted(
     told = [video.fallback for video in store.read_catalogue().videos if video.fallback]
     assert len(told) == 1
     assert str(fault()) in told[0]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_driver_without_a_decoder_costs_nothing_but_a_word(
+    films: Path, by_cpu: Store, tmp_path: Path, cluster: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch)
+    for name, own in PLAIN_DECODER.items():
+        monkeypatch.setattr(decoder, name, own)
+    store, counts = made(films, tmp_path / "store", cluster)
+    assert tables(store) == tables(by_cpu)
+    assert (counts.frames, counts.by_gpu, counts.gpu_faults) == (FRAMES, 0, len(FILMS))
+    told = {video.fallback for video in store.read_catalogue().videos}
+    assert all("Error: [Errno" in one for one in told)
 
 
 def test_what_a_gpu_cannot_do_cpu_cores_do_and_the_catalogue_says_so(

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -25,29 +26,29 @@ CPU = torch.device("cpu")
 SQUARE = Framing(16)
 
 CASES = {
-    "h264": Recipe("h264.mp4", frames=12, width=160, height=96),
-    "full_range": Recipe("full.mp4", frames=12, width=160, height=96, pixel_format="yuvj420p"),
+    "h264": Recipe("h264.mp4", frames=12, width=160, height=146),
+    "full_range": Recipe("full.mp4", frames=12, width=160, height=146, pixel_format="yuvj420p"),
     "hevc_10_bit": Recipe(
         "ten.mp4",
         "libx265",
         frames=12,
         width=160,
-        height=96,
+        height=146,
         pixel_format="yuv420p10le",
         options={"x265-params": "log-level=none"},
     ),
-    "bt709": Recipe("709.mp4", frames=12, width=160, height=96, options={"colorspace": "bt709"}),
+    "bt709": Recipe("709.mp4", frames=12, width=160, height=146, options={"colorspace": "bt709"}),
     "bt2020": Recipe(
-        "2020.mp4", frames=12, width=160, height=96, options={"colorspace": "bt2020nc"}
+        "2020.mp4", frames=12, width=160, height=146, options={"colorspace": "bt2020nc"}
     ),
     "top_left": Recipe(
-        "top_left.mp4", frames=12, width=160, height=96, options={"x264-params": "chromaloc=2"}
+        "top_left.mp4", frames=12, width=160, height=146, options={"x264-params": "chromaloc=2"}
     ),
     "many_pieces": Recipe("large.mp4", frames=12, width=640, height=360),
     "odd_planes": Recipe("odd_planes.mp4", frames=12, width=322, height=242),
-    "not_square": Recipe("sar.mp4", frames=12, width=160, height=96, options={"aspect": "4:3"}),
+    "not_square": Recipe("sar.mp4", frames=12, width=160, height=146, options={"aspect": "4:3"}),
     "vp9": Recipe(
-        "vp9.webm", "libvpx-vp9", frames=12, width=160, height=96, options={"cpu-used": "8"}
+        "vp9.webm", "libvpx-vp9", frames=12, width=160, height=146, options={"cpu-used": "8"}
     ),
 }
 
@@ -156,7 +157,7 @@ def test_other_pixels_or_colours_are_refused(
         proven(path, index, dark, AS_SHOWN, SQUARE, CPU)
 
 
-FACTS = VideoFacts("mp4", "h264", 160, 96, "yuv420p", 0, 1.0)
+FACTS = VideoFacts("mp4", "h264", 160, 146, "yuv420p", 0, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -164,6 +165,8 @@ FACTS = VideoFacts("mp4", "h264", 160, 96, "yuv420p", 0, 1.0)
     [
         ({"codec": "mpeg4"}, {}, "mpeg4 of yuv420p"),
         ({"pixel_format": "yuv444p"}, {}, "h264 of yuv444p"),
+        ({"width": 4098}, {}, "h264 of 4098x146"),
+        ({"codec": "hevc", "height": 142}, {}, "hevc of 160x142"),
         ({"interlaced": "tff"}, {}, "interlaced"),
         ({}, {"crop": Crop(8, 8, 0, 0)}, "cropped"),
         ({}, {"margins": Margins(0, 0, 0, 8)}, "cropped"),
@@ -205,6 +208,17 @@ def test_a_frame_that_only_a_cpu_understands_is_told(
     pretend(monkeypatch)
     with pytest.raises(NotOnGpuError, match=why):
         list(reduced_frames(path, index, np.arange(3), AS_SHOWN, SQUARE, CPU, SITINGS[0]))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_device_that_fails_is_no_damage(tmp_path: Path) -> None:
+    """The real thing: here is no GPU, and FFmpeg says so in its own words."""
+    path = make(CASES["h264"], tmp_path)
+    _, index = index_video(path)
+    with pytest.raises(av.FFmpegError):
+        list(reduced_frames(path, index, np.arange(3), AS_SHOWN, SQUARE, CPU, SITINGS[0]))
+    with pytest.raises(av.FFmpegError):
+        list(decode_frames(path, index, np.arange(3), accelerator=decoder.accelerator()))
 
 
 def test_no_gpu_no_decoder() -> None:
