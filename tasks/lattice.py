@@ -23,9 +23,9 @@ TILE_VALUES: Final[Mapping[str, int]] = MappingProxyType({"cpu": 2**19, "cuda": 
 core's cache, and 256 MiB keep a GPU busy for much longer than it takes to start a kernel."""
 
 
-def quantise(vectors: torch.Tensor) -> NDArray[np.int16]:
-    """(n, dim) float unit vectors on any device to (n, dim) int16 lattice."""
-    return torch.round(vectors.double() * SCALE).to(torch.int16).cpu().numpy()
+def quantise(vectors: torch.Tensor) -> torch.Tensor:
+    """(n, dim) float unit vectors to (n, dim) int16 lattice, on the same device."""
+    return torch.round(vectors.double() * SCALE).to(torch.int16)
 
 
 def on_device(array: NDArray[Any], device: torch.device) -> torch.Tensor:

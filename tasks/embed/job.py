@@ -5,7 +5,7 @@ keyframes, so that no frame is decoded twice; blocks are so many rows, wherever 
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ from coreframe.tasks.embed.prepare import Decoding, PreparedFrame, Wanted, prepa
 from coreframe.tasks.embedders.embedder import (
     Embedder,
     EmbedderSpec,
-    embed_images,
+    begin_embedding,
     forget_embedder,
     load_embedder,
 )
@@ -32,6 +32,7 @@ from coreframe.tasks.errors import (
     OutOfReachError,
     SourceChangedError,
 )
+from coreframe.tasks.lazy import torch
 from coreframe.tasks.store.frames import FrameRecord, FrameState, frame_records, frames_table
 from coreframe.tasks.store.stalls import hung, note_stall
 from coreframe.tasks.store.store import Store
@@ -105,6 +106,9 @@ class BlockReport:
     """Of these, frames that a GPU decoded."""
     incidents: Incidents = field(default_factory=Incidents)
     """Of the parts that the block was made of."""
+
+
+Wait = Callable[[], NDArray[np.int16]]
 
 
 class Embedded(NamedTuple):
@@ -279,6 +283,43 @@ def _still_valid(
     return records
 
 
+class _Batches:
+    """Frames on their way through the embedder: a GPU works at one batch while the next is made."""
+
+    def __init__(self, embedder: Embedder, device: torch.device, size: int) -> None:
+        self._embedder, self._device, self._size = embedder, device, size
+        self._waiting: list[tuple[FrameRecord, PreparedFrame]] = []
+        self._begun: tuple[list[tuple[FrameRecord, PreparedFrame]], Wait] | None = None
+        self._done: list[Embedded] = []
+
+    def add(self, record: FrameRecord, frame: PreparedFrame) -> None:
+        """Take one more frame."""
+        self._waiting.append((record, frame))
+        if len(self._waiting) == self._size:
+            self._begin()
+
+    def close(self) -> list[Embedded]:
+        """Wait for the rest, and give all of them, in order."""
+        if self._waiting:
+            self._begin()
+        self._finish()
+        return self._done
+
+    def _begin(self) -> None:
+        some, self._waiting = self._waiting, []
+        wait = begin_embedding(self._embedder, [frame.image for _, frame in some], self._device)
+        self._finish()
+        self._begun = some, wait
+
+    def _finish(self) -> None:
+        if self._begun is None:
+            return
+        some, wait = self._begun
+        for (record, frame), vector in zip(some, wait(), strict=True):
+            self._done.append(Embedded(record, vector, frame.on_gpu))
+        self._begun = None
+
+
 def _embed_segment(
     job: PartJob,
     embedder: Embedder,
@@ -301,15 +342,7 @@ def _embed_segment(
     device = resolve_device(job.embedder.device)
     row_of = dict(zip(positions.tolist(), rows.tolist(), strict=True))
     time_s = index.time_s()
-    fresh: list[Embedded] = []
-    pending: list[tuple[FrameRecord, PreparedFrame]] = []
-
-    def flush() -> None:
-        if pending:
-            vectors = embed_images(embedder, [frame.image for _, frame in pending], device)
-            for (record, frame), vector in zip(pending, vectors, strict=True):
-                fresh.append(Embedded(record, vector, frame.on_gpu))
-            pending.clear()
+    batches = _Batches(embedder, device, job.embedder.batch_size)
 
     def stalled(reason: str) -> None:
         note_stall(Store.open(job.store), segment.fingerprint, reason)
@@ -333,10 +366,8 @@ def _embed_segment(
             suspect=index.suspect is not None and bool(index.suspect[frame.position]),
             flat=frame.flat,
         )
-        pending.append((record, frame))
-        if len(pending) == job.embedder.batch_size:
-            flush()
-    flush()
+        batches.add(record, frame)
+    fresh = batches.close()
     for position, row in row_of.items():
         place = (int(index.pts[position]), float(time_s[position]))
         fresh.append(Embedded(FrameRecord.without_frame(row, segment.video, *place), None))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -158,7 +158,18 @@ def _facts(spec: EmbedderSpec, changed_ns: tuple[int, ...]) -> EmbedderFacts:
 def embed_images(
     embedder: Embedder, images: Sequence[NDArray[np.uint8]], device: torch.device
 ) -> NDArray[np.int16]:
-    """Embed pictures of equal size.
+    """Embed pictures of equal size, and wait for it: see :func:`begin_embedding`.
+
+    Returns:
+        (len(images), dim) int16 lattice.
+    """
+    return begin_embedding(embedder, images, device)()
+
+
+def begin_embedding(
+    embedder: Embedder, images: Sequence[NDArray[np.uint8]], device: torch.device
+) -> Callable[[], NDArray[np.int16]]:
+    """Begin to embed pictures of equal size. A GPU works on while others are brought together.
 
     Args:
         embedder: see above.
@@ -166,10 +177,11 @@ def embed_images(
         device: where to compute.
 
     Returns:
-        (len(images), dim) int16 lattice.
+        What waits for the (len(images), dim) int16 lattice.
 
     Raises:
-        CoreframeError: a vector is not finite, or not one picture fits into the GPU's memory.
+        CoreframeError: not one picture fits into the GPU's memory; and, from what is returned, a
+            vector is not finite.
     """
     shape = (len(images), *images[0].shape)
     # from pinned memory a GPU fetches by itself, without a copy of the driver's in between
@@ -181,11 +193,16 @@ def embed_images(
         except torch.OutOfMemoryError as error:
             raise _too_little_memory(embedder.fingerprint) from error
         finite = torch.isfinite(vectors).all()
-        lattice = quantise(vectors)  # the one thing that is waited for
+        lattice = quantise(vectors)
+
+    def wait() -> NDArray[np.int16]:
+        found = lattice.cpu().numpy()  # the one thing that is waited for
         if not bool(finite):
             raise CoreframeError(
                 f"the embedder {embedder.fingerprint} gives vectors that are not finite: its "
                 "weights are broken, or its numbers too large for a GPU without bfloat16. Use "
                 "--device cpu, or another model."
             )
-        return lattice
+        return found
+
+    return wait
