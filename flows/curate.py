@@ -18,7 +18,7 @@ from coreframe.flows.preflight import (
     open_store,
     output_folder,
 )
-from coreframe.flows.record import ended, recorded, unread_before
+from coreframe.flows.record import ended, recorded, summarized, unread_before
 from coreframe.flows.run_names import begun_name
 from coreframe.flows.selection import names_the_same, selection_stages
 from coreframe.flows.values import MetricsFile, OutPath, PageUrl, StorePath, Wait
@@ -70,6 +70,7 @@ def curate(
             ingested = ingest_stages(opened, files, corpus, ingestion, compute, cluster, timings)
             ingested.unread, ingested.unread_before = unread, unread_before(opened)
             record |= {"counts": ingested.counts(), "changes": ingested.changes}
+            record["fallbacks"] = summarized(ingested.embedded.fallbacks)
             record["unread"] = [asdict(one) for one in unread]
             check_selectable(opened, ingested.videos)
             record["warnings"] = ingested.look_again(opened)

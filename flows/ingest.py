@@ -96,6 +96,7 @@ def ingest(
             "unread": [asdict(one) for one in unread],
             "counts": ingested.counts(),
             "changes": ingested.changes,
+            "fallbacks": summarized(ingested.embedded.fallbacks),
             "timings_s": timings,
         }
         record.update(result)

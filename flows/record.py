@@ -178,11 +178,10 @@ def last_good(store: Store, flow: str) -> datetime | None:
     return None
 
 
-def summarized(found: Mapping[Change, list[str]]) -> dict[str, Any]:
-    """Changes of a catalogue as a record has them: how many of each kind, and the first of them."""
+def summarized(found: Mapping[Change, list[str]] | Mapping[str, list[str]]) -> dict[str, Any]:
+    """Names of files by kind as a record has them: how many of each, and the first of them."""
     return {
-        str(change): {"count": len(names), "first": names[:LISTED]}
-        for change, names in found.items()
+        str(kind): {"count": len(names), "first": names[:LISTED]} for kind, names in found.items()
     }
 
 

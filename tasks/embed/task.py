@@ -51,6 +51,8 @@ class EmbedCounts:
     """Frames that GPUs decoded."""
     gpu_faults: int = 0
     """Parts in which a GPU's decoder failed, and CPU cores went on."""
+    fallbacks: dict[str, list[str]] = field(default_factory=dict)
+    """Why CPU cores decoded beside a GPU -> the videos' paths, as people know them."""
 
 
 def embed_frames(
@@ -218,6 +220,7 @@ class _Embedding:
         for number, why in incidents.fallbacks.items():
             self.catalogue.update(number, fallback=why)
             name = self.catalogue.videos[number].path
+            self.counts.fallbacks.setdefault(why, []).append(name)
             logger.info("%s is decoded by CPU cores: %s", name, why)
         _count(self.store, self.catalogue, held, incidents.unreadable)
         for number, quarantine in sorted(incidents.quarantined.items()):

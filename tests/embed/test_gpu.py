@@ -170,6 +170,7 @@ def test_what_a_gpu_cannot_do_cpu_cores_do_and_the_catalogue_says_so(
     store, counts = made(tmp_path / "films", tmp_path / "store", cluster)
     assert tables(store) == tables(plain)
     assert (counts.by_gpu, counts.gpu_faults) == (50, 0)
+    assert counts.fallbacks["mpeg4 of yuv420p"] == ["mpeg4.mp4"]
     assert {name: video.fallback for name, video in by_name(store).items()} == {
         "bframes": "",
         "hdr": "of high dynamic range, which is tone-mapped",
