@@ -24,6 +24,7 @@ from coreframe.flows.parameters import (
 from coreframe.flows.training import Training
 from coreframe.tasks import status
 from coreframe.tasks.datasets.formats import DATASET_FORMATS
+from coreframe.tasks.device import has_gpu_driver
 from coreframe.tasks.errors import (
     BrokenVideoError,
     CoreframeError,
@@ -179,11 +180,14 @@ def follow_store(store: str, ingestion: Ingestion, compute: Compute) -> Ingestio
     """
     from coreframe.tasks.embedders.embedder import embedder_facts
 
-    if ingestion.decoder == "gpu" and compute.device == "cpu":
-        raise UsageError(
-            "--decoder gpu and --device cpu: frames that a GPU decodes are embedded there. Leave "
-            "one of them out."
-        )
+    if ingestion.decoder == "gpu":
+        if compute.device == "cpu":
+            raise UsageError(
+                "--decoder gpu and --device cpu: frames that a GPU decodes are embedded there. "
+                "Leave one of them out."
+            )
+        if compute.cluster is None and not has_gpu_driver():
+            raise UsageError("--decoder gpu: there is no NVIDIA driver here. Leave it out.")
     if not Store.exists(store):
         followed = _filled(ingestion, NEW_STORE)
         embedder_facts(compute.embedder(followed))

@@ -45,7 +45,9 @@ def ingest(
         opened, files, sampling, cluster, retry_quarantined=retry, forgotten=forgotten, **limit
     )
     spec = compute.embedder(parameters)
-    return opened, embed_frames(opened, sampling, spec, cluster, limits=limits, **limit)
+    who = parameters.decoder
+    counts = embed_frames(opened, sampling, spec, cluster, decoder=who, limits=limits, **limit)
+    return opened, counts
 
 
 def run(

@@ -110,11 +110,13 @@ def _by_whoever(
 ) -> Iterator[PreparedFrame]:
     """Decode on the GPU as far as that is wanted and goes, the rest on a CPU core."""
     decoders, incidents = decoding.decoders, decoding.incidents
-    if decoding.wanted == Decoder.CPU or not decoder.can_decode(decoding.device):
+    segment, facts = wanted.segment, wanted.facts
+    there = decoder.can_decode(decoding.device)
+    if decoding.wanted == Decoder.CPU or (decoding.wanted == Decoder.AUTO and not there):
         yield from _on_cpu(wanted, positions)
         return
-    segment, facts = wanted.segment, wanted.facts
-    refused = decoder.refusal(facts, wanted.index, wanted.viewing)
+    refused = "" if there else "no GPU where it was decoded"
+    refused = refused or decoder.refusal(facts, wanted.index, wanted.viewing)
     refused = refused or decoders.refusal(segment.fingerprint)
     if refused:
         incidents.fallbacks[segment.video] = refused

@@ -146,6 +146,22 @@ def test_a_fault_loses_nothing_and_is_counted(
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_where_a_gpu_is_asked_for_and_is_not_there_it_is_told(
+    films: Path, by_cpu: Store, tmp_path: Path, cluster: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, counts = ingest([films], tmp_path / "auto", cluster, "auto", block_rows=32)
+    assert not counts.fallbacks
+    monkeypatch.setattr("coreframe.flows.preflight.has_gpu_driver", lambda: True)
+    options = {"block_rows": 32, "decoder": "gpu"}
+    store, counts = ingest([films], tmp_path / "gpu", cluster, "auto", **options)
+    names = [recipe.file for recipe in FILMS]
+    assert {why: sorted(told) for why, told in counts.fallbacks.items()} == {
+        "no GPU where it was decoded": sorted(names)
+    }
+    assert tables(store) == tables(by_cpu)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_a_driver_without_a_decoder_costs_nothing_but_a_word(
     films: Path, by_cpu: Store, tmp_path: Path, cluster: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -50,7 +50,12 @@ def checkpoint(folder: Path, seed: int = 0, input_px: int = 32) -> str:
     return f"simclr:{folder}"
 
 
-def test_a_gpu_decodes_for_itself_alone(tmp_path: Path) -> None:
+def test_a_gpu_decodes_for_itself_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("coreframe.flows.preflight.has_gpu_driver", lambda: False)
+    asked = Ingestion(decoder="gpu")
+    with pytest.raises(UsageError, match="--decoder gpu: there is no NVIDIA driver here"):
+        follow_store(str(tmp_path / "store"), asked, Compute())
+    follow_store(str(tmp_path / "store"), asked, Compute(cluster="tcp://elsewhere:8786"))
     with pytest.raises(UsageError, match=r"--decoder gpu and --device cpu: .* one of them out"):
         open_store(str(tmp_path / "store"), Ingestion(decoder="gpu"), COMPUTE)
     open_store(str(tmp_path / "store"), Ingestion(decoder="cpu"), COMPUTE)
