@@ -1,4 +1,4 @@
-"""A Dask cluster of this machine's own: a worker a core, which nobody else can use."""
+"""A Dask cluster of this machine's own, which nobody else can use."""
 
 import os
 from collections.abc import Iterator
@@ -53,8 +53,8 @@ def _start(compute: Compute, security: Security, workers: LocalWorkers) -> Local
         **NO_DASHBOARD,
     )
     if workers.gpus:
-        # One CPU core decodes too little to keep a GPU busy: where its memory lets fewer workers
-        # share it than there are cores, each thread decodes and embeds a part of its own.
+        # One CPU core decodes too little to keep a GPU busy: each of its workers' threads decodes
+        # and embeds a part of its own.
         arguments["threads_per_worker"] = workers.threads
         cuda_cluster = shared_cuda_cluster(workers.gpus)
         if cuda_cluster is None:

@@ -352,7 +352,7 @@ class Compute(Parameters):
         default=None,
         ge=1,
         le=1024,
-        description="Local processes [default: one a core, or as GPUs have memory for].",
+        description="Local processes [default: one a core, beside GPUs one for four].",
     )
     cluster: str | None = Field(
         default=None, description="tcp://... of a Dask scheduler, or a file that names one."

@@ -51,11 +51,13 @@ def workers_with(
 @pytest.mark.parametrize(
     ("cores", "found", "count", "threads"),
     [
-        (16, gpus("0", memory_bytes=140 * GB), 16, 1),
-        (16, gpus("0", memory_bytes=8 * GB), 4, 4),
+        (16, gpus("0", memory_bytes=140 * GB), 4, 4),
+        (64, gpus("0", memory_bytes=140 * GB), 16, 4),
+        (64, gpus("0", memory_bytes=8 * GB), 4, 16),
         (16, gpus("0", memory_bytes=1 * GB), 1, 16),
-        (16, gpus("0", "1", "2"), 15, 1),
-        (16, gpus("0", memory_bytes=8 * GB) + gpus("1"), 8, 2),
+        (16, gpus("0", "1", "2"), 6, 3),
+        (32, gpus("0", memory_bytes=4 * GB) + gpus("1"), 4, 8),
+        (2, gpus("0"), 1, 2),
         (2, gpus("0", "1", "2", "3"), 4, 1),
     ],
 )
@@ -71,7 +73,7 @@ def test_workers_are_as_many_as_cores_and_memory_allow(
 
 def test_workers_are_as_many_as_a_person_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
     two = gpus("0", "1")
-    assert workers_with(monkeypatch, 16, *two, workers=5) == LocalWorkers(5, 3, two)
+    assert workers_with(monkeypatch, 16, *two, workers=5) == LocalWorkers(5, 4, two)
     assert workers_with(monkeypatch, 16, *two, workers=1) == LocalWorkers(1, 16, two[:1])
     assert workers_with(monkeypatch, 16, *two, device="cpu") == LocalWorkers(16, 1)
 
@@ -89,11 +91,11 @@ def pretended_nvml(monkeypatch: pytest.MonkeyPatch, **answers: Any) -> None:
 def test_a_gpu_that_takes_one_process_gets_one_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     modes = {"0": 0, "1": 3}  # NVML_COMPUTEMODE_EXCLUSIVE_PROCESS
     pretended_nvml(monkeypatch, nvmlDeviceGetComputeMode=modes.__getitem__)
-    assert workers_with(monkeypatch, 8, *gpus("0")).count == 8
+    assert workers_with(monkeypatch, 8, *gpus("0")).count == 2
     assert workers_with(monkeypatch, 8, *gpus("1")) == LocalWorkers(1, 8, gpus("1"))
-    assert workers_with(monkeypatch, 8, *gpus("unknown")).count == 8
+    assert workers_with(monkeypatch, 8, *gpus("unknown")).count == 2
     monkeypatch.setitem(sys.modules, "pynvml", None)
-    assert workers_with(monkeypatch, 8, *gpus("1")).count == 8
+    assert workers_with(monkeypatch, 8, *gpus("1")).count == 2
 
 
 def test_gpus_have_the_names_by_which_this_process_sees_them(

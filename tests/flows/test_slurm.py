@@ -175,7 +175,7 @@ def test_the_job_script_of_our_files_is_what_nodes_need(
     wanted += ["export DASK_DISTRIBUTED__WORKER__MEMORY__PAUSE=False", "#SBATCH -A vision"]
     if gpu:
         wanted += ["#SBATCH --gres=gpu:1", "#SBATCH --cpus-per-task=8", "#SBATCH -p gpu"]
-        wanted += ["--nworkers 8", "--nthreads 1", "--memory-limit 3.73GiB"]
+        wanted += ["--nworkers 2", "--nthreads 4", "--memory-limit 14.90GiB"]
     else:
         wanted += ["#SBATCH -p normal", "#SBATCH --cpus-per-task=1", "#SBATCH --mem=4G"]
         wanted += ["--nthreads 1"]
