@@ -144,7 +144,10 @@ def frames_equal(check: Check) -> dict[str, Any]:
                 expected = by_cpu(path, index, viewing, framing)
                 arguments = index, viewing, framing
                 if check.device.type == "cuda":
-                    siting = decoder.proven(path, index, expected[0], *arguments[1:], check.device)
+                    ((_, frame),) = decode_frames(path, index, np.arange(1), viewing)
+                    siting = decoder.proven(
+                        path, index, expected[0], frame, viewing, framing, check.device
+                    )
                     every = np.arange(len(index))
                     own = list(
                         decoder.reduced_frames(

@@ -17,7 +17,7 @@ from coreframe.tasks.gpu_video import decoder
 from coreframe.tasks.gpu_video.reduce import Reduced
 from coreframe.tasks.gpu_video.swscale import Siting
 from coreframe.tasks.lazy import torch
-from coreframe.tasks.video.deinterlace import decode_shown
+from coreframe.tasks.video.deinterlace import Decoded, decode_shown
 from coreframe.tasks.video.digest import frame_digest
 from coreframe.tasks.video.index import VideoFacts, VideoIndex
 from coreframe.tasks.video.pixels import (
@@ -155,13 +155,15 @@ def _proven_siting(wanted: Wanted, positions: NDArray[np.int64], decoding: Decod
     """
     segment, known = wanted.segment, decoding.decoders.sitings
     if segment.fingerprint not in known:
-        first = next(_on_cpu(wanted, positions[:1]), None)
-        if first is None:
+        viewing, framing = wanted.viewing, wanted.framing
+        source, index = segment.source, wanted.index
+        decoded = next(decode_shown(source, index, positions[:1], viewing), None)
+        first = decoded and _prepared(decoded, InputScaler(framing, viewing), viewing)
+        if decoded is None or first is None:
             raise decoder.NotOnGpuError("its first frame cannot be decoded or shown")
         reference = Reduced(*first[:3], first.luminance, first.sharpness)
-        known[segment.fingerprint] = decoder.proven(
-            segment.source, wanted.index, reference, wanted.viewing, wanted.framing, decoding.device
-        )
+        args = (source, index, reference, decoded.frame, viewing, framing, decoding.device)
+        known[segment.fingerprint] = decoder.proven(*args)
     return known[segment.fingerprint]
 
 
@@ -180,13 +182,22 @@ def _on_gpu(
 def _on_cpu(wanted: Wanted, positions: NDArray[np.int64]) -> Iterator[PreparedFrame]:
     """Decode on the CPU core at hand."""
     viewing, source = wanted.viewing, wanted.segment.source
-    scale, crop = InputScaler(wanted.framing, viewing), viewing.crop
-    for position, frame, shown in decode_shown(source, wanted.index, positions, viewing):
-        if crop is not None and not crop.fits(*upright_size(shown, viewing)):
-            continue  # the picture's size changes on the way: nothing to embed in this frame
-        try:
-            image, measures = scale(shown), luminance_and_sharpness(shown)
-        except (ColoursError, av.FFmpegError):  # as its colours may, and what else it is
-            continue
-        digest = frame_digest(frame, viewing)
-        yield PreparedFrame(position, image, digest, is_flat(image), *measures)
+    scale = InputScaler(wanted.framing, viewing)
+    for decoded in decode_shown(source, wanted.index, positions, viewing):
+        prepared = _prepared(decoded, scale, viewing)
+        if prepared is not None:
+            yield prepared
+
+
+def _prepared(decoded: Decoded, scale: InputScaler, viewing: Viewing) -> PreparedFrame | None:
+    """What is kept of a frame in memory; None where it cannot be shown."""
+    position, frame, shown = decoded
+    crop = viewing.crop
+    if crop is not None and not crop.fits(*upright_size(shown, viewing)):
+        return None  # the picture's size changes on the way: nothing to embed in this frame
+    try:
+        image, measures = scale(shown), luminance_and_sharpness(shown)
+    except (ColoursError, av.FFmpegError):  # as its colours may, and what else it is
+        return None
+    digest = frame_digest(frame, viewing)
+    return PreparedFrame(position, image, digest, is_flat(image), *measures)

@@ -18,10 +18,12 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from coreframe.tasks.gpu_video.reduce import Batch, Kind, Look, Reduced, Surface
+from coreframe.tasks.gpu_video.siting import siting_of
 from coreframe.tasks.gpu_video.swscale import SITINGS, Picture, Siting, Unscalable
 from coreframe.tasks.lazy import torch
 from coreframe.tasks.video.colours import is_tone_mapped
 from coreframe.tasks.video.decode import decode_frames
+from coreframe.tasks.video.deinterlace import with_neighbours
 from coreframe.tasks.video.digest import FULL_RANGE, frame_header
 from coreframe.tasks.video.index import VideoIndex
 from coreframe.tasks.video.orientation import orientation
@@ -115,8 +117,14 @@ def reduced_frames(
         and whatever a decoder or a device may: the same frames can be had from a CPU.
     """
     batch: Batch | None = None
-    frames = decode_frames(path, index, positions, viewing, accelerator=accelerator())
+    due, decoded = set(positions.tolist()), positions
+    if viewing.deinterlace:  # a CPU looks at their neighbours too, and so sees what is wrong there
+        decodable = np.flatnonzero(index.frame_index >= 0)
+        decoded = with_neighbours(positions[index.frame_index[positions] >= 0], decodable)
+    frames = decode_frames(path, index, decoded, viewing, accelerator=accelerator())
     for position, frame in frames:
+        if position not in due:
+            continue
         kind = _kind(frame, viewing, framing, siting)
         if batch is not None and (batch.is_full or batch.kind != kind):
             yield from batch.reduced()
@@ -133,19 +141,18 @@ def proven(
     path: str | Path,
     index: VideoIndex,
     reference: Reduced,
+    frame: VideoFrame,
     viewing: Viewing,
     framing: Framing,
     device: torch.device,
 ) -> Siting:
-    """Decode one frame on the GPU and compare it with what a CPU made of it.
-
-    Libraries do not show where a file has its chroma samples, which its small pictures depend on:
-    it is where the result is that of the CPU.
+    """Decode one frame on the GPU, compare it with what a CPU made of it, and say where chroma is.
 
     Args:
         path: the file.
         index: its index.
         reference: what a CPU made of one of its frames.
+        frame: that frame, from libavcodec; it is written over.
         viewing: the store's, for this video.
         framing: how frames become the embedder's input.
         device: the GPU.
@@ -154,15 +161,16 @@ def proven(
         NotOnGpuError: the GPU gives another frame.
         and whatever a decoder or a device may.
     """
+    siting = siting_of(frame, viewing, framing)
     position = np.array([reference.position])
-    for siting in SITINGS:
-        found = next(reduced_frames(path, index, position, viewing, framing, device, siting), None)
-        if found is None or found.digest != reference.digest:
-            raise NotOnGpuError("the GPU decodes other pixels")
-        measured = (found.luminance, found.sharpness) == (reference.luminance, reference.sharpness)
-        if measured and np.array_equal(found.image, reference.image):
-            return siting
-    raise NotOnGpuError("its colours are converted in a way that is not known here")
+    arguments = viewing, framing, device, siting or SITINGS[0]
+    found = next(reduced_frames(path, index, position, *arguments), None)
+    if found is None or found.digest != reference.digest:
+        raise NotOnGpuError("the GPU decodes other pixels")
+    same = (found.luminance, found.sharpness) == (reference.luminance, reference.sharpness)
+    if siting is None or not same or not np.array_equal(found.image, reference.image):
+        raise NotOnGpuError("its colours are converted in a way that is not known here")
+    return siting
 
 
 def accelerator() -> HWAccel:

@@ -20,10 +20,11 @@ from coreframe.tasks.video.indexing import index_video
 from coreframe.tasks.video.pixels import Framing, InputScaler, luminance_and_sharpness
 from coreframe.tasks.video.viewing import AS_SHOWN, Crop, Margins, Orientation, Viewing
 from tests.pretended_gpu import pretend
-from tests.videos import Recipe, make
+from tests.videos import Recipe, make, scenes
 
 CPU = torch.device("cpu")
 SQUARE = Framing(16)
+FIRST = np.arange(1)
 
 CASES = {
     "h264": Recipe("h264.mp4", frames=12, width=160, height=146),
@@ -74,6 +75,11 @@ def by_cpu(
     ]
 
 
+def first_frame(path: Path, index: VideoIndex, wanted: np.ndarray = FIRST) -> VideoFrame:
+    ((_, frame),) = decode_frames(path, index, wanted)
+    return frame
+
+
 def assert_same(found: list[Reduced], expected: list[Reduced]) -> None:
     assert len(found) == len(expected)
     for one, other in zip(found, expected, strict=True):
@@ -94,7 +100,8 @@ def test_a_device_gives_what_memory_gives(
     expected = by_cpu(path, index, wanted, viewing, framing)
     given = pretend(monkeypatch)
     monkeypatch.setattr(decoder, "BATCH_PIXELS", 4 * facts.width * facts.height)
-    siting = proven(path, index, expected[0], viewing, framing, CPU)
+    frame = first_frame(path, index, wanted[:1])
+    siting = proven(path, index, expected[0], frame, viewing, framing, CPU)
     found = list(reduced_frames(path, index, wanted, viewing, framing, CPU, siting))
     assert_same(found, expected)
     assert given[-len(wanted) :] == wanted.tolist()
@@ -139,8 +146,33 @@ def test_where_chroma_lies_is_found_out(tmp_path: Path, monkeypatch: pytest.Monk
         path = make(CASES[name], tmp_path)
         _, index = index_video(path)
         first = by_cpu(path, index, np.arange(1), AS_SHOWN, SQUARE)[0]
-        sitings[name] = proven(path, index, first, AS_SHOWN, SQUARE, CPU)
+        frame = first_frame(path, index)
+        sitings[name] = proven(path, index, first, frame, AS_SHOWN, SQUARE, CPU)
     assert sitings == {"h264": SITINGS[0], "top_left": Siting(0, 0)}
+
+
+def black_first(number: int, width: int, height: int) -> np.ndarray:
+    return scenes(number, width, height) * np.uint8(number > 0)
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+@pytest.mark.parametrize("framing", FRAMINGS.values(), ids=FRAMINGS)
+def test_where_chroma_lies_is_known_of_a_film_that_begins_in_black(
+    framing: Framing, codec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_ten_bits = {"pixel_format": "yuv420p10le"} if codec == "libx265" else {}
+    options = {f"{codec.removeprefix('lib')}-params": "chromaloc=1"}
+    kind = Recipe("black.mp4", codec, 12, 322, 242, options=options, paint=black_first)
+    path = make(replace(kind, **of_ten_bits), tmp_path)  # type: ignore[arg-type]
+    _, index = index_video(path)
+    wanted = np.arange(len(index))
+    expected = by_cpu(path, index, wanted, AS_SHOWN, framing)
+    pretend(monkeypatch)
+    frame = first_frame(path, index)
+    siting = proven(path, index, expected[0], frame, AS_SHOWN, framing, CPU)
+    assert siting == Siting(128, 128)
+    found = reduced_frames(path, index, wanted, AS_SHOWN, framing, CPU, siting)
+    assert_same(list(found), expected)
 
 
 def test_other_pixels_or_colours_are_refused(
@@ -150,11 +182,12 @@ def test_other_pixels_or_colours_are_refused(
     path = make(CASES["h264"], tmp_path)
     _, index = index_video(path)
     first = by_cpu(path, index, np.arange(1), AS_SHOWN, SQUARE)[0]
+    frame = first_frame(path, index)
     with pytest.raises(NotOnGpuError, match="the GPU decodes other pixels"):
-        proven(path, index, first._replace(digest=1), AS_SHOWN, SQUARE, CPU)
+        proven(path, index, first._replace(digest=1), frame, AS_SHOWN, SQUARE, CPU)
     dark = first._replace(image=first.image // 2)
     with pytest.raises(NotOnGpuError, match="colours are converted in a way"):
-        proven(path, index, dark, AS_SHOWN, SQUARE, CPU)
+        proven(path, index, dark, frame, AS_SHOWN, SQUARE, CPU)
 
 
 FACTS = VideoFacts("mp4", "h264", 160, 146, "yuv420p", 0, 1.0)
