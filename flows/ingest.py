@@ -44,6 +44,8 @@ class Ingested:
     """Folders and links that could not be looked at."""
     unread_before: frozenset[str] = frozenset()
     """Of these, paths that the last run said already."""
+    gpu_asked: bool = False
+    """Whether a GPU was to decode."""
 
     def look_again(self, store: Store) -> list[str]:
         """Bring the entries up to date with what later stages found, and give the warnings."""
@@ -51,7 +53,18 @@ class Ingested:
         self.videos = [videos[video.video] for video in self.videos]
         self.changes = summarized(changes(self.before, videos))
         unread = [one for one in self.unread if one.path not in self.unread_before]
-        return warnings(self.before, videos, unread)
+        told = warnings(self.before, videos, unread)
+        if self.gpu_asked and self.embedded.frames and not self.embedded.by_gpu:
+            told.append(f"--decoder gpu: CPU cores decoded all frames: {self._gpu_missed()}")
+        return told
+
+    def _gpu_missed(self) -> str:
+        """Why a GPU that was to decode did not."""
+        reasons = Counter(video.fallback for video in self.videos if video.fallback)
+        if not reasons:
+            return "no worker has a GPU with a video decoder"
+        ((reason, count),) = reasons.most_common(1)
+        return f"{reason} ({count} of {len(self.videos)} videos)"
 
     def counts(self) -> dict[str, Any]:
         passed_over = {str(VideoState.FORGOTTEN): self.forgotten} if self.forgotten else {}
@@ -144,5 +157,6 @@ def ingest_stages(
     own = [videos[number] for number in numbers]
     passed_over = len(files) - len(own)
     ingested = Ingested(own, before, corpus.corrupt_threshold, passed_over, embedded)
+    ingested.gpu_asked = ingestion.decoder == "gpu"
     ingested.look_again(store)
     return ingested

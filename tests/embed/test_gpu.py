@@ -210,6 +210,20 @@ def test_a_damaged_film_has_its_census_from_cpu_cores(
     assert by_name(store)["damaged"].state == by_name(plain)["damaged"].state
 
 
+def test_damage_beside_a_wanted_frame_is_seen_where_a_cpu_would_see_it(
+    tmp_path: Path, cluster: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sound = make(Recipe("sound.mp4", options={"bf": "0"}, frames=50, **SIZE), tmp_path)
+    (tmp_path / "films").mkdir()
+    damage(sound, tmp_path / "films" / "damaged.mp4", packet=41)
+    asked = {"every": 10, "deinterlace": "on"}  # so 39, 40 and 41 are decoded for 40, the last
+    plain, _ = ingest([tmp_path / "films"], tmp_path / "plain", cluster, **asked)
+    pretend(monkeypatch)
+    store, counts = ingest([tmp_path / "films"], tmp_path / "store", cluster, **asked)
+    assert tables(store) == tables(plain)
+    assert counts.censuses == 1
+
+
 def test_pixels_that_differ_are_never_taken(
     films: Path, by_cpu: Store, tmp_path: Path, cluster: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
