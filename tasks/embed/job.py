@@ -34,7 +34,7 @@ from coreframe.tasks.errors import (
 )
 from coreframe.tasks.lazy import torch
 from coreframe.tasks.store.frames import FrameRecord, FrameState, frame_records, frames_table
-from coreframe.tasks.store.stalls import hung, note_stall
+from coreframe.tasks.store.stalls import MOST_STALLS, note_stall, stalls
 from coreframe.tasks.store.store import Store
 from coreframe.tasks.video.ahead import ahead
 from coreframe.tasks.video.sampling import Sampling
@@ -130,11 +130,11 @@ def embed_part(job: PartJob) -> Part:
     embedder = _embedder(job, store)
     part = Part()
     incidents = part.incidents
-    hanging = hung(store)
+    noted = stalls(store)
     nothing = np.zeros(store.settings.dim, np.int16)
     for segment in job.segments:
-        if segment.fingerprint in hanging:
-            stall = hanging[segment.fingerprint]
+        stall = noted.get(segment.fingerprint)
+        if stall is not None and stall.times >= MOST_STALLS:
             incidents.quarantined[segment.video] = Quarantine(stall.reason, stall.times)
             continue
         facts, index = store.read_facts_and_index(segment.fingerprint)
@@ -148,7 +148,9 @@ def embed_part(job: PartJob) -> Part:
         try:
             viewing = job.viewing.of(facts)
             wanted = Wanted(segment, facts, index, viewing, embedder.framing)
-            fresh = _embed_or_survey(job, store, embedder, wanted, missing, incidents)
+            # it may have been a GPU's decoder that hung
+            own = job if stall is None else replace(job, decoder=Decoder.CPU)
+            fresh = _embed_or_survey(own, store, embedder, wanted, missing, incidents)
         except (SourceChangedError, BrokenVideoError, OutOfReachError) as error:
             incidents.unreadable[segment.video] = str(error)
         except CoreframeError:  # the embedder's fault, not this file's

@@ -289,13 +289,15 @@ class _Parts:
     def alone(self, block: BlockJob, _: KilledWorker) -> BlockReport:
         """Do the deadly parts of a block again, one video at a time, and commit the block.
 
+        CPU cores decode: a driver that dies of a video says little against the video.
+
         Raises:
             CoreframeError: it is not reading a video that kills the workers.
         """
         for part in self._of_block[block.block]:
             if any(future.status == "error" for future in part.futures):
                 part.futures = [
-                    self._singly(replace(part.job, segments=(segment,)))
+                    self._singly(replace(part.job, segments=(segment,), decoder=Decoder.CPU))
                     for segment in part.job.segments
                 ]
         needs = self._futures(block)

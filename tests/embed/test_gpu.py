@@ -11,13 +11,19 @@ from pathlib import Path
 import pytest
 import torch
 from av.video.frame import VideoFrame
+from dask.distributed import KilledWorker
 
 from coreframe.tasks.device import Decoder
-from coreframe.tasks.embed import decoders, job
+from coreframe.tasks.embed import decoders, job, task
 from coreframe.tasks.embed.decoders import Decoders
+from coreframe.tasks.embed.job import BlockJob, PartJob
+from coreframe.tasks.embed.plan import Segment
 from coreframe.tasks.embed.task import EmbedCounts
+from coreframe.tasks.embedders.embedder import EmbedderSpec
 from coreframe.tasks.gpu_video import decoder
+from coreframe.tasks.store.stalls import Stall
 from coreframe.tasks.store.store import Store
+from coreframe.tasks.video.sampling import Sampling
 from coreframe.tasks.video.viewing import AS_SHOWN
 from tests.pretended_gpu import pretend
 from tests.runs import by_name, bytes_of, ingest
@@ -256,6 +262,46 @@ def test_a_store_of_the_first_digests_is_decoded_by_cpu_cores(
     assert "version 1" in by_name(store)["full"].fallback
     other, _ = made(films, tmp_path / "other", cluster)
     assert not set(before.tolist()) & set(other.frames()["digest"].tolist())
+
+
+def test_what_hung_once_is_decoded_by_cpu_cores(
+    films: Path, by_cpu: Store, tmp_path: Path, cluster: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hung = {by_name(by_cpu)["bframes"].fingerprint: Stall(1, "it gave nothing for 1 s")}
+    monkeypatch.setattr(job, "stalls", lambda _: hung)
+    pretend(monkeypatch)
+    store, counts = made(films, tmp_path / "store", cluster)
+    assert (counts.frames, counts.by_gpu, counts.quarantined) == (FRAMES, FRAMES - 50, 0)
+    assert tables(store) == tables(by_cpu)
+
+
+class FakeFuture:
+    status = "error"
+
+    def exception(self) -> None:
+        return None
+
+
+def test_what_killed_workers_is_tried_alone_by_cpu_cores(
+    by_cpu: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A driver that dies is no fault of the file, which is taken out if this kills workers too."""
+    asked: list[Decoder] = []
+
+    class FakeClient:
+        def submit(self, function: object, job: object, *_: object, **__: object) -> FakeFuture:
+            asked.extend([job.decoder] if isinstance(job, PartJob) else [])
+            return FakeFuture()
+
+    monkeypatch.setattr(task, "wait", lambda _: None)
+    monkeypatch.setattr(task, "gather", lambda *_: ["report"])
+    segment = Segment(0, "film.mp4", "f", 0, 0, 4)
+    part = PartJob(by_cpu.path, (segment,), Sampling(), AS_SHOWN, EmbedderSpec(), 0.0)
+    parts = task._Parts(FakeClient(), by_cpu, iter([part]))  # type: ignore[arg-type]
+    block = BlockJob(by_cpu.path, 0, 4, (segment,), Sampling())
+    parts(block)
+    parts.alone(block, KilledWorker("part", None, 0))
+    assert asked == [Decoder.AUTO, Decoder.CPU]
 
 
 # --- who decodes ---------------------------------------------------------------------------
