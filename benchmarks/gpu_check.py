@@ -18,7 +18,7 @@ meant for, and ends with status 1 when anything differs from what the CPU gives 
 - frames: small pictures, digests and measures of clips of every kind that GPUs decode, from there
   and from a CPU, to the bit; and why CPUs decode others.
 - decode-rates: 1080p H.264 by the GPU's decoder and by CPU threads, the frames thrown away.
-- ingest: the embed stage of `ingest` over such films, decoded by CPU cores, by the GPU, and by
+- ingest: the embed stage of `ingest` over such films without the GPU, decoded by the GPU, and by
   whoever is faster; the same store, to the byte.
 - whole: `curate` on the demo's videos on both; the same selection, and the seconds of both.
 """

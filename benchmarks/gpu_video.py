@@ -247,7 +247,7 @@ def decode_rates(check: Check) -> dict[str, Any]:
 
 
 def ingest(check: Check) -> dict[str, Any]:
-    """The command's embed stage, by CPU cores, by the GPU's decoders, and by whoever is faster."""
+    """The command's embed stage: without the GPU, by its decoders, and by whoever is faster."""
     found: dict[str, Any] = {}
     tables: list[dict[str, bytes]] = []
     with tempfile.TemporaryDirectory() as temporary:
@@ -256,11 +256,12 @@ def ingest(check: Check) -> dict[str, Any]:
         for number in range(check.many(8, 2)):
             made = film(folder, check.many(300, 12), check.many(8), number)
             made.rename(folder / "films" / made.name)
-        for who in ("cpu", "gpu", "auto"):
+        gpu = ["gpu", "auto"] if check.device.type == "cuda" else ["auto"]
+        for who in ("cpu", *gpu):
             store = folder / f"store-{who}"
             command = [sys.executable, "-m", "coreframe", "ingest", str(folder / "films")]
             command += ["--store", str(store), "--decoder", who]
-            command += ["--device", check.device.type]
+            command += ["--device", "cpu" if who == "cpu" else check.device.type]
             environment = os.environ | {"PREFECT_HOME": str(folder / "prefect")}
             environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), *sys.path])
             subprocess.run(command, env=environment, cwd=folder, check=True, capture_output=True)
