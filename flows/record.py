@@ -203,11 +203,10 @@ def timed(timings: dict[str, float], stage: str) -> Iterator[None]:
 def versions() -> dict[str, str]:
     """Of Python, the packages that matter for a result, and FFmpeg's decoders.
 
-    A package that is not installed has none: ``transformers`` where no model is used, and Coreframe
-    itself where it runs from its folder.
+    A package that is not installed has none. Coreframe itself may run from its folder.
     """
     libavcodec = ".".join(map(str, library_versions["libavcodec"]))
-    found = {"python": platform.python_version()}
+    found = {"python": platform.python_version(), "coreframe": "not installed"}
     for name in PACKAGES:
         with suppress(PackageNotFoundError):
             found[name] = version(name)
