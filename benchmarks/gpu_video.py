@@ -21,8 +21,9 @@ from av.codec.hwaccel import HWAccel
 from gpu_tools import Check, Differs
 
 from coreframe.tasks.gpu_video import decoder
-from coreframe.tasks.gpu_video.reduce import Batch, Look, Reduced, Surface
-from coreframe.tasks.gpu_video.swscale import SITINGS, Siting
+from coreframe.tasks.gpu_video.reduce import Batch, Kind, Look, Reduced, Surface
+from coreframe.tasks.gpu_video.siting import siting_of
+from coreframe.tasks.gpu_video.swscale import SITINGS, Picture, Siting
 from coreframe.tasks.video.decode import decode_frames
 from coreframe.tasks.video.digest import frame_digest, frame_header
 from coreframe.tasks.video.index import VideoIndex
@@ -113,10 +114,8 @@ def on_cpu_tensors(
         wide = [np.ascontiguousarray(one) for one in all_lines(frame)]
         luma, cb, cr = (one.view(np.uint16) << 6 if bits > 8 else one for one in wide)
         planes = (torch.from_numpy(one) for one in (luma, np.stack([cb, cr], axis=-1)))
-        full = int(frame.color_range) == decoder.FULL_RANGE
-        matrix = int(frame.colorspace)
-        picture = decoder.Picture(frame.width, frame.height, bits, matrix, full, siting)
-        kind = decoder.Kind(picture, *framing.scaled_px(*shown_size(frame, viewing)))
+        picture = Picture.of(frame, bits, siting)
+        kind = Kind(picture, *framing.scaled_px(*shown_size(frame, viewing)))
         batch = Batch(kind, framing, 1, torch.device("cpu"))
         look = Look(at, frame_header(frame, viewing), orientation(frame, viewing))
         batch.add(Surface(*planes), look)
@@ -142,22 +141,15 @@ def frames_equal(check: Check) -> dict[str, Any]:
                 raise Differs(f"{name} is left to CPUs: {why}")
             for framing in FRAMINGS:
                 expected = by_cpu(path, index, viewing, framing)
-                arguments = index, viewing, framing
+                ((_, frame),) = decode_frames(path, index, np.arange(1), viewing)
                 if check.device.type == "cuda":
-                    ((_, frame),) = decode_frames(path, index, np.arange(1), viewing)
-                    siting = decoder.proven(
-                        path, index, expected[0], frame, viewing, framing, check.device
-                    )
+                    where = viewing, framing, check.device
+                    siting = decoder.proven(path, index, expected[0], frame, *where)
                     every = np.arange(len(index))
-                    own = list(
-                        decoder.reduced_frames(
-                            path, index, every, viewing, framing, check.device, siting
-                        )
-                    )
+                    own = list(decoder.reduced_frames(path, index, every, *where, siting))
                 else:
-                    tried = ((one, next(on_cpu_tensors(path, *arguments, one))) for one in SITINGS)
-                    siting = next(one for one, first in tried if equal(first, expected[0]))
-                    own = list(on_cpu_tensors(path, *arguments, siting))
+                    siting = siting_of(frame, viewing, framing) or SITINGS[0]
+                    own = list(on_cpu_tensors(path, index, viewing, framing, siting))
                 if len(own) != len(expected) or not all(map(equal, own, expected)):
                     raise Differs(f"frames of {name}")
                 found[name] = {"frames": len(own), "siting": tuple(siting)}

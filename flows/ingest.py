@@ -60,11 +60,11 @@ class Ingested:
 
     def _gpu_missed(self) -> str:
         """Why a GPU that was to decode did not."""
-        reasons = Counter(video.fallback for video in self.videos if video.fallback)
-        if not reasons:
+        found = self.embedded.fallbacks
+        if not found:
             return "no worker has a GPU with a video decoder"
-        ((reason, count),) = reasons.most_common(1)
-        return f"{reason} ({count} of {len(self.videos)} videos)"
+        reason = max(found, key=lambda why: len(found[why]))
+        return f"{reason} ({len(found[reason])} of {len(self.videos)} videos)"
 
     def counts(self) -> dict[str, Any]:
         passed_over = {str(VideoState.FORGOTTEN): self.forgotten} if self.forgotten else {}

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from coreframe.tasks.device import Decoder
 from coreframe.tasks.gpu_video.swscale import Siting
@@ -29,14 +29,7 @@ FAULTS_IN_A_ROW = 3
 """Parts that fail on the GPU one after the other, from which on a process leaves it alone."""
 
 
-class Placed(Protocol):
-    """A frame, of whatever is made of it."""
-
-    @property
-    def position(self) -> int: ...
-
-
-T = TypeVar("T", bound=Placed)
+T = TypeVar("T")
 
 
 @dataclass

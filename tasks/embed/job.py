@@ -34,7 +34,7 @@ from coreframe.tasks.errors import (
 )
 from coreframe.tasks.lazy import torch
 from coreframe.tasks.store.frames import FrameRecord, FrameState, frame_records, frames_table
-from coreframe.tasks.store.stalls import MOST_STALLS, note_stall, stalls
+from coreframe.tasks.store.stalls import note_stall, stalls
 from coreframe.tasks.store.store import Store
 from coreframe.tasks.video.ahead import ahead
 from coreframe.tasks.video.sampling import Sampling
@@ -134,7 +134,7 @@ def embed_part(job: PartJob) -> Part:
     nothing = np.zeros(store.settings.dim, np.int16)
     for segment in job.segments:
         stall = noted.get(segment.fingerprint)
-        if stall is not None and stall.times >= MOST_STALLS:
+        if stall is not None and stall.too_many:
             incidents.quarantined[segment.video] = Quarantine(stall.reason, stall.times)
             continue
         facts, index = store.read_facts_and_index(segment.fingerprint)

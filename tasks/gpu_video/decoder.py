@@ -24,7 +24,7 @@ from coreframe.tasks.lazy import torch
 from coreframe.tasks.video.colours import is_tone_mapped
 from coreframe.tasks.video.decode import decode_frames
 from coreframe.tasks.video.deinterlace import with_neighbours
-from coreframe.tasks.video.digest import FULL_RANGE, frame_header
+from coreframe.tasks.video.digest import frame_header
 from coreframe.tasks.video.index import VideoIndex
 from coreframe.tasks.video.orientation import orientation
 from coreframe.tasks.video.pixels import Framing, shown_size
@@ -205,8 +205,7 @@ def _kind(frame: VideoFrame, viewing: Viewing, framing: Framing, siting: Siting)
     if frame.width % 2 or frame.height % 2:  # the export of planes leaves out the last line
         raise NotOnGpuError(f"an odd size, {frame.width}x{frame.height}")
     _, bits = FORMATS[layout]
-    full = int(frame.color_range) == FULL_RANGE
-    picture = Picture(frame.width, frame.height, bits, int(frame.colorspace), full, siting)
+    picture = Picture.of(frame, bits, siting)
     return Kind(picture, *framing.scaled_px(*shown_size(frame, viewing)))
 
 

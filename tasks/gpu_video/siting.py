@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from coreframe.tasks.gpu_video.swscale import SITINGS, Picture, Scaler, Siting, Unscalable
 from coreframe.tasks.lazy import torch
-from coreframe.tasks.video.digest import FULL_RANGE
 from coreframe.tasks.video.orientation import orientation
 from coreframe.tasks.video.pixels import Framing, InputScaler, framed, shown_size
 from coreframe.tasks.video.planes import all_lines
@@ -42,10 +41,8 @@ def siting_of(frame: VideoFrame, viewing: Viewing, framing: Framing) -> Siting |
     luma, chroma = _patterned(frame, bits)
     expected = InputScaler(framing, viewing)(frame)
     size = framing.scaled_px(*shown_size(frame, viewing))
-    full = int(frame.color_range) == FULL_RANGE
-    colours = bits, int(frame.colorspace), full
     for siting in SITINGS:
-        picture = Picture(frame.width, frame.height, *colours, siting)
+        picture = Picture.of(frame, bits, siting)
         try:
             scaler = Scaler(picture, *size, framing.resampling, torch.device("cpu"))
         except Unscalable:

@@ -17,9 +17,11 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 import numpy as np
+from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from coreframe.tasks.lazy import torch
+from coreframe.tasks.video.colours import FULL_RANGE
 from coreframe.tasks.video.pixels import Resampling
 
 MATRICES: Final = {
@@ -91,6 +93,12 @@ class Picture:
     matrix: int
     full_range: bool
     siting: Siting
+
+    @classmethod
+    def of(cls, frame: VideoFrame, bits: int, siting: Siting) -> Picture:
+        """Of a frame whose samples have so many bits."""
+        full = int(frame.color_range) == FULL_RANGE
+        return cls(frame.width, frame.height, bits, int(frame.colorspace), full, siting)
 
 
 class Filter(NamedTuple):

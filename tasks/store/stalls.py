@@ -22,6 +22,11 @@ class Stall:
     times: int
     reason: str
 
+    @property
+    def too_many(self) -> bool:
+        """Whether the video is not to be tried again."""
+        return self.times >= MOST_STALLS
+
 
 def note_stall(store: Store, fingerprint: str, reason: str) -> None:
     """Count one more."""
@@ -45,7 +50,7 @@ def stalls(store: Store) -> dict[str, Stall]:
 
 def hung(store: Store) -> dict[str, Stall]:
     """Those that hung too often to be tried again."""
-    return {key: stall for key, stall in stalls(store).items() if stall.times >= MOST_STALLS}
+    return {key: stall for key, stall in stalls(store).items() if stall.too_many}
 
 
 def forget_stalls(store: Store) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 import xxhash
 from av.video.frame import VideoFrame
 
+from coreframe.tasks.video.colours import FULL_RANGE
 from coreframe.tasks.video.orientation import orientation
 from coreframe.tasks.video.planes import all_lines
 from coreframe.tasks.video.viewing import AS_SHOWN, Viewing
@@ -25,8 +26,6 @@ from coreframe.tasks.video.viewing import AS_SHOWN, Viewing
 PIECE_BYTES: Final = 16 * 1024
 """More make the hash of a piece, whose blocks come one after the other, slow on a GPU; fewer take
 time on a CPU for being many."""
-
-FULL_RANGE = 2
 
 
 def frame_digest(frame: VideoFrame, viewing: Viewing = AS_SHOWN) -> int:

@@ -202,15 +202,21 @@ def test_what_a_gpu_cannot_do_cpu_cores_do_and_the_catalogue_says_so(
     assert not any(video.fallback for video in plain.read_catalogue().videos)
 
 
+def with_damage(folder: Path, packet: int) -> Path:
+    """A folder with a film of which one packet cannot be decoded."""
+    sound = make(Recipe("sound.mp4", options={"bf": "0"}, frames=50, **SIZE), folder)
+    (folder / "films").mkdir()
+    damage(sound, folder / "films" / "damaged.mp4", packet)
+    return folder / "films"
+
+
 def test_a_damaged_film_has_its_census_from_cpu_cores(
     tmp_path: Path, cluster: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sound = make(Recipe("sound.mp4", options={"bf": "0"}, frames=50, **SIZE), tmp_path)
-    (tmp_path / "films").mkdir()
-    damage(sound, tmp_path / "films" / "damaged.mp4", packet=30)
-    plain, _ = made(tmp_path / "films", tmp_path / "plain", cluster)
+    films = with_damage(tmp_path, packet=30)
+    plain, _ = made(films, tmp_path / "plain", cluster)
     pretend(monkeypatch)
-    store, counts = made(tmp_path / "films", tmp_path / "store", cluster)
+    store, counts = made(films, tmp_path / "store", cluster)
     assert tables(store) == tables(plain)
     assert (counts.censuses, counts.gpu_faults) == (1, 0)
     assert by_name(store)["damaged"].state == by_name(plain)["damaged"].state
@@ -219,13 +225,11 @@ def test_a_damaged_film_has_its_census_from_cpu_cores(
 def test_damage_beside_a_wanted_frame_is_seen_where_a_cpu_would_see_it(
     tmp_path: Path, cluster: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sound = make(Recipe("sound.mp4", options={"bf": "0"}, frames=50, **SIZE), tmp_path)
-    (tmp_path / "films").mkdir()
-    damage(sound, tmp_path / "films" / "damaged.mp4", packet=41)
+    films = with_damage(tmp_path, packet=41)
     asked = {"every": 10, "deinterlace": "on"}  # so 39, 40 and 41 are decoded for 40, the last
-    plain, _ = ingest([tmp_path / "films"], tmp_path / "plain", cluster, **asked)
+    plain, _ = ingest([films], tmp_path / "plain", cluster, **asked)
     pretend(monkeypatch)
-    store, counts = ingest([tmp_path / "films"], tmp_path / "store", cluster, **asked)
+    store, counts = ingest([films], tmp_path / "store", cluster, **asked)
     assert tables(store) == tables(plain)
     assert counts.censuses == 1
 
