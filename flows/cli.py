@@ -11,13 +11,16 @@ from io import TextIOWrapper
 
 import typer
 
+from coreframe.flows.choosing import Selecting
 from coreframe.flows.local_workers import LocalWorkers
 from coreframe.flows.options import with_options
-from coreframe.flows.parameters import Compute, Ingestion, Picture, Selecting, Sources
+from coreframe.flows.parameters import Compute, Ingestion, Picture, Sources
 from coreframe.flows.server import RunFlow, prefect_server
 from coreframe.flows.supervisor import stopped, stopped_by
 from coreframe.flows.training import Training
 from coreframe.flows.values import (
+    ColumnsFile,
+    ColumnsName,
     Destination,
     DryRun,
     ForgottenVideos,
@@ -68,6 +71,10 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+
+columns = typer.Typer(no_args_is_help=True)
+app.add_typer(columns, name="columns")
 
 
 @app.callback()
@@ -247,6 +254,43 @@ def forget(
         show_unforgotten(forgetting.unforget(store, videos, wait), store)
     else:
         show_forgotten(forgetting.forget(store, videos, wait, dry_run=dry_run), store)
+
+
+@columns.callback()
+def columns_options() -> None:
+    """Keep what you know of frames in a store, to choose by."""
+
+
+@columns.command("add")
+@with_options
+def columns_add(name: ColumnsName, file: ColumnsFile, store: StorePath, wait: Wait) -> None:
+    """Keep a file's columns in a store, joined with its frames.
+
+    What NAME held of videos that the file names is replaced, the rest stays.
+    """
+    from coreframe.flows import columns as kept
+    from coreframe.flows.terminal import show_added
+
+    show_added(kept.add(store, name, file, wait))
+
+
+@columns.command("list")
+@with_options
+def columns_list(store: StorePath) -> None:
+    """Say which columns a store has."""
+    from coreframe.flows.terminal import show_columns
+    from coreframe.tasks.store.store import Store
+
+    show_columns(Store.open(store))
+
+
+@columns.command("drop")
+@with_options
+def columns_drop(name: ColumnsName, store: StorePath, wait: Wait) -> None:
+    """Remove a store's columns of that name."""
+    from coreframe.flows import columns as kept
+
+    kept.drop(store, name, wait)
 
 
 @app.command()

@@ -6,11 +6,13 @@ from typing import Any
 from prefect import flow
 
 from coreframe.flows.artifacts import page_address, show_page
+from coreframe.flows.choosing import Selecting
 from coreframe.flows.cluster import open_cluster
+from coreframe.flows.columns import add_given
 from coreframe.flows.ingest import ingest_stages
 from coreframe.flows.logs import log_unread
 from coreframe.flows.outcome import check_broken, check_selectable
-from coreframe.flows.parameters import Compute, Ingestion, Picture, Selecting, Sources
+from coreframe.flows.parameters import Compute, Ingestion, Picture, Sources
 from coreframe.flows.preflight import (
     check_corpus,
     check_metrics_file,
@@ -74,6 +76,7 @@ def curate(
             record["unread"] = [asdict(one) for one in unread]
             check_selectable(opened, ingested.videos)
             record["warnings"] = ingested.look_again(opened)
+            ingested.added_columns = add_given(opened, selecting.columns)
             result = standing_result(opened, folder, parameters)
             if result is None or not names_the_same(result.run, ingested):
                 result = selection_stages(

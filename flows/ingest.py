@@ -1,7 +1,7 @@
 """The ``ingest`` flow: bring a store up to date with a corpus of videos."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -46,6 +46,8 @@ class Ingested:
     """Of these, paths that the last run said already."""
     gpu_asked: bool = False
     """Whether a GPU was to decode."""
+    added_columns: Sequence[Mapping[str, Any]] = ()
+    """What became of files of columns."""
 
     def look_again(self, store: Store) -> list[str]:
         """Bring the entries up to date with what later stages found, and give the warnings."""

@@ -16,15 +16,8 @@ import typer
 from pydantic import ByteSize, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from coreframe.flows.parameters import (
-    NEW_STORE,
-    Compute,
-    Ingestion,
-    Parameters,
-    Picture,
-    Selecting,
-    Sources,
-)
+from coreframe.flows.choosing import Selecting
+from coreframe.flows.parameters import NEW_STORE, Compute, Ingestion, Parameters, Picture, Sources
 from coreframe.flows.training import Training
 from coreframe.flows.values import Answered, Described, LogJson, Positional
 from coreframe.tasks import status

@@ -1,6 +1,5 @@
-"""What a person can set. Prefect's pages make their forms from these models."""
+"""What a person can set. Prefect's pages make their forms from these models, and `choosing`'s."""
 
-import math
 from collections.abc import Callable
 from fractions import Fraction
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -23,7 +22,6 @@ from coreframe.tasks.embedders.names import (
     absolute_name,
 )
 from coreframe.tasks.output.images import ImageFormat, PictureSettings, Resize
-from coreframe.tasks.select.choice import MEASURES, SHARPEST_WITHIN, Budget, Choice, Method
 from coreframe.tasks.store.settings import StoreSettings
 from coreframe.tasks.video.claims import MOST_FRAMES
 from coreframe.tasks.video.sampling import Sampling
@@ -31,9 +29,6 @@ from coreframe.tasks.video.viewing import Crop, parse_stream_choice
 
 if TYPE_CHECKING:  # it loads torch, which a notebook needs for choosing only
     from coreframe.tasks.embedders.embedder import EmbedderSpec
-
-DEFAULT_SAMPLES = 100
-"""Frames selected when no budget is given: enough to look through in a minute."""
 
 NEW_STORE: dict[str, Any] = {
     "embedder": DESCRIPTOR,
@@ -59,7 +54,7 @@ def _fps(value: str) -> str:
     return value
 
 
-def _readable(read: Callable[[Any], object]) -> AfterValidator:
+def readable(read: Callable[[Any], object]) -> AfterValidator:
     """Keep the value as it is given, once it has been read."""
 
     def check(value: Any) -> Any:
@@ -67,23 +62,6 @@ def _readable(read: Callable[[Any], object]) -> AfterValidator:
         return value
 
     return AfterValidator(check)
-
-
-def _measures(given: list[str]) -> dict[str, float]:
-    """Read ``MEASURE=VALUE`` texts."""
-    limits: dict[str, float] = {}
-    for text in given:
-        measure, _, value = text.partition("=")
-        try:
-            number = float(value)
-        except ValueError:
-            number = math.nan
-        if measure not in MEASURES or not math.isfinite(number):
-            raise ValueError(f"must be {' or '.join(MEASURES)}, =, and a number: sharpness=0.02")
-        if measure in limits:
-            raise ValueError(f"{measure} is limited twice: give one of them")
-        limits[measure] = number
-    return limits
 
 
 class Parameters(BaseModel):
@@ -140,7 +118,7 @@ class Ingestion(Parameters):
     every: int | None = Field(
         default=None, ge=1, description="Keep every n-th frame [default: the store's, or all]."
     )
-    crop: Annotated[str, _readable(Crop.parse)] | None = Field(
+    crop: Annotated[str, readable(Crop.parse)] | None = Field(
         default=None,
         description="W:H:X:Y in pixels of the upright picture, of what is embedded and exported "
         "[default: the store's, or all of it].",
@@ -160,7 +138,7 @@ class Ingestion(Parameters):
         description="off or on: make whole pictures of interlaced ones, in what is embedded and "
         "exported [default: the store's, or off].",
     )
-    stream: Annotated[str, _readable(parse_stream_choice)] | None = Field(
+    stream: Annotated[str, readable(parse_stream_choice)] | None = Field(
         default=None,
         description="best, largest or N: which film of a file that holds several, N counted from "
         "0 [default: the store's, or best].",
@@ -205,135 +183,10 @@ class Ingestion(Parameters):
         return Sampling(Fraction(self.sample_fps) if self.sample_fps else None, self.every or 1)
 
 
-class Selecting(Parameters):
-    """How many frames, and by which method. Budgets combine: whichever stops first."""
-
-    method: Literal["coreset", "random", "fixed-rate"] = Field(
-        default="coreset", description="coreset, random or fixed-rate."
-    )
-    n_samples: int | None = Field(
-        default=None,
-        ge=1,
-        description=f"Frames at most [default: {DEFAULT_SAMPLES} when no budget is given].",
-    )
-    proportion: float | None = Field(
-        default=None, gt=0, le=1, description="Share of the decodable frames at most."
-    )
-    min_distance: float | None = Field(
-        default=None,
-        ge=0,
-        le=2,
-        description="L2 (0 to 2) that any two selected frames are apart at least.",
-    )
-    radius: float | None = Field(
-        default=None,
-        ge=0,
-        le=2,
-        description="L2 (0 to 2) within which every frame has a selected one: stop then.",
-    )
-    seed: int = Field(
-        default=0,
-        ge=0,
-        description="Seed of the random method, and of what is sampled for the report.",
-    )
-    keep_exact_duplicates: bool = Field(
-        default=False, description="Allow frames whose pixels equal an earlier frame's."
-    )
-    keep_suspect: bool = Field(
-        default=False,
-        description="Allow frames whose pictures are damaged, or built on damaged ones.",
-    )
-    keep_flat: bool = Field(
-        default=False,
-        description="Allow frames that show nothing: black, one colour, almost the end of a fade.",
-    )
-    min: Annotated[list[str], _readable(_measures)] = Field(
-        default=[], description="sharpness=V or luminance=V: choose no frame below; repeatable."
-    )
-    max: Annotated[list[str], _readable(_measures)] = Field(
-        default=[], description="sharpness=V or luminance=V: choose no frame above; repeatable."
-    )
-    prefer_sharp: float = Field(
-        default=0.0,
-        ge=0,
-        le=1,
-        description="0 to 1: how much farther out a blurred frame must lie to be chosen.",
-    )
-    sharpest_within: float | None = Field(
-        default=None,
-        ge=0,
-        le=2,
-        description="Exchange a pick for the sharpest frame so near to it within a second "
-        f"[default: {SHARPEST_WITHIN}; 0 with radius, sequence-length or prefer-sharp].",
-    )
-    min_per_video: int = Field(default=0, ge=0, description="Frames of every video at least.")
-    max_per_video: int | None = Field(
-        default=None, ge=1, description="Frames of any video at most."
-    )
-    sequence_length: int = Field(
-        default=1, ge=1, le=65536, description="Choose runs of so many consecutive sampled frames."
-    )
-    preselected: str | None = Field(
-        default=None,
-        description="Frames to start from: a selection.parquet, or CSV of video,frame_index.",
-    )
-    count_preselected: bool = Field(
-        default=False, description="Preselected frames count towards the number asked for."
-    )
-    name: str | None = Field(
-        default=None, description="Keep the selection in the store under this name; extend it."
-    )
-    drop_gone: bool = Field(
-        default=False,
-        description="With a name: drop frames whose videos are gone or changed.",
-    )
-    cost_per_frame: float | None = Field(
-        default=None,
-        gt=0,
-        description="What it costs to label a frame, in any currency: the report then says it for "
-        "this and the other ways to choose.",
-    )
-
-    @model_validator(mode="after")
-    def _consistent(self) -> "Selecting":
-        self.choice()
-        return self
-
-    def choice(self) -> Choice:
-        """Put it in the terms of `coreframe.tasks.kcenter`.
-
-        Raises:
-            UsageError: what is asked for contradicts itself.
-        """
-        n_samples = self.n_samples
-        bounds = (self.n_samples, self.proportion, self.min_distance, self.radius)
-        if all(bound is None for bound in bounds):
-            n_samples = max(DEFAULT_SAMPLES, self.sequence_length)
-        return Choice(
-            method=Method(self.method),
-            budget=Budget(n_samples, self.proportion, self.min_distance or 0.0, self.radius),
-            seed=self.seed,
-            keep_exact_duplicates=self.keep_exact_duplicates,
-            keep_suspect=self.keep_suspect,
-            keep_flat=self.keep_flat,
-            sequence_length=self.sequence_length,
-            minimum=_measures(self.min),
-            maximum=_measures(self.max),
-            prefer_sharp=self.prefer_sharp,
-            sharpest_within=self.sharpest_within,
-            min_per_video=self.min_per_video,
-            max_per_video=self.max_per_video,
-            preselected=self.preselected,
-            count_preselected=self.count_preselected,
-            name=self.name,
-            drop_gone=self.drop_gone,
-        )
-
-
 class Picture(Parameters):
     """How selected frames are written."""
 
-    resize: Annotated[str, _readable(Resize.parse)] | None = Field(
+    resize: Annotated[str, readable(Resize.parse)] | None = Field(
         default=None,
         description="WxH, Wx or xH in pixels, of exported frames [default: full resolution].",
     )

@@ -14,15 +14,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from coreframe.flows.parameters import (
-    NEW_STORE,
-    Compute,
-    Ingestion,
-    Selecting,
-    Sources,
-)
+from coreframe.flows.choosing import Selecting
+from coreframe.flows.parameters import NEW_STORE, Compute, Ingestion, Sources
 from coreframe.flows.training import Training
 from coreframe.tasks import status
+from coreframe.tasks.columns.source import check_source
 from coreframe.tasks.datasets.formats import DATASET_FORMATS
 from coreframe.tasks.device import has_gpu_driver
 from coreframe.tasks.errors import (
@@ -33,7 +29,9 @@ from coreframe.tasks.errors import (
 )
 from coreframe.tasks.output.files import PLOTS
 from coreframe.tasks.output.folder import OutputFolder, refuse_newer
+from coreframe.tasks.select.columns import KnownColumns
 from coreframe.tasks.select.preselected import read_preselected
+from coreframe.tasks.select.wishes import Wishes
 from coreframe.tasks.store.named_selections import NamedSelection
 from coreframe.tasks.store.settings import StoreSettings
 from coreframe.tasks.store.store import Store
@@ -279,8 +277,17 @@ def check_selecting(store: str, selecting: Selecting) -> None:
     """Refuse what is asked for and cannot be found or used.
 
     Raises:
-        UsageError: the list of preselected frames cannot be read, or the name cannot be used.
+        UsageError: a file that is named cannot be read, a column is not there, or the name cannot
+            be used.
     """
+    for file in selecting.columns:
+        check_source(file)
+    choice = selecting.choice()
+    for balance in choice.balance:
+        balance.file_shares()
+    if not selecting.columns:  # which bring others
+        known = KnownColumns.of(Store.open(store)) if Store.exists(store) else KnownColumns({})
+        Wishes.of(choice, known)
     if selecting.preselected is not None:
         read_preselected(selecting.preselected)
     if selecting.name is not None:

@@ -5,8 +5,9 @@ from pathlib import Path
 from prefect import flow
 
 from coreframe.flows.artifacts import show_page
+from coreframe.flows.choosing import Selecting
 from coreframe.flows.cluster import open_cluster
-from coreframe.flows.parameters import Compute, Selecting
+from coreframe.flows.parameters import Compute
 from coreframe.flows.preflight import check_output
 from coreframe.flows.run_names import begun_name
 from coreframe.flows.values import OtherPaths, PageUrl, SelectedPath, StorePath

@@ -5,18 +5,21 @@ deployment, and a module of that name would hide the standard library's.
 """
 
 import logging
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prefect import flow
 
 from coreframe.flows.artifacts import page_address, show_outputs, show_page, show_quarantined
+from coreframe.flows.choosing import Selecting
 from coreframe.flows.cluster import open_cluster
+from coreframe.flows.columns import add_given
 from coreframe.flows.ingest import Ingested
 from coreframe.flows.logs import LOGGER
 from coreframe.flows.options import command
 from coreframe.flows.outcome import outcome
-from coreframe.flows.parameters import Compute, Picture, Selecting
+from coreframe.flows.parameters import Compute, Picture
 from coreframe.flows.preflight import check_selecting, output_folder
 from coreframe.flows.record import ended, recorded, timed, versions
 from coreframe.flows.run_names import begun_name
@@ -31,7 +34,8 @@ from coreframe.tasks.output.exported import Exported
 from coreframe.tasks.output.images import PictureSettings
 from coreframe.tasks.output.metrics import Metrics
 from coreframe.tasks.output.result import Result
-from coreframe.tasks.output.run import Counts, Run, RunParameters
+from coreframe.tasks.output.run import AddedColumns, ClassCount, Counts, Run, RunParameters
+from coreframe.tasks.output.standing import columns_named
 from coreframe.tasks.report.curve import find_knee, radius_curve
 from coreframe.tasks.report.draw import prepare
 from coreframe.tasks.report.facts import first_troubles, more_troubles
@@ -75,10 +79,11 @@ def select(
         "compute": compute.model_dump(),
     }
     timings: dict[str, float] = {}
-    alone = wait if selecting.name is not None else None  # what the store keeps has one writer
+    writes = selecting.name is not None or selecting.columns  # what the store keeps has one writer
+    alone = wait if writes else None
     with recorded(opened, "select", parameters, alone) as record, open_cluster(compute) as cluster:
         videos = opened.read_catalogue().videos
-        ingested = Ingested(videos, videos)
+        ingested = Ingested(videos, videos, added_columns=add_given(opened, selecting.columns))
         result = selection_stages(
             opened, folder, ingested, selecting, picture, compute, cluster, timings, parameters
         )
@@ -126,12 +131,15 @@ def selection_stages(
         command=command(parameters),
         store=store.settings,
         corpus=store.read_catalogue().state(),
+        columns=columns_named(store, parameters["selecting"]),
         changes=ingested.changes,
         troubles=first_troubles(ingested.videos, ingested.unread),
         more_troubles=more_troubles(ingested.videos, ingested.unread),
         versions=versions(),
         timings_s=timings,
         counts=_counts(store, ingested, selection, exported),
+        classes=[ClassCount(**asdict(one)) for one in selection.classes],
+        added_columns=[AddedColumns(**one) for one in ingested.added_columns],
         failures=[failure.sentence for failure in exported.failures],
         warnings=warned,
         outcome=outcome(ingested.videos, ingested.corrupt_threshold, exported.failures, warned),

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from coreframe.tasks import status
+from coreframe.tasks.columns.add import AddedColumns, said
 from coreframe.tasks.datasets.formats import Dataset
 from coreframe.tasks.kcenter.goal import StoppedBy
 from coreframe.tasks.names import shown
@@ -17,11 +18,17 @@ from coreframe.tasks.output.files import PAGE
 from coreframe.tasks.output.metrics import Metrics
 from coreframe.tasks.output.result import Result
 from coreframe.tasks.output.run import ChangedVideos, Run
+from coreframe.tasks.report.facts import lacking
 from coreframe.tasks.report.sentences import cost_text
 from coreframe.tasks.report.storage import all_frames_bytes, written_as
 from coreframe.tasks.report.tables import SELECTED_MARK, comparison, size
+from coreframe.tasks.select.columns import OWN
 from coreframe.tasks.store.catalogue import VideoState
+from coreframe.tasks.store.columns import column_tables
 from coreframe.tasks.store.store import Store
+
+NAMED_CLASSES = 12
+"""Of what was balanced."""
 
 LEAST_COLUMNS = 4
 """Of the comparison, with the methods' names: what decides."""
@@ -92,12 +99,20 @@ def _show_counts(run: Run) -> None:
         "with damaged pictures": counts.suspect_frames,
         "that show nothing": counts.flat_frames,
         f"exact duplicate{'s' * (duplicates != 1)}": duplicates,
-        "outside the quality limits": counts.rejected_frames,
+        "outside the limits": counts.rejected_frames,
         "in no whole sequence": counts.frames_in_no_sequence,
     }
     parts = [f"{count:,} {what}" for what, count in left_out.items() if count]
     _say(_files(counts.files) + (f"; left out: {', '.join(parts)}" if parts else ""))
     _show_changes(run.changes)
+    for added in run.added_columns:
+        _say(f"{added.name}: {said(added)}")
+    if run.classes:
+        shares = [f"{one.name} {one.chosen:,}" for one in run.classes[:NAMED_CLASSES]]
+        more = len(run.classes) - len(shares)
+        _say(f"balanced: {', '.join(shares)}{f' and {more} more classes' if more else ''}")
+        for sentence in lacking(run):
+            _say(sentence)
     if counts.kept_frames:
         new = counts.selected_frames - counts.kept_frames
         _say(f"{counts.kept_frames:,} frames were selected before, {new:,} are new")
@@ -173,6 +188,22 @@ def show_unforgotten(fingerprints: Sequence[str], store: str) -> None:
         f"{_counted(len(fingerprints), 'content')} may come back into {store}: the next `coreframe "
         "ingest` embeds it anew where it finds it"
     )
+
+
+def show_added(added: AddedColumns) -> None:
+    """Print what became of a file of columns."""
+    _say(f"{added.name}: {said(added)}")
+    kinds = ", ".join(f"{name} ({kind})" for name, kind in added.columns.items())
+    _say(f"columns: {kinds}")
+
+
+def show_columns(store: Store) -> None:
+    """Print which columns a store has, and what every frame has."""
+    for name, table in column_tables(store).items():
+        kinds = ", ".join(f"{column} ({kind})" for column, kind in table.kinds.items())
+        several = ", several a frame" * table.several
+        _say(f"{name}: {kinds}; {_counted(table.lines, 'line')}{several}")
+    _say(f"of every frame: {', '.join(f'{name} ({kind})' for name, kind in OWN.items())}")
 
 
 def show_exported(written: Dataset, to: str) -> None:

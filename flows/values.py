@@ -79,6 +79,14 @@ Unforget = Annotated[
     Described("Let forgotten contents in again: their files, or fingerprints."),
 ]
 DryRun = Annotated[bool, Field(default=False), Described("Say what would go, and change nothing.")]
+ColumnsName = Annotated[
+    str, Positional("NAME"), Described("Of the columns, such as detections or weather.")
+]
+ColumnsFile = Annotated[
+    str,
+    Positional("FILE"),
+    Described("Parquet, or CSV: video and frame_index or time_s, and the columns."),
+]
 PageUrl = Annotated[
     str | None,
     AfterValidator(_url),

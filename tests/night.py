@@ -6,8 +6,9 @@ python -m tests.night VIDEOS STORE N_SAMPLES
 import sys
 from pathlib import Path
 
+from coreframe.flows.choosing import Selecting
 from coreframe.flows.cluster import open_cluster
-from coreframe.flows.parameters import Compute, Ingestion, Selecting
+from coreframe.flows.parameters import Compute, Ingestion
 from coreframe.flows.preflight import open_store
 from coreframe.tasks.select.task import choose_frames
 from coreframe.tasks.store.lock import writing

@@ -22,6 +22,7 @@ BELOW = {
     "gpu_video": BASE | {"video"},
     "store": BASE | {"storage", "video"},
     "embedders": BASE | {"video"},
+    "columns": BASE | {"storage", "video", "store"},
     "kcenter": BASE | {"store", "engine"},
     "engine": BASE,
     "output": BASE | {"storage", "store", "video", "kcenter", "select"},

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from moto.server import ThreadedMotoServer
 
-from coreframe.flows.parameters import Compute, Ingestion, Selecting
+from coreframe.flows.choosing import Selecting
+from coreframe.flows.parameters import Compute, Ingestion
 from coreframe.flows.preflight import open_store
 from coreframe.tasks.check.task import check_store
 from coreframe.tasks.errors import CoreframeError, UsageError

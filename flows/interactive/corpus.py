@@ -4,6 +4,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,9 @@ from PIL import Image
 from pydantic import ValidationError
 
 from coreframe.decoder import Decoder
-from coreframe.flows.parameters import Compute, Selecting
+from coreframe.flows.choosing import Selecting
+from coreframe.flows.parameters import Compute
+from coreframe.tasks.columns.add import AddedColumns, add_columns, name_of
 from coreframe.tasks.errors import CoreframeError, UsageError
 from coreframe.tasks.names import shown
 from coreframe.tasks.output.contact_sheet import contact_sheet
@@ -108,7 +111,8 @@ class Corpus:
             CoreframeError: there is a ``name``, and another run writes to the store.
         """
         try:
-            choice = Selecting(**options).choice()
+            selecting = Selecting(**options)
+            choice = selecting.choice()
             compute = Compute.model_validate({"device": device, "memory_limit": memory_limit})
         except ValidationError as error:
             first = error.errors()[0]
@@ -116,9 +120,30 @@ class Corpus:
             raise UsageError(f"{name}: {first['msg'].removeprefix('Value error, ')}.") from error
         from coreframe.tasks.select.local import choose_here  # loads torch: needed here alone
 
-        with writing(self._store, "a notebook", 0) if choice.name is not None else nullcontext():
+        writes = choice.name is not None or selecting.columns
+        with writing(self._store, "a notebook", 0) if writes else nullcontext():
+            for file in selecting.columns:
+                add_columns(self._store, name_of(file), file)
             chosen = choose_here(self._store, choice, compute.device, compute.memory_limit)
         return Picks(self, self._named(chosen.frames))
+
+    def add_columns(self, name: str, table: pd.DataFrame | str | Path) -> AddedColumns:
+        """Keep columns in the store, joined with its frames, as ``coreframe columns add`` does.
+
+        Args:
+            name: of the columns, such as ``"detections"``.
+            table: or a file: ``video`` and ``frame_index`` or ``time_s``, and the columns.
+
+        Raises:
+            UsageError: it cannot be used, or no line is about a frame of the store.
+            CoreframeError: another run writes to the store.
+        """
+        with TemporaryDirectory() as folder, writing(self._store, "a notebook", 0):
+            if isinstance(table, pd.DataFrame):
+                file = Path(folder, f"{name}.parquet")
+                table.to_parquet(file, index=False)
+                table = file
+            return add_columns(self._store, name, str(table))
 
     def pictures(self, rows: np.ndarray, side_px: int = 224) -> dict[int, Image.Image]:
         """Decode some frames in the process that :meth:`image` uses, and make them small.

@@ -4,6 +4,7 @@ import json
 
 from coreframe.tasks.errors import CoreframeError, UsageError
 from coreframe.tasks.storage.folders import open_folder
+from coreframe.tasks.store import columns
 from coreframe.tasks.store.array import (
     ARRAY_DOCUMENT,
     array_document,
@@ -89,7 +90,7 @@ def check_made(store: Store, catalogue: Catalogue, *, repair: bool) -> list[str]
 def check_kept_files(
     store: Store, catalogue: Catalogue, *, repair: bool
 ) -> tuple[list[str], list[str]]:
-    """What is wrong with selections, the list of forgotten contents, and records, a clause each.
+    """What is wrong with selections, columns, the list of forgotten contents, and records: clauses.
 
     Returns:
         All faults, and those of them that are left.
@@ -102,6 +103,10 @@ def check_kept_files(
             found.append(clause(wrong))
             if repair and not selection.mend():
                 lost.append(selection.fault())
+    for name, wrong in list(columns.faults(store)):
+        found.append(wrong)
+        if repair:  # whoever has the file adds them again
+            columns.drop(store, name)
     wrong = forgotten_fault(store, catalogue)
     if wrong:
         found.append(wrong)

@@ -136,6 +136,7 @@ def _pending(video: Video, facts: VideoFacts, index: VideoIndex, sampling: Sampl
         time_base_num=index.time_base.numerator,
         time_base_den=index.time_base.denominator,
         duration_s=facts.duration_s,
+        created=facts.created,
         frame_count=len(index),
         rows=len(sampling.positions(index)),
     )

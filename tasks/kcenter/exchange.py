@@ -32,6 +32,7 @@ class Substitutes:
         time_s: (r,) float64, when in the video.
         quality: (r,) float64, the larger the better.
         squared_within: between a pick and its substitute at most; in squared lattice units.
+        label: (r,) int64, such that only rows of one label may be; None for any.
     """
 
     rows: NDArray[np.int64]
@@ -39,6 +40,7 @@ class Substitutes:
     time_s: NDArray[np.float64]
     quality: NDArray[np.float64]
     squared_within: int
+    label: NDArray[np.int64] | None = None
 
     def better_than(self, row: int) -> NDArray[np.int64]:
         """(m,) rows of its video at most WITHIN_S away that are better, the best first."""
@@ -48,6 +50,8 @@ class Substitutes:
         quality, time_s = self.quality[start:stop], self.time_s[start:stop]
         better = quality > self.quality[place]
         better &= np.abs(time_s - self.time_s[place]) <= WITHIN_S
+        if self.label is not None:
+            better &= self.label[start:stop] == self.label[place]
         places = np.flatnonzero(better)
         return self.rows[start + places[np.argsort(-quality[places], kind="stable")]]
 

@@ -1,11 +1,15 @@
 """What a selection is asked for, and what it answers."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from fractions import Fraction
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from coreframe.tasks.kcenter.apportion import apportion
 from coreframe.tasks.kcenter.exchange import Substitutes
 
 
@@ -20,6 +24,8 @@ class StoppedBy(StrEnum):
     """Every row is as near to a center as was asked for."""
     MAX_PER_VIDEO = "max_per_video"
     """Some videos have as many picks as they may."""
+    BALANCE = "balance"
+    """The classes that may have more have no other row."""
     EXHAUSTED = "exhausted"
     """No other row may be picked."""
     THINNED = "thinned"
@@ -27,8 +33,37 @@ class StoppedBy(StrEnum):
 
 
 @dataclass(frozen=True)
+class Classes:
+    """Classes of rows that are picked in given shares.
+
+    Attributes:
+        of: (r,) int64, the class of each row of the corpus.
+        shares: of each class, of all that are centers in the end; they need not add up to one.
+        taken: rows of each class that are centers before the selection starts.
+        free: rows of each class that may be picked.
+    """
+
+    of: NDArray[np.int64]
+    shares: tuple[Fraction, ...]
+    taken: tuple[int, ...]
+    free: tuple[int, ...]
+
+    def targets(self, n: int, taken: Sequence[int] | None = None) -> list[int]:
+        """Centers of each class in the end, where ``n`` more are picked.
+
+        Args:
+            n: picks.
+            taken: rows of each class that are centers by now, with those there were; by default
+                only these.
+        """
+        taken = self.taken if taken is None else taken
+        most = [one + free for one, free in zip(self.taken, self.free, strict=True)]
+        return apportion(n + sum(taken), self.shares, taken, most)
+
+
+@dataclass(frozen=True)
 class Quota:
-    """How many rows of each video are picked, at most and at least.
+    """How many rows of each video, and of each class, are picked.
 
     Attributes:
         most: at most so many of any video; None for no such limit.
@@ -36,6 +71,7 @@ class Quota:
         rows: (r,) int64 ascending, all rows of the corpus.
         video: (r,) int64, their videos.
         taken: rows of each video that are centers before the selection starts.
+        classes: what is to be chosen in given shares, None for nothing.
     """
 
     most: int | None
@@ -43,10 +79,32 @@ class Quota:
     rows: NDArray[np.int64]
     video: NDArray[np.int64]
     taken: dict[int, int] = field(default_factory=dict)
+    classes: Classes | None = None
 
-    def video_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """(k,) videos of k rows."""
-        return self.video[np.searchsorted(self.rows, rows)]
+    def labels_of(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], ...]:
+        """The (k,) videos of k rows and, where there are classes, their (k,) classes."""
+        places = np.searchsorted(self.rows, rows)
+        return tuple(labels[places] for labels in self._labels)
+
+    @property
+    def group(self) -> NDArray[np.int32]:
+        """(r,) of each row: those of one group are picked or passed over together."""
+        return self._groups[1]
+
+    @property
+    def group_labels(self) -> NDArray[np.int64]:
+        """(g, l) the labels that the rows of each group have, as of :meth:`labels_of`."""
+        return self._groups[0]
+
+    @property
+    def _labels(self) -> list[NDArray[np.int64]]:
+        return [self.video] if self.classes is None else [self.video, self.classes.of]
+
+    @cached_property
+    def _groups(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        labels = np.stack(self._labels, axis=1)
+        found, group = np.unique(labels, axis=0, return_inverse=True)
+        return found, group.reshape(-1).astype(np.int32)
 
 
 @dataclass(frozen=True)

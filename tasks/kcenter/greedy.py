@@ -22,8 +22,12 @@ class Partitions(Protocol):
         """Numbers a vector."""
         ...
 
-    def central(self) -> int | None:
-        """The row nearest to the mean of all rows; None when there is none."""
+    def central(self, closed: NDArray[np.int32] | None = None) -> int | None:
+        """The row nearest to the mean of all rows; None when there is none.
+
+        Args:
+            closed: (c,) groups whose rows do not count.
+        """
         ...
 
     def assign(
@@ -84,8 +88,8 @@ def greedy_k_center(
     partitions or devices.
 
     With weights, "farthest" means the largest squared distance times weight. With a quota, rows
-    of videos that have theirs are passed over; while any video lacks its least number, all others
-    are.
+    of videos and classes that have theirs are passed over; while any video lacks its least number,
+    all others are.
 
     With substitutes a better row may be taken for a pick, see
     :class:`coreframe.tasks.kcenter.exchange.Exchanger`. What follows knows the row that was taken
@@ -109,8 +113,9 @@ def greedy_k_center(
     before = highest_curve(reports)
     if goal.n > 0 and any(report.largest >= FAR for report in reports):
         progress.pool_rows = tuning.pool_rows_of(corpus.dim)
-        first = corpus.central()
-        assert first is not None  # a row that is far from everything exists
+        first = corpus.central(progress.closed())
+        if first is None:  # no class may have any
+            return progress.picks(reports, before)
         progress.passes += 2  # finding the mean and its nearest row read the corpus once each
         vector = corpus.collect(np.array([first]))[0]
         center = Taken(first, vector, FAR)
@@ -137,9 +142,10 @@ def _picks(
 ) -> PoolPicks:
     """The picks of one pass."""
     left, threshold = progress.goal.n - len(progress.rows), progress.threshold
-    left_of = progress.left_of()
+    left_of = progress.left
     if exchange is not None:  # picks as they would be, of which most will be
-        expected = pick(pool, left, threshold, left_of and dict(left_of), tuning)
+        copy = None if left_of is None else tuple(map(dict, left_of))
+        expected = pick(pool, left, threshold, copy, tuning)
         exchange.begin_pass(expected.taken)
     return pick(pool, left, threshold, left_of, tuning, exchange)
 
@@ -190,7 +196,7 @@ def _pool(corpus: Partitions, reports: Sequence[Farthest], progress: Progress) -
         distance=np.concatenate([report.distance for report in reports])[best],
         vectors=corpus.collect(kept),
         weight=corpus.weight(kept),
-        video=None if quota is None else quota.video_of(kept),
+        labels=() if quota is None else quota.labels_of(kept),
         bar=max(bars, default=None),
         between=corpus.between,
     )
@@ -215,4 +221,5 @@ def central_row(
     if count == 0:
         return None
     total = np.stack([vector for _, vector in sums]).sum(axis=0, dtype=np.int64)
-    return min(answer for answer in search(count, total) if answer is not None)[1]
+    found = [answer for answer in search(count, total) if answer is not None]
+    return min(found)[1] if found else None

@@ -36,7 +36,7 @@ class PartitionJob:
     rows: NDArray[np.int64]
     length: int
     weight: NDArray[np.int64] | None
-    video: NDArray[np.int32] | None
+    group: NDArray[np.int32] | None
     device: str
     vectors_bytes: int | None
     """Memory that vectors may fill, None for as much as they take."""
@@ -92,7 +92,7 @@ def load_partition(job: PartitionJob, before: Before | None = None) -> Partition
         before: the centers that exist.
     """
     part = Partition.without_centers(
-        job.rows, _vectors(job, job.rows), weight=job.weight, video=job.video
+        job.rows, _vectors(job, job.rows), weight=job.weight, group=job.group
     )
     if before is None:
         return part

@@ -77,7 +77,7 @@ def partition_jobs(
     layout: Layout,
     *,
     length: int,
-    video: NDArray[np.int32] | None,
+    group: NDArray[np.int32] | None,
     device: str,
     vectors_bytes: int | None,
     tuning: Tuning = DEFAULT_TUNING,
@@ -88,7 +88,7 @@ def partition_jobs(
         store: what the units are of.
         layout: which partition has which.
         length: rows a unit.
-        video: (u,) or None, see :class:`coreframe.tasks.kcenter.partition.Partition`.
+        group: (u,) or None, see :class:`coreframe.tasks.kcenter.partition.Partition`.
         device: where tensors are kept.
         vectors_bytes: that vectors may fill in a process, None for as much as they take.
         tuning: how units are worked on.
@@ -99,7 +99,7 @@ def partition_jobs(
             layout.rows[own],
             length,
             None if layout.weight is None else layout.weight[own],
-            None if video is None else video[own],
+            None if group is None else group[own],
             device,
             vectors_bytes,
             tuning,

@@ -81,7 +81,7 @@ def local_partitions(
     *,
     length: int = 1,
     weight: NDArray[np.int64] | None = None,
-    video: NDArray[np.int32] | None = None,
+    group: NDArray[np.int32] | None = None,
     device: str = "auto",
     before: Before | None = None,
     memory_limit_bytes: int | None = None,
@@ -96,7 +96,7 @@ def local_partitions(
         rows: (u,) ascending, the first row of each.
         length: rows a unit.
         weight: (u,) or None, see :class:`coreframe.tasks.kcenter.partition.Partition`.
-        video: (u,) or None, likewise.
+        group: (u,) or None, likewise.
         device: where tensors are kept.
         before: centers that exist.
         memory_limit_bytes: of this process: vectors that would take it above half of that are
@@ -109,7 +109,7 @@ def local_partitions(
         store,
         layout,
         length=length,
-        video=video,
+        group=group,
         device=device,
         vectors_bytes=own_vectors_bytes(memory_limit_bytes) // layout.parts,
         tuning=tuning,

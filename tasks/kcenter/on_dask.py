@@ -39,7 +39,7 @@ class DaskPartitions(BasePartitions):
         *,
         length: int = 1,
         weight: NDArray[np.int64] | None = None,
-        video: NDArray[np.int32] | None = None,
+        group: NDArray[np.int32] | None = None,
         device: str = "auto",
         before: Before | None = None,
         tuning: Tuning = DEFAULT_TUNING,
@@ -52,7 +52,7 @@ class DaskPartitions(BasePartitions):
             rows: (u,) ascending, the first row of each.
             length: rows a unit.
             weight: (u,) or None, see :class:`coreframe.tasks.kcenter.partition.Partition`.
-            video: (u,) or None, likewise.
+            group: (u,) or None, likewise.
             device: where workers keep tensors.
             before: centers that exist.
             tuning: how workers go about it.
@@ -65,7 +65,7 @@ class DaskPartitions(BasePartitions):
             store,
             layout,
             length=length,
-            video=video,
+            group=group,
             device=device,
             vectors_bytes=_vectors_bytes(client),
             tuning=tuning,

@@ -33,7 +33,7 @@ class Partition:
         open: (n,) bool, may still be picked.
         weight: (n,) int64 by which the squared distance is multiplied to say which row comes
             next, or None when all rows are alike.
-        video: (n,) int32, or None when videos do not matter.
+        group: (n,) int32, see :class:`coreframe.tasks.kcenter.goal.Quota`, or None without one.
         distance: (n,) int32 squared distance to the nearest center; FAR before the first.
         owner: (n,) int32, that center's place in ``centers``; of equally near ones the earliest.
         sketch: what rules out distances; made with the first center if it is None.
@@ -48,7 +48,7 @@ class Partition:
     vectors: Vectors
     open: torch.Tensor
     weight: torch.Tensor | None
-    video: torch.Tensor | None
+    group: torch.Tensor | None
     distance: torch.Tensor
     owner: torch.Tensor
     sketch: Sketch | None = None
@@ -64,7 +64,7 @@ class Partition:
         vectors: Vectors,
         *,
         weight: NDArray[np.int64] | None = None,
-        video: NDArray[np.int32] | None = None,
+        group: NDArray[np.int32] | None = None,
     ) -> Partition:
         """Begin with no center; the shapes are those of the attributes."""
         device, count = vectors.device, len(rows)
@@ -73,7 +73,7 @@ class Partition:
             vectors=vectors,
             open=torch.ones(count, dtype=torch.bool, device=device),
             weight=None if weight is None else on_device(weight, device),
-            video=None if video is None else on_device(video, device),
+            group=None if group is None else on_device(group, device),
             distance=torch.full((count,), FAR, dtype=torch.int32, device=device),
             owner=torch.full((count,), -1, dtype=torch.int32, device=device),
         )
@@ -108,7 +108,7 @@ class Farthest:
         distance: (s,) int64 squared.
         keys: (s,) int64, squared distance times weight.
         pickable: how many there are in all.
-        unpicked: how many rows are not picked, though their video may be full or they too near.
+        unpicked: how many rows are not picked, though their group may be full or they too near.
         largest: squared distance of the farthest row, pickable or not.
         distances_formed: see :class:`Partition`.
         rough_distances_formed: see :class:`Partition`.
@@ -138,12 +138,26 @@ def vector_sum(part: Partition) -> tuple[int, NDArray[np.int64]]:
     return len(part), total.long().cpu().numpy()
 
 
-def most_central(part: Partition, count: int, total: NDArray[np.int64]) -> tuple[int, int] | None:
+def most_central(
+    part: Partition,
+    count: int,
+    total: NDArray[np.int64],
+    closed: NDArray[np.int32] | None = None,
+) -> tuple[int, int] | None:
     """(score, row) of the row nearest to the mean ``total / count``; lower is nearer.
 
     The score, count * |x|^2 - 2 x.total, is an exact integer: in float64 up to 5 * 10^8 rows.
+
+    Args:
+        part: the partition.
+        count: rows of all partitions.
+        total: (dim,) sum of all rows.
+        closed: (c,) int32 groups whose rows do not count; None when there is no quota.
     """
-    if len(part) == 0:
+    shut = torch.zeros(len(part), dtype=torch.bool, device=part.rows.device)
+    if closed is not None and part.group is not None:
+        shut = torch.isin(part.group, on_device(closed, part.group.device))
+    if bool(shut.all()):
         return None
     exact = on_device(total.astype(np.float64), part.rows.device)
     mean = (exact / count).float()
@@ -155,6 +169,9 @@ def most_central(part: Partition, count: int, total: NDArray[np.int64]) -> tuple
         about = norms.float()
         for tile in workspace.tiles(len(index), dim):
             about[tile] -= 2 * (workspace.widen(vectors, index[tile]) @ mean)
+        about[shut[asked]] = torch.inf
+        if bool(shut[asked].all()):
+            continue
         # float32 errs by less than dim * 2^-23 of |x| |mean| < 2^24, twice: look again, exactly
         again = torch.nonzero(about <= about.min() + (16 + 8 * dim)).flatten()
         for tile in workspace.tiles(len(again), dim):
@@ -179,11 +196,11 @@ def farthest(
         part: the partition.
         count: how many to name at most.
         squared_threshold: rows nearer than this to a center are not picked.
-        closed: (v,) int32 videos of which no row is picked now.
+        closed: (c,) int32 groups of which no row is picked now.
     """
     pickable = part.open & (part.distance >= squared_threshold)
-    if closed is not None and part.video is not None:
-        pickable &= ~torch.isin(part.video, on_device(closed, part.video.device))
+    if closed is not None and part.group is not None:
+        pickable &= ~torch.isin(part.group, on_device(closed, part.group.device))
     keys = part.distance if part.weight is None else part.distance * part.weight
     keys = torch.where(pickable, keys, -1)
     available = int(pickable.sum())

@@ -61,10 +61,10 @@ class BasePartitions(ABC):
     def between(self) -> Callable[[NDArray[np.int16]], NDArray[np.int32]] | None:
         return None  # whoever picks has no device
 
-    def central(self) -> int | None:
+    def central(self, closed: NDArray[np.int32] | None = None) -> int | None:
         return central_row(
             self._ask(partition.vector_sum),
-            lambda count, total: self._ask(partition.most_central, count, total),
+            lambda count, total: self._ask(partition.most_central, count, total, closed),
         )
 
     def assign(

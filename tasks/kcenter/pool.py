@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coreframe.tasks.kcenter.exchange import AHEAD, Exchange, Taken, squared_to
+from coreframe.tasks.kcenter.quotas import Left
 from coreframe.tasks.kcenter.tuning import DEFAULT_TUNING, Tuning
 from coreframe.tasks.lattice import TILE_VALUES
 
@@ -25,7 +26,8 @@ class Candidates:
         distance: (p,) int64 squared to the nearest center.
         vectors: (p, dim) int16 lattice.
         weight: (p,) int64, or None when all rows are alike.
-        video: (p,) int64, or None when videos do not matter.
+        labels: (p,) int64 each, of what picks are limited by: see
+            `coreframe.tasks.kcenter.quotas`; nothing when there is no limit.
         bar: of the best row that is not among them, None when there is none.
         between: gives the (f, f) squared distances of (f, dim) vectors of theirs, faster than this
             process could; valid until it is asked again. None when there is no such help.
@@ -35,7 +37,7 @@ class Candidates:
     distance: NDArray[np.int64]
     vectors: NDArray[np.int16]
     weight: NDArray[np.int64] | None
-    video: NDArray[np.int64] | None
+    labels: tuple[NDArray[np.int64], ...]
     bar: Standing | None
     between: Callable[[NDArray[np.int16]], NDArray[np.int32]] | None = None
 
@@ -68,7 +70,7 @@ def pick(
     candidates: Candidates,
     n: int,
     squared_threshold: int,
-    left_of: dict[int, int] | None = None,
+    left_of: Left | None = None,
     tuning: Tuning = DEFAULT_TUNING,
     exchange: Exchange | None = None,
 ) -> PoolPicks:
@@ -85,7 +87,7 @@ def pick(
         candidates: the candidates.
         n: picks at most.
         squared_threshold: candidates nearer than this to a center are not picked.
-        left_of: how many rows of each video may still be picked, None for any number; changed by
+        left_of: how many rows of each label may still be picked, None for any number; changed by
             the picks.
         tuning: how many candidates are looked at together.
         exchange: what is taken for each pick; by default itself.
@@ -111,7 +113,7 @@ def _pick_in_front(
     front: NDArray[np.int64],
     n: int,
     limit: Standing | None,
-    left_of: dict[int, int] | None,
+    left_of: Left | None,
     picks: PoolPicks,
     exchange: Exchange | None,
 ) -> tuple[NDArray[np.integer], NDArray[np.int32] | None]:
@@ -135,7 +137,7 @@ def _pick_in_front(
     between = state.between(front)
     keys, rows = state.keys[front], state.rows[front]
     distance = None if state.distance is None else state.distance[front]
-    video = None if state.video is None or left_of is None else state.video[front]
+    limits = [(own[front], left) for own, left in zip(state.labels, left_of or (), strict=False)]
     for _ in range(n - len(picks)):
         best = int(keys.argmax())  # rows ascend: the first of equal keys is the lowest row
         key, row = int(keys[best]), int(rows[best])
@@ -156,10 +158,11 @@ def _pick_in_front(
             keys[best] = -1
         else:
             keys[rows == taken.row] = -1
-        if video is not None and left_of is not None:
-            left_of[int(video[best])] -= 1
-            if left_of[int(video[best])] == 0:
-                keys[video == video[best]] = -1
+        for labels, left in limits:
+            label = int(labels[best])
+            left[label] -= 1
+            if left[label] == 0:
+                keys[labels == label] = -1
     return keys, distance
 
 
@@ -181,14 +184,14 @@ class _PoolState:
         rows: see :class:`Candidates`.
         vectors: likewise.
         weight: likewise.
-        video: likewise.
+        labels: likewise.
         keys: (p,) of those distances that are known: int32 squared distances, int64 with weights;
             -1 for those that may not be picked any more.
         distance: (p,) int32 squared distances known, None without weights: the keys are these.
     """
 
     def __init__(self, candidates: Candidates, squared_threshold: int, tuning: Tuning) -> None:
-        self.rows, self.weight, self.video = candidates.rows, candidates.weight, candidates.video
+        self.rows, self.weight, self.labels = candidates.rows, candidates.weight, candidates.labels
         self.vectors = candidates.vectors
         self._squared_threshold, self._tuning = squared_threshold, tuning
         self._tile_values = tuning.tile_values or TILE_VALUES["cpu"]
@@ -288,13 +291,12 @@ class _PoolState:
         norms = np.diagonal(dots)
         return norms[:, None] + norms[None, :] - 2 * dots
 
-    def take(self, taken: list[Taken], left_of: dict[int, int] | None) -> None:
-        """Take note of new centers, and of the videos that may have no more."""
+    def take(self, taken: list[Taken], left_of: Left | None) -> None:
+        """Take note of new centers, and of the labels that may have no more."""
         self._taken += [center.vector for center in taken]
         self.keys[np.isin(self.rows, [center.row for center in taken])] = -1
-        if self.video is not None and left_of is not None:
-            full = [video for video, left in left_of.items() if left == 0]
-            self.keys[np.isin(self.video, full)] = -1
+        for labels, left in zip(self.labels, left_of or (), strict=False):
+            self.keys[np.isin(labels, [label for label, rows in left.items() if rows == 0])] = -1
 
 
 def _squared_norms(wide: NDArray[np.float32]) -> NDArray[np.int32]:

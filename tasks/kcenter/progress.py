@@ -1,6 +1,5 @@
 """What a selection has picked so far, and what follows from it for the next pass."""
 
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,6 +8,7 @@ from numpy.typing import NDArray
 from coreframe.tasks.kcenter.goal import Goal, PickedRows, StoppedBy
 from coreframe.tasks.kcenter.partition import FAR, Farthest
 from coreframe.tasks.kcenter.pool import PoolPicks
+from coreframe.tasks.kcenter.quotas import Left, Limits
 from coreframe.tasks.kcenter.tuning import Tuning
 from coreframe.tasks.scale import to_l2
 
@@ -38,32 +38,24 @@ class Progress:
         self._squared: list[int] = []
         self._radius: list[int] = []
         self._first_alone = False
-        self._filling = goal.quota is not None and goal.quota.least > 0
-        self._left_of: dict[int, int] = {}
-        """Rows of each video that may still be picked in this phase."""
-        if goal.quota is not None:
-            self._taken = Counter(goal.quota.taken)
-            self._available = Counter(goal.quota.video.tolist())
-            self._count_left()
+        self._limits = None if goal.quota is None else Limits(goal.quota, goal.n)
 
     @property
     def threshold(self) -> int:
         """Rows nearer than this to a center are not picked now; squared."""
-        if self._filling or self.goal.squared_radius is None:
+        filling = self._limits is not None and self._limits.filling
+        if filling or self.goal.squared_radius is None:
             return self.goal.squared_min_distance
         return max(self.goal.squared_min_distance, self.goal.squared_radius + 1)
 
     def closed(self) -> NDArray[np.int32] | None:
-        """(v,) videos of which no row may be picked now; None when there is no limit."""
-        if self.left_of() is None:
-            return None
-        return np.array([video for video, left in self._left_of.items() if left <= 0], np.int32)
+        """(c,) groups of which no row may be picked now; None when there is no limit."""
+        return None if self._limits is None else self._limits.closed()
 
-    def left_of(self) -> dict[int, int] | None:
-        """Rows of each video that may still be picked, None when there is no limit."""
-        quota = self.goal.quota
-        unlimited = quota is None or (quota.most is None and not self._filling)
-        return None if unlimited else self._left_of
+    @property
+    def left(self) -> Left | None:
+        """Rows of each video and class that may still be picked, None when there is no limit."""
+        return None if self._limits is None else self._limits.left
 
     def take_first(self, picked: int, center: int) -> None:
         """Record the very first center, which is far from none."""
@@ -84,18 +76,12 @@ class Progress:
         self._reach += reach
         self.rows += centers
         self._squared += squared
-        if self.goal.quota is not None:
-            self._taken.update(self.goal.quota.video_of(np.array(centers)).tolist())
-            self._count_left()
-            if self._filling and all(left <= 0 for left in self._left_of.values()):
-                self.stop_filling()
+        if self._limits is not None:
+            self._limits.take(centers)
 
     def stop_filling(self) -> bool:
         """End the phase in which videos get their least number; False when it was over."""
-        was, self._filling = self._filling, False
-        if was:
-            self._count_left()
-        return was
+        return self._limits is not None and self._limits.stop_filling()
 
     def note(self, reports: Sequence[Farthest]) -> None:
         """Take the radius after each of the last picks from the partitions' answers."""
@@ -141,15 +127,9 @@ class Progress:
             return StoppedBy.RADIUS
         closed = self.closed()
         if closed is not None and len(closed):
-            return StoppedBy.MAX_PER_VIDEO
+            balanced = goal.quota is not None and goal.quota.classes is not None
+            return StoppedBy.BALANCE if balanced else StoppedBy.MAX_PER_VIDEO
         return StoppedBy.MIN_DISTANCE if goal.squared_min_distance else StoppedBy.EXHAUSTED
-
-    def _count_left(self) -> None:
-        quota = self.goal.quota
-        assert quota is not None
-        for video, available in self._available.items():
-            limit = min(quota.least, available) if self._filling else quota.most
-            self._left_of[video] = available if limit is None else limit - self._taken[video]
 
 
 def highest_curve(reports: Sequence[Farthest]) -> NDArray[np.int32]:

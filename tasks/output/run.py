@@ -83,7 +83,7 @@ class Counts(Part):
     exact_duplicates: int
     """Frames left out because an earlier one has the same pixels."""
     rejected_frames: int
-    """Left out by the quality limits."""
+    """Left out by limits and conditions."""
     frames_in_no_sequence: int
     """Left out because they are in no whole sequence."""
     eligible_frames: int
@@ -112,6 +112,38 @@ class Counts(Part):
     """Images."""
 
 
+class ClassCount(Part):
+    """Of a class of ``balance`` what there is and what was chosen, in units."""
+
+    name: str
+    """The value, or the values of several columns."""
+    eligible: int
+    """That may be chosen."""
+    asked: int
+    """Its part of all, were there enough of it: what it lacks went to the others."""
+    chosen: int
+    """With those that were chosen before."""
+
+
+class AddedColumns(Part):
+    """A file of ``columns``, and what became of it."""
+
+    name: str
+    """Under which the store keeps them."""
+    columns: dict[str, str]
+    """Each with its kind."""
+    lines: int
+    """Of the file."""
+    matched: int
+    """Of these, about a frame of the store."""
+    frames: int
+    """Frames that they are about."""
+    unmatched: int
+    """Lines that are about none."""
+    first_unmatched: str
+    """The first of them, and why; empty where there is none."""
+
+
 class Run(Document):
     """The whole file. It is written last: with it the folder is whole."""
 
@@ -123,6 +155,8 @@ class Run(Document):
     """What made the store."""
     corpus: str
     """Hash of the corpus that was selected from; see :meth:`Catalogue.state`."""
+    columns: str = ""
+    """Hash of what columns said of it, where options may name any; empty where none does."""
     changes: dict[str, ChangedVideos]
     """To the corpus since the run before, by kind."""
     troubles: list[Trouble]
@@ -135,6 +169,10 @@ class Run(Document):
     """Wall-clock seconds by stage."""
     counts: Counts
     """Files, frames and images."""
+    classes: list[ClassCount] = Field(default=[])
+    """What ``balance`` came to; empty without it."""
+    added_columns: list[AddedColumns] = Field(default=[])
+    """The files of ``columns`` that this run added to the store."""
     failures: list[str]
     """A sentence for each frame that could not be written."""
     warnings: list[str] = Field(default=[])

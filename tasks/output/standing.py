@@ -11,6 +11,7 @@ from coreframe.tasks.output.documents import NewerFormatError
 from coreframe.tasks.output.files import PAGE
 from coreframe.tasks.output.folder import OutputFolder
 from coreframe.tasks.output.result import Result
+from coreframe.tasks.store.columns import state
 from coreframe.tasks.store.named_selections import NamedSelection
 from coreframe.tasks.store.store import Store
 
@@ -18,8 +19,9 @@ from coreframe.tasks.store.store import Store
 def standing_result(store: Store, out: Path, parameters: Mapping[str, Any]) -> Result | None:
     """What an earlier run wrote of a named selection, if nothing has changed since.
 
-    Neither the corpus, nor what was asked for, nor the selection that the store keeps (a store that
-    was restored keeps an older one), nor the images on disk. A damaged folder is written anew.
+    Neither the corpus, nor what columns say of it, nor what was asked for, nor the selection that
+    the store keeps (a store that was restored keeps an older one), nor the images on disk. A
+    damaged folder is written anew.
 
     Returns:
         None where there is something to do.
@@ -44,11 +46,18 @@ def standing_result(store: Store, out: Path, parameters: Mapping[str, Any]) -> R
         and _same(then.picture, parameters["picture"])
     )
     there = all((out / file).is_file() for file in [*folder.selection["file"].dropna(), PAGE])
+    same = same and run.columns == columns_named(store, parameters["selecting"])
     if not same or run.failures or not there:
         return None
     if not np.array_equal(NamedSelection(store.path, name).rows(), folder.units["row"]):
         return None
     return Result(run, folder.metrics, nothing_new=True)
+
+
+def columns_named(store: Store, selecting: Mapping[str, Any]) -> str:
+    """A hash of what columns say, where what is asked for may name any; empty elsewhere."""
+    naming = ("where", "min", "max", "prefer", "balance")
+    return state(store) if any(selecting.get(name) for name in naming) else ""
 
 
 def _same(then: Mapping[str, Any], now: Mapping[str, Any]) -> bool:

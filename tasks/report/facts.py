@@ -23,6 +23,7 @@ STOPPED = {
     StoppedBy.MIN_DISTANCE: "every other frame is closer than the minimum distance to one of these",
     StoppedBy.RADIUS: "every frame that could be chosen is within the radius asked for",
     StoppedBy.MAX_PER_VIDEO: "every video has as many as it may, or no other frame to choose",
+    StoppedBy.BALANCE: "the classes that are given more have no other frame to choose",
     StoppedBy.THINNED: "of those at the fixed rate, all that are the minimum distance apart",
     StoppedBy.EXHAUSTED: "all there are to choose from",
 }
@@ -104,6 +105,29 @@ def timings_table(run: Run) -> list[dict[str, str]]:
 def versions_text(run: Run) -> str:
     """With what it was made."""
     return ", ".join(f"{name} {version}" for name, version in run.versions.items())
+
+
+def classes_table(run: Run) -> list[dict[str, str]]:
+    """What was balanced: how many of each class there are, were asked for, and are chosen."""
+    return [
+        {
+            "class": one.name,
+            "to choose from": f"{one.eligible:,}",
+            "asked": f"{one.asked:,}",
+            "chosen": f"{one.chosen:,}",
+        }
+        for one in run.classes
+    ]
+
+
+def lacking(run: Run) -> list[str]:
+    """What is to be said of classes of which there are fewer than they were given."""
+    return [
+        f"{one.name}: {one.asked:,} were asked for and there are {one.eligible:,}; what it lacks "
+        "went to the other classes"
+        for one in run.classes
+        if one.asked > one.eligible
+    ]
 
 
 def changes_table(changes: Mapping[str, ChangedVideos]) -> list[dict[str, str]]:

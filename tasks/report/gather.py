@@ -22,10 +22,9 @@ from coreframe.tasks.report.marks import SHARPEST, plain_pictures, soft_frames
 from coreframe.tasks.report.projection import projections
 from coreframe.tasks.report.rivals import PICTURED, rival_rows, rival_sheets
 from coreframe.tasks.scale import SCALE
-from coreframe.tasks.select.choice import MEASURES, Choice, Method
-from coreframe.tasks.select.units import Units, form_units, unit_reader
+from coreframe.tasks.select.choice import Choice, Method
+from coreframe.tasks.select.units import Units, unit_reader, units_of
 from coreframe.tasks.store.catalogue import Video
-from coreframe.tasks.store.corpus import read_corpus
 from coreframe.tasks.store.store import Store
 
 COMPARED = 12
@@ -36,6 +35,9 @@ MISSED = 6
 
 SHARES = (0.0, 0.02, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0)
 """Of units that measure less than one that is shown: closer where limits are set."""
+
+MEASURES = ("luminance", "sharpness")
+"""Of every frame, for limits to be found by."""
 
 BARS, MOST_SHOWN = 60, 0.995
 """Bins of a measure's histogram, and up to which share of the units it reaches."""
@@ -86,7 +88,7 @@ def gather_evidence(
         limits: how much is shown.
     """
     videos = {video.video: video for video in store.read_catalogue().videos}
-    units, spans, graded, histograms = _units_and_measures(store, videos, choice)
+    units, spans, graded, histograms = _units_and_measures(store, choice)
     chosen = selection.iloc[:: units.length]
     picks = chosen["row"].to_numpy()
     rows, rivals = units.measured, rival_rows(methods)
@@ -181,11 +183,11 @@ def _dropped(store: Store, stood: Represented) -> pd.DataFrame:
 
 
 def _units_and_measures(
-    store: Store, videos: Mapping[int, Video], choice: Choice
+    store: Store, choice: Choice
 ) -> tuple[Units, pd.DataFrame, pd.DataFrame, dict[str, Histogram]]:
     """The corpus's units, and of :class:`Evidence` the spans, what is graded, the histograms."""
-    corpus = read_corpus(store, list(dict.fromkeys((*choice.columns, "time_s", *MEASURES))))
-    units = form_units(corpus, {v.video: v.first_row for v in videos.values()}, choice)
+    formed = units_of(store, choice, ("time_s", *MEASURES))
+    corpus, units = formed.frames, formed.units
     times = corpus.groupby("video")["time_s"]
     spans = pd.DataFrame({"sampled": times.size(), "first_s": times.min(), "last_s": times.max()})
     spans["sharpest"] = corpus.groupby("video")["sharpness"].quantile(SHARPEST)

@@ -7,6 +7,7 @@ from fractions import Fraction
 
 from coreframe.tasks.errors import UsageError
 from coreframe.tasks.scale import squared_reach, squared_threshold
+from coreframe.tasks.select.balance import Balance
 
 
 class Method(StrEnum):
@@ -20,9 +21,6 @@ class Method(StrEnum):
 
 SHARPEST_WITHIN = 0.08
 """Up to here the largest gap is on average what it is without, see `benchmarks/README.md`."""
-
-MEASURES = ("luminance", "sharpness")
-"""Columns of the frames table that quality limits may name."""
 
 
 @dataclass(frozen=True)
@@ -96,10 +94,17 @@ class Choice:
     sequence_length: int = 1
     """Consecutive sampled frames that are chosen together, by their mean embedding."""
     minimum: Mapping[str, float] = field(default_factory=dict)
-    """Of a measure; frames below it cannot be chosen."""
+    """Of a column; frames below it cannot be chosen."""
     maximum: Mapping[str, float] = field(default_factory=dict)
+    where: str | None = None
+    """What frames must meet; see :mod:`coreframe.tasks.select.expression`."""
+    prefer: Mapping[str, float] = field(default_factory=dict)
+    """By column how strongly large values are preferred, or, below 0, small ones; see
+    :func:`coreframe.tasks.select.units.weights`."""
     prefer_sharp: float = 0.0
-    """Strength; see :func:`coreframe.tasks.select.units.weights`."""
+    """The same of the column ``sharpness``."""
+    balance: tuple[Balance, ...] = ()
+    """Classes that are chosen in given shares."""
     sharpest_within: float | None = 0.0
     """For a pick the sharpest frame as near to it as this (L2) may be taken, 0 for none: see
     :mod:`coreframe.tasks.kcenter.exchange`. None for what is usual: SHARPEST_WITHIN, but 0 where
@@ -121,7 +126,7 @@ class Choice:
         except ValueError:
             raise UsageError(f"unknown method {self.method!r}: use {', '.join(Method)}.") from None
         if self.sharpest_within is None:
-            other = self.budget.radius is not None or self.sequence_length > 1 or self.prefer_sharp
+            other = self.budget.radius is not None or self.sequence_length > 1 or self.preferences
             usual = self.method is Method.CORESET and not other
             object.__setattr__(self, "sharpest_within", SHARPEST_WITHIN if usual else 0.0)
         if self.method is not Method.CORESET:
@@ -147,18 +152,23 @@ class Choice:
             )
 
     @property
+    def preferences(self) -> dict[str, float]:
+        """Strength by column, of all that is preferred, in the order of the columns' names."""
+        sharp = {"sharpness": self.prefer_sharp} if self.prefer_sharp else {}
+        return dict(sorted({**self.prefer, **sharp}.items()))
+
+    @property
     def columns(self) -> list[str]:
-        """Columns of the frames table that say which frames may be chosen."""
-        measured = {*self.minimum, *self.maximum}
-        if self.prefer_sharp or self.sharpest_within:
-            measured.add("sharpness")
-        own = ["row", "video", "digest", "suspect", "flat", *sorted(measured)]
-        return [*own, "time_s"] if self.sharpest_within else own
+        """Columns of the frames table that any choice takes."""
+        own = ["row", "video", "digest", "suspect", "flat"]
+        return [*own, "sharpness", "time_s"] if self.sharpest_within else own
 
     def _refuse_without_coreset(self) -> None:
         given = {
             "radius": self.budget.radius is not None,
+            "prefer": bool(self.prefer),
             "prefer-sharp": self.prefer_sharp > 0,
+            "balance": bool(self.balance),
             "sharpest-within": bool(self.sharpest_within),
             "min-per-video": self.min_per_video > 0,
             "max-per-video": self.max_per_video is not None,
@@ -174,19 +184,30 @@ class Choice:
                 )
 
     def _refuse_quality(self) -> None:
-        for option, limits in (("min", self.minimum), ("max", self.maximum)):
-            for measure in limits:
-                if measure not in MEASURES:
-                    raise UsageError(
-                        f"{option} {measure}: there is no such measure; use "
-                        f"{' or '.join(MEASURES)}."
-                    )
         for measure, least in self.minimum.items():
             most = self.maximum.get(measure)
             if most is not None and least > most:
                 raise UsageError(
-                    f"min {measure}={least:g} is above max {measure}={most:g}: no frame is both."
+                    f"min {measure}={least:g} is above max {measure}={most:g}: no frame is both. "
+                    "Where frames have several values, ask with where."
                 )
+        for column, strength in self.prefer.items():
+            if not -1 <= strength <= 1 or strength == 0:
+                raise UsageError(
+                    f"prefer {column}:{strength:g} is not from -1 to 1, or 0: 0.3 prefers large "
+                    "values, -0.3 small ones."
+                )
+        if self.prefer_sharp and "sharpness" in self.prefer:
+            raise UsageError("prefer sharpness and prefer-sharp are the same: give one of them.")
+        names = [balance.column for balance in self.balance]
+        for name in names:
+            if names.count(name) > 1:
+                raise UsageError(f"balance {name} is given twice: give one of them.")
+        number = self.budget.n_samples is not None or self.budget.proportion is not None
+        if self.balance and not number:
+            raise UsageError(
+                "balance shares out a number of frames: give n-samples or proportion, too."
+            )
         if not 0 <= self.prefer_sharp <= 1:
             raise UsageError(f"prefer-sharp {self.prefer_sharp} is not from 0 to 1.")
         if not 0 <= (self.sharpest_within or 0.0) <= 2:

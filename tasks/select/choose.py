@@ -12,7 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from coreframe.tasks.errors import UsageError
-from coreframe.tasks.kcenter.goal import Goal, PickedRows, Quota, StoppedBy
+from coreframe.tasks.kcenter.apportion import apportion
+from coreframe.tasks.kcenter.goal import Classes, Goal, PickedRows, Quota, StoppedBy
 from coreframe.tasks.kcenter.greedy import greedy_k_center
 from coreframe.tasks.kcenter.job import Before
 from coreframe.tasks.kcenter.partitions import BasePartitions
@@ -24,9 +25,9 @@ from coreframe.tasks.select.baselines import (
 )
 from coreframe.tasks.select.choice import Choice, Method
 from coreframe.tasks.select.kept import CENTER_COLUMNS, KeptCenters
-from coreframe.tasks.select.result import Selection
-from coreframe.tasks.select.units import Units, form_units, unit_reader
-from coreframe.tasks.store.corpus import FRAME_COLUMNS, read_corpus
+from coreframe.tasks.select.result import ClassCount, Selection
+from coreframe.tasks.select.units import Formed, Units, unit_reader, units_of
+from coreframe.tasks.store.corpus import FRAME_COLUMNS
 from coreframe.tasks.store.store import Store
 
 
@@ -40,7 +41,7 @@ class PartitionsOf(Protocol):
         *,
         length: int,
         weight: NDArray[np.int64] | None,
-        video: NDArray[np.int32] | None,
+        group: NDArray[np.int32] | None,
         before: Before | None,
         tuning: Tuning,
     ) -> AbstractContextManager[BasePartitions]:
@@ -86,19 +87,18 @@ def plan_selection(store: Store, choice: Choice) -> Plan:
     Raises:
         UsageError: nothing may be, or an option names what the corpus does not hold.
     """
-    corpus = read_corpus(store, choice.columns)
-    first_row = {video.video: video.first_row for video in store.read_catalogue().videos}
-    units = form_units(corpus, first_row, choice)
-    asked = choice.budget.asked(len(corpus))
+    formed = units_of(store, choice)
+    units, decodable = formed.units, len(formed.frames)
+    asked = choice.budget.asked(decodable)
     kept = KeptCenters(store, choice, units)
     available = int((units.eligible & ~np.isin(units.rows, kept.rows)).sum())
     nothing_shown = len(units) > 0 and not units.shown.any()
     if nothing_shown or (available == 0 and len(kept.rows) == 0):
-        raise UsageError(_why_nothing(choice, units, corpus))
+        raise UsageError(_why_nothing(choice, formed))
     wanted = available
     if asked is not None:
         wanted = max(0, max(1, asked // units.length) - kept.counted)
-    return Plan(store, choice, units, kept, len(corpus), asked, available, wanted)
+    return Plan(store, choice, units, kept, decodable, asked, available, wanted)
 
 
 def choose(
@@ -142,7 +142,21 @@ def choose(
         passes=picks.passes,
         distances_formed=picks.distances_formed,
         rough_distances_formed=picks.rough_distances_formed,
+        classes=_class_counts(units, centers["row"].to_numpy(), kept.counted + plan.n),
     )
+
+
+def _class_counts(units: Units, chosen: NDArray[np.int64], wanted: int) -> list[ClassCount]:
+    """How many of each class were chosen, and were to be, of so many in all."""
+    if units.classes is None:
+        return []
+    names, of, shares = units.classes.names, units.classes.of, units.classes.shares
+    none, any_number = [0] * len(names), [wanted] * len(names)
+    asked = apportion(wanted, shares, none, any_number)
+    eligible = np.bincount(of[units.eligible], minlength=len(names)).tolist()
+    own = of[np.isin(units.rows, chosen) & units.eligible]
+    got = np.bincount(own, minlength=len(names)).tolist()
+    return [ClassCount(*one) for one in zip(names, eligible, asked, got, strict=True)]
 
 
 def _coreset(
@@ -156,7 +170,7 @@ def _coreset(
         units.choosable,
         length=units.length,
         weight=None if units.weight is None else units.weight[units.eligible],
-        video=units.video[units.eligible] if goal.quota else None,
+        group=None if goal.quota is None else goal.quota.group,
         before=kept.before,
         tuning=tuning,
     ) as parts:
@@ -169,7 +183,8 @@ def _coreset(
     return picks, centers, frames.result()
 
 
-def _why_nothing(choice: Choice, units: Units, corpus: pd.DataFrame) -> str:
+def _why_nothing(choice: Choice, formed: Formed) -> str:
+    units, wishes, columns = formed.units, formed.wishes, formed.columns
     if len(units) == 0:
         return (
             f"no video has {choice.sequence_length} consecutive sampled frames that can all be "
@@ -177,16 +192,21 @@ def _why_nothing(choice: Choice, units: Units, corpus: pd.DataFrame) -> str:
         )
     if not units.shown.any():
         return (
-            f"none of the {len(corpus):,} frames shows anything (each is black, or of one colour): "
-            "--keep-flat chooses from them all the same."
+            f"none of the {len(columns):,} frames shows anything (each is black, or of one "
+            "colour): --keep-flat chooses from them all the same."
         )
-    spans = ", ".join(
-        f"{measure} is {corpus[measure].min():.4g} to {corpus[measure].max():.4g}"
-        for measure in sorted({*choice.minimum, *choice.maximum})
-    )
+    spans = []
+    for column in sorted({one for one, _ in (*wishes.minimum, *wishes.maximum)}, key=str):
+        low, high = columns.smallest(column), columns.largest(column)
+        if np.isnan(high).all():
+            spans.append(f"no frame has {column.name}")
+        else:
+            spans.append(f"{column.name} is {np.nanmin(low):.4g} to {np.nanmax(high):.4g}")
+    if wishes.where is not None:
+        spans.append(f"{int(columns.holds(wishes.where).sum()):,} meet where {choice.where}")
     return (
-        f"none of the {len(corpus):,} frames is within the limits of min and max ({spans}): "
-        "loosen them."
+        f"none of the {len(columns):,} frames is within the limits of min, max and where "
+        f"({', '.join(spans)}): loosen them."
     )
 
 
@@ -201,11 +221,12 @@ def _goal(plan: Plan) -> Goal:
     least, most = -(-choice.min_per_video // units.length), None
     if choice.max_per_video is not None:
         most = choice.max_per_video // units.length
-    if least or most is not None:
+    if least or most is not None or units.classes is not None:
         video = units.video[units.eligible].astype(np.int64)
-        held = units.video[np.isin(units.rows, plan.kept.rows)]
-        taken = Counter(held.tolist())
-        quota = Quota(most, least, units.choosable, video, taken)
+        held = np.isin(units.rows, plan.kept.rows)
+        taken = Counter(units.video[held].tolist())
+        classes = None if units.classes is None else _classes(units, held)
+        quota = Quota(most, least, units.choosable, video, taken, classes)
         eligible = Counter(video.tolist())
         needed = sum(max(0, min(least, eligible[v]) - taken[v]) for v in eligible)
         if n < needed:
@@ -217,6 +238,20 @@ def _goal(plan: Plan) -> Goal:
     budget = choice.budget
     thresholds = budget.squared_min_distance, budget.squared_radius
     return Goal(n, *thresholds, quota, units.substitutes)
+
+
+def _classes(units: Units, held: NDArray[np.bool_]) -> Classes:
+    """The classes of what may be chosen, and how much of each is there.
+
+    Args:
+        units: with classes.
+        held: (u,) which of them were chosen before.
+    """
+    assert units.classes is not None
+    of, count = units.classes.of, len(units.classes.names)
+    taken = np.bincount(of[held & units.eligible], minlength=count).tolist()
+    free = np.bincount(of[~held & units.eligible], minlength=count).tolist()
+    return Classes(of[units.eligible], units.classes.shares, tuple(taken), tuple(free))
 
 
 def _baseline_picks(plan: Plan) -> PickedRows:

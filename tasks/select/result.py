@@ -11,6 +11,18 @@ from coreframe.tasks.select.units import Units
 
 
 @dataclass(frozen=True)
+class ClassCount:
+    """Of a class what there is and what was chosen, in units."""
+
+    name: str
+    eligible: int
+    """That may be chosen."""
+    asked: int
+    """Its part of all that may be chosen and are, were there enough of it."""
+    chosen: int
+
+
+@dataclass(frozen=True)
 class Selection:
     """What was chosen, and from what."""
 
@@ -39,6 +51,8 @@ class Selection:
     """Between frames, or sequences, and chosen ones."""
     rough_distances_formed: int
     """Between sketches, or in bfloat16, to save others."""
+    classes: list[ClassCount]
+    """In their order; empty where nothing is balanced."""
 
     @property
     def added(self) -> NDArray[np.int64]:

@@ -6,7 +6,7 @@ remains is *eligible*. Then come preselected centers, the least number of every 
 greedy choice under weights and the largest number of a video.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,11 @@ from numpy.typing import NDArray
 from coreframe.tasks.kcenter.exchange import Substitutes
 from coreframe.tasks.kcenter.vectors import mean_vectors
 from coreframe.tasks.scale import squared_reach
+from coreframe.tasks.select.balance import ClassTable, form_classes
 from coreframe.tasks.select.choice import Choice
+from coreframe.tasks.select.columns import FrameColumns, KnownColumns
+from coreframe.tasks.select.wishes import Wishes
+from coreframe.tasks.store.corpus import read_corpus
 from coreframe.tasks.store.store import Store
 
 WEIGHT_STEPS = 1024
@@ -35,10 +39,11 @@ class Units:
         eligible: (u,) whether it may be chosen.
         weight: (u,) by which squared distances are multiplied, None when all are alike.
         substitutes: which eligible ones may be taken for one another, None for none.
+        classes: in which shares they are to be chosen, None for any.
         suspects: frames left out because their pictures are damaged.
         flats: frames left out because they show nothing.
         duplicates: frames left out because earlier ones have the same pixels.
-        rejected: frames left out by quality limits.
+        rejected: frames left out by limits and conditions.
         loose: frames that are in no whole sequence.
     """
 
@@ -49,6 +54,7 @@ class Units:
     eligible: NDArray[np.bool_]
     weight: NDArray[np.int64] | None
     substitutes: Substitutes | None
+    classes: ClassTable | None
     suspects: int
     flats: int
     duplicates: int
@@ -83,14 +89,61 @@ def unit_reader(store: Store, units: Units) -> Callable[[NDArray[np.int64]], NDA
     return mean_vectors(store.row_reader(), units.length)
 
 
-def form_units(frames: pd.DataFrame, first_row: Mapping[int, int], choice: Choice) -> Units:
+@dataclass(frozen=True)
+class Formed:
+    """What of a store can be chosen, and what of that is known.
+
+    Attributes:
+        frames: the corpus's decodable frames in row order.
+        units: made of them.
+        wishes: what of the choice names columns.
+        columns: their values.
+    """
+
+    frames: pd.DataFrame
+    units: Units
+    wishes: Wishes
+    columns: FrameColumns
+
+
+def units_of(store: Store, choice: Choice, more: Sequence[str] = ()) -> Formed:
+    """Read a store's corpus, and apply the options that say what may be chosen at all.
+
+    Args:
+        store: the store.
+        choice: the options.
+        more: columns of the frames table that are wanted, too.
+
+    Raises:
+        UsageError: an option names a column that there is not, or that cannot be used so.
+    """
+    known = KnownColumns.of(store)
+    wishes = Wishes.of(choice, known)
+    read = dict.fromkeys([*choice.columns, *sorted(wishes.read), *more])
+    frames, catalogue = read_corpus(store, list(read)), store.read_catalogue()
+    columns = FrameColumns(frames, known, store, catalogue)
+    first_row = {video.video: video.first_row for video in catalogue.videos}
+    return Formed(frames, form_units(frames, first_row, choice, wishes, columns), wishes, columns)
+
+
+def form_units(
+    frames: pd.DataFrame,
+    first_row: Mapping[int, int],
+    choice: Choice,
+    wishes: Wishes | None = None,
+    columns: FrameColumns | None = None,
+) -> Units:
     """Apply the options that say what may be chosen at all.
 
     Args:
         frames: the corpus's decodable frames in row order, with ``choice.columns``.
         first_row: where the rows of each video begin.
         choice: the options.
+        wishes: what of it names columns, looked up; by default among those that every frame has.
+        columns: their values; by default those in ``frames``.
     """
+    columns = columns or FrameColumns(frames)
+    wishes = wishes or Wishes.of(choice, columns.known)
     length = choice.sequence_length
     rows, video = frames["row"].to_numpy(), frames["video"].to_numpy().astype(np.int32)
     starts = np.arange(len(rows))
@@ -106,27 +159,25 @@ def form_units(frames: pd.DataFrame, first_row: Mapping[int, int], choice: Choic
         shown = ~frames["flat"].to_numpy()[members].all(axis=1)
     seen = whole & shown
     distinct = ~_repeated(frames["digest"].to_numpy()[members], seen)
-    good = np.ones(len(frames), bool)
-    for measure, least in choice.minimum.items():
-        good &= frames[measure].to_numpy() >= np.float32(least)
-    for measure, most in choice.maximum.items():
-        good &= frames[measure].to_numpy() <= np.float32(most)
     kept = seen if choice.keep_exact_duplicates else seen & distinct
-    eligible = kept & good[members].all(axis=1)
-    weight, substitutes = None, None
-    if choice.prefer_sharp or choice.sharpest_within:
+    eligible = kept & wishes.met(columns)[members].all(axis=1)
+    weight, substitutes, classes = None, None, None
+    if wishes.prefer:
+        weight = weights(_qualities(wishes, columns, members), eligible)
+    if wishes.balance and eligible.any():
+        values = [columns.values(column, by) for _, column, by in wishes.balance]
+        classes = form_classes([one for one, _, _ in wishes.balance], values, members, eligible)
+    if choice.sharpest_within:
         sharpness = frames["sharpness"].to_numpy().astype(np.float64)[members].mean(axis=1)
-        if choice.prefer_sharp:
-            weight = weights(sharpness, eligible, choice.prefer_sharp)
-        if choice.sharpest_within:
-            own = starts[eligible]
-            substitutes = Substitutes(
-                rows=rows[own],
-                video=video[own].astype(np.int64),
-                time_s=frames["time_s"].to_numpy(np.float64)[own],
-                quality=sharpness[eligible],
-                squared_within=squared_reach(choice.sharpest_within),
-            )
+        own = starts[eligible]
+        substitutes = Substitutes(
+            rows=rows[own],
+            video=video[own].astype(np.int64),
+            time_s=frames["time_s"].to_numpy(np.float64)[own],
+            quality=sharpness[eligible],
+            squared_within=squared_reach(choice.sharpest_within),
+            label=None if classes is None else classes.of[eligible],
+        )
     return Units(
         rows=rows[starts],
         length=length,
@@ -135,6 +186,7 @@ def form_units(frames: pd.DataFrame, first_row: Mapping[int, int], choice: Choic
         eligible=eligible,
         weight=weight,
         substitutes=substitutes,
+        classes=classes,
         suspects=length * int((~whole).sum()),
         flats=length * int((whole & ~shown).sum()),
         duplicates=length * int((seen & ~kept).sum()),
@@ -143,27 +195,45 @@ def form_units(frames: pd.DataFrame, first_row: Mapping[int, int], choice: Choic
     )
 
 
+def _qualities(
+    wishes: Wishes, columns: FrameColumns, members: NDArray[np.int64]
+) -> list[tuple[NDArray[np.float64], float]]:
+    """Of each preference what every unit has of it, (u,), and its strength from 0 to 1."""
+    found = []
+    for column, strength in wishes.prefer:
+        of_frames = columns.largest(column) if strength > 0 else -columns.smallest(column)
+        own = of_frames.astype(np.float64)[members]
+        there = ~np.isnan(own)
+        total = np.where(there, own, 0.0).sum(axis=1)
+        mean = total / np.maximum(1, there.sum(axis=1))
+        found.append((np.where(there.any(axis=1), mean, -np.inf), abs(strength)))
+    return found
+
+
 def weights(
-    quality: NDArray[np.float64], eligible: NDArray[np.bool_], strength: float
+    preferences: Sequence[tuple[NDArray[np.float64], float]], eligible: NDArray[np.bool_]
 ) -> NDArray[np.int64]:
     """Square weights that let the better of near-equals win.
 
     With q the share of the eligible units of lower quality (0 for the worst, near 1 for the
     best), a unit's distance to its nearest center is multiplied by w = 1 - strength * (1 - q)
     before it is compared. So at strength s a unit of the lowest quality must lie 1 / (1 - s) times
-    as far out as one of the highest to be picked before it; at 0 only distance counts.
+    as far out as one of the highest to be picked before it; at 0 only distance counts. Of several
+    preferences the factors are multiplied.
 
     Args:
-        quality: (u,).
+        preferences: of each the (u,) quality, and the strength, 0 to 1.
         eligible: (u,).
-        strength: 0 to 1.
 
     Returns:
         (u,) round(1024 w) squared.
     """
-    order = np.sort(quality[eligible])
-    share = np.searchsorted(order, quality, side="left") / max(1, len(order))
-    return np.rint(WEIGHT_STEPS * (1 - strength * (1 - share))).astype(np.int64) ** 2
+    factor = np.ones(len(eligible))
+    for quality, strength in preferences:
+        order = np.sort(quality[eligible])
+        share = np.searchsorted(order, quality, side="left") / max(1, len(order))
+        factor = factor * (1 - strength * (1 - share))
+    return np.rint(WEIGHT_STEPS * factor).astype(np.int64) ** 2
 
 
 def _whole_sequences(

@@ -128,6 +128,9 @@ class Video:
     fallback: str = ""
     """Why CPU cores decoded it, or a part of it, beside a GPU; empty where there was none, or no
     reason."""
+    created: str = ""
+    """When its recording began, as the file says: ISO 8601 on the clock that the file goes by, most
+    often UTC. Empty where it does not say, or an earlier version indexed it."""
 
     def __post_init__(self) -> None:
         for name in ("reason", "note", "fallback"):  # libraries' messages, which may name files

@@ -52,6 +52,7 @@ def index_to_table(
         format_version: of the store that is to hold it.
     """
     written = asdict(facts)
+    created = written.pop("created")  # versions that do not know it refuse further facts
     if format_version == 1:
         written = {name: fact for name, fact in written.items() if name in FACTS_OF_FORMAT_1}
     columns = {
@@ -75,6 +76,7 @@ def index_to_table(
         "seekable": index.seekable and (format_version > 1 or index.played_pts is None),
         "finer": index.finer,
         "zero_pts": index.zero_pts,
+        "created": created,
     }
     return pa.table(columns).replace_schema_metadata({"coreframe": json.dumps(meta)})
 
@@ -82,7 +84,8 @@ def index_to_table(
 def index_from_table(table: pa.Table) -> tuple[VideoFacts, VideoIndex]:
     """Undo :func:`index_to_table`."""
     meta = json.loads(table.schema.metadata[b"coreframe"])
-    return VideoFacts(**meta["facts"]), VideoIndex(
+    facts = VideoFacts(**meta["facts"], created=meta.get("created", ""))
+    return facts, VideoIndex(
         **{name: table[name].to_numpy() for name in ("pts", "dts", "key", "frame_index")},
         digest=table["digest"].to_numpy() if "digest" in table.column_names else None,
         time_base=Fraction(meta["time_base"]),

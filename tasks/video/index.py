@@ -46,6 +46,8 @@ class VideoFacts:
     """Frames that the container promises and the file does not hold."""
     note: str = ""
     """What was odd about the file, for the report; empty when nothing was."""
+    created: str = ""
+    """When its recording began, as the file says; see `coreframe.tasks.video.created`."""
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from coreframe.tasks.video.census import decode_tolerantly, take_census
 from coreframe.tasks.video.claims import MOST_FRAMES, MOST_PIXELS, Allowance
 from coreframe.tasks.video.colours import PRIMARIES, TRANSFERS, convertible
 from coreframe.tasks.video.container import open_video, stream_note
+from coreframe.tasks.video.created import created
 from coreframe.tasks.video.decode import SEEK_GAP_FRAMES, decode_frames
 from coreframe.tasks.video.deinterlace import field_note, field_order
 from coreframe.tasks.video.demux import NO_KEY_FIRST, demux, keyframes_told
@@ -186,6 +187,7 @@ def _probe(path: str | Path, viewing: Viewing) -> tuple[VideoFacts, int | None]:
             color_primaries=PRIMARIES.get(int(frame.color_primaries), ""),
             interlaced=_fields(frame, frames, stream),
             stream_index=stream.index,
+            created=created(container.metadata, stream.metadata),
             note=_joined([ASKEW if turned.askew else "", stream_note(container, stream)]),
         ), frame.pts
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from coreframe.flows.choosing import Selecting
 from coreframe.flows.curate import curate
-from coreframe.flows.parameters import Compute, Ingestion, Selecting, Sources
+from coreframe.flows.parameters import Compute, Ingestion, Sources
 from coreframe.tasks.storage.fingerprint import fingerprint
 from coreframe.tasks.store.frames import frames_table
 from tests.runs import bytes_of, run

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from coreframe.flows.choosing import Selecting
 from coreframe.flows.curate import curate
 from coreframe.flows.forget import forget
 from coreframe.flows.outcome import Outcome
-from coreframe.flows.parameters import Compute, Ingestion, Selecting, Sources
+from coreframe.flows.parameters import Compute, Ingestion, Sources
 from coreframe.tasks.datasets.formats import export_dataset
 from coreframe.tasks.errors import CoreframeError
 from coreframe.tasks.store.store import Store

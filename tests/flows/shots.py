@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from coreframe.flows.choosing import Selecting
 from coreframe.flows.ingest import ingest
-from coreframe.flows.parameters import Compute, Picture, Selecting, Sources
+from coreframe.flows.parameters import Compute, Picture, Sources
 from coreframe.flows.selection import select
 from coreframe.tasks.store.store import Store
 from tests.runs import scenes_hit

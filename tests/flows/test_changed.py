@@ -12,7 +12,8 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 from prefect.client.schemas.sorting import FlowRunSort
 
-from coreframe.flows.parameters import Compute, Selecting
+from coreframe.flows.choosing import Selecting
+from coreframe.flows.parameters import Compute
 from coreframe.flows.selection import select
 from coreframe.tasks.datasets.formats import export_dataset
 from coreframe.tasks.errors import CoreframeError

@@ -15,7 +15,7 @@ import torch
 
 import coreframe
 from coreframe.__main__ import RUN_MODULES
-from coreframe.flows.parameters import Selecting
+from coreframe.flows.choosing import Selecting
 from coreframe.tasks.kcenter.job import StoredUnits
 from coreframe.tasks.select.choice import Budget, Choice
 from coreframe.tasks.select.task import choose_frames

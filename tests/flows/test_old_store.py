@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from coreframe.flows.choosing import Selecting
 from coreframe.flows.curate import curate
-from coreframe.flows.parameters import Compute, Ingestion, Selecting, Sources
+from coreframe.flows.parameters import Compute, Ingestion, Sources
 from coreframe.tasks.embedders.names import EARLIER_DESCRIPTOR
 from coreframe.tasks.errors import UsageError
 from coreframe.tasks.store.store import Store

@@ -17,10 +17,11 @@ from PIL import Image
 from prefect.client.orchestration import get_client
 
 import coreframe
+from coreframe.flows.choosing import Selecting
 from coreframe.flows.curate import curate
 from coreframe.flows.failures import ENGINES
 from coreframe.flows.ingest import ingest
-from coreframe.flows.parameters import Compute, Ingestion, Picture, Selecting, Sources
+from coreframe.flows.parameters import Compute, Ingestion, Picture, Sources
 from coreframe.flows.selection import select
 from coreframe.flows.terminal import show_result, show_store
 from coreframe.tasks.errors import CoreframeError

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from coreframe.flows.choosing import Selecting
 from coreframe.flows.forget import forget, unforget
-from coreframe.flows.parameters import Selecting
 from coreframe.flows.record import recorded
 from coreframe.tasks.check.task import check_store
 from coreframe.tasks.errors import CoreframeError, UsageError

@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow.parquet as pq
 from numcodecs.zstd import decompress
 
+from coreframe.flows.choosing import Selecting
 from coreframe.flows.forget import forget
-from coreframe.flows.parameters import Selecting
 from coreframe.flows.record import recorded
 from coreframe.tasks.select.task import choose_frames
 from coreframe.tasks.storage.folders import LocalFolder

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -48,8 +49,8 @@ def run(
             ArraySource(lattice[rows]), edges, lattice.shape[1], device, kept_rows, tuning
         )
         weight = None if asked.weight is None else asked.weight[rows]
-        video = None if asked.video is None else asked.video[rows].astype(np.int32)
-        parts.append(Partition.without_centers(rows, own, weight=weight, video=video))
+        group = None if asked.goal.quota is None else asked.goal.quota.group[rows]
+        parts.append(Partition.without_centers(rows, own, weight=weight, group=group))
     corpus = LocalPartitions(parts)
     if len(asked.before):
         before = np.array(asked.before)
@@ -95,6 +96,10 @@ def drawn(data: st.DataObject, rows: int) -> Asked:
         asked.least = data.draw(st.integers(0, 3))
         asked.most = data.draw(st.sampled_from([None, 3, 4, 6]))
         asked.video.sort()  # as in a store, where each video is in one piece
+        if data.draw(st.booleans()):
+            asked.classes = rng.integers(0, 3, rows)
+            shares = data.draw(st.lists(st.integers(0, 3), min_size=3, max_size=3))
+            asked.shares = tuple(Fraction(one, 2) for one in shares)
     if data.draw(st.booleans()):
         video = np.zeros(rows, np.int64) if asked.video is None else asked.video
         asked.substitutes = Substitutes(
@@ -103,6 +108,7 @@ def drawn(data: st.DataObject, rows: int) -> Asked:
             time_s=rng.integers(0, 9, rows) / 2,  # a damaged video's may run backwards
             quality=rng.integers(0, 6, rows).astype(float),
             squared_within=data.draw(st.sampled_from([0, 2, 500, 4_000_000])),
+            label=asked.classes,
         )
     return asked
 

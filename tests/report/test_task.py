@@ -18,10 +18,11 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from prefect.client.orchestration import get_client
 
 from coreframe.flows.artifacts import artifact_key
+from coreframe.flows.choosing import Selecting
 from coreframe.flows.cli import app
 from coreframe.flows.curate import curate
 from coreframe.flows.options import command
-from coreframe.flows.parameters import Compute, Ingestion, Picture, Selecting, Sources
+from coreframe.flows.parameters import Compute, Ingestion, Picture, Sources
 from coreframe.flows.preflight import check_corpus, check_output
 from coreframe.flows.report import report
 from coreframe.flows.selection import select

@@ -5,6 +5,7 @@ import pytest
 
 from coreframe.tasks.errors import UsageError
 from coreframe.tasks.scale import SCALE, squared_threshold
+from coreframe.tasks.select.balance import Balance
 from coreframe.tasks.select.choice import SHARPEST_WITHIN, Budget, Choice
 
 
@@ -120,7 +121,19 @@ SENSELESS: dict[str, tuple[dict[str, Any], str]] = {
         {"minimum": {"luminance": 0.5}, "maximum": {"luminance": 0.25}},
         "min luminance=0.5 is above max luminance=0.25",
     ),
-    "unknown measure": ({"minimum": {"beauty": 1}}, "min beauty: .* luminance or sharpness"),
+    "strength of none": ({"prefer": {"conf": 0.0}}, "prefer conf:0 is not from -1 to 1, or 0"),
+    "strength beyond -1": ({"prefer": {"conf": -1.5}}, "prefer conf:-1.5 is not from -1 to 1"),
+    "twice sharp": ({"prefer": {"sharpness": 0.1}, "prefer_sharp": 0.1}, "are the same"),
+    "twice balanced": ({"balance": (Balance("a"), Balance("a"))}, "balance a is given twice"),
+    "no number to share": (
+        {"balance": (Balance("a"),), "budget": Budget(radius=0.3)},
+        "balance shares out a number of frames",
+    ),
+    "preferred at random": ({"prefer": {"a": 0.1}, "method": "random"}, "prefer works with"),
+    "balanced at random": (
+        {"balance": (Balance("a"),), "method": "random", "budget": Budget(5)},
+        "balance works with the coreset method only",
+    ),
     "strength beyond 1": ({"prefer_sharp": 1.5}, "prefer-sharp 1.5 is not from 0 to 1"),
     "no sequence": ({"sequence_length": 0}, "sequence-length 0 is not at least 1"),
     "negative floor": ({"min_per_video": -1}, "min-per-video -1 is below 0"),

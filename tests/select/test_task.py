@@ -111,7 +111,7 @@ def test_sharp_frames_are_preferred(store: Store, lattice: np.ndarray, cluster: 
     rows = eligible(store)
     sharpness = measures(len(lattice))[1]
     quality = sharpness[rows].astype(np.float64)
-    weight = weights(quality, np.ones(len(rows), bool), 0.5)
+    weight = weights([(quality, 0.5)], np.ones(len(rows), bool))
     selection = select(store, cluster, 60, prefer_sharp=0.5)
     check(selection, lattice, rows, Asked(60, weight=weight))
     plain = select(store, cluster, 60).frames["row"]

@@ -119,8 +119,8 @@ def test_weights_are_as_documented() -> None:
     eligible = np.array([True, True, True, True, False])
     share = np.array([0, 2 / 4, 1 / 4, 2 / 4])
     expected = np.rint(1024 * (1 - 0.6 * (1 - share))) ** 2
-    assert weights(quality, eligible, 0.6)[:4].tolist() == expected.tolist()
-    assert set(weights(quality, eligible, 0.0).tolist()) == {1024**2}
+    assert weights([(quality, 0.6)], eligible)[:4].tolist() == expected.tolist()
+    assert set(weights([(quality, 0.0)], eligible).tolist()) == {1024**2}
 
 
 @pytest.mark.parametrize("length", [1, 2, 5])

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from coreframe.flows.check import check
+from coreframe.flows.choosing import Selecting
 from coreframe.flows.curate import curate
-from coreframe.flows.parameters import Compute, Ingestion, Selecting, Sources
+from coreframe.flows.parameters import Compute, Ingestion, Sources
 from coreframe.tasks.storage.buckets import Bucket
 from coreframe.tasks.storage.folders import open_folder
 from tests.commands import coreframe

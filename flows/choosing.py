@@ -1,0 +1,191 @@
+"""What a person can set of which frames are chosen; a model like those of `parameters`."""
+
+import math
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from coreframe.flows.parameters import Parameters, readable
+from coreframe.tasks.select.balance import Balance
+from coreframe.tasks.select.choice import SHARPEST_WITHIN, Budget, Choice, Method
+
+DEFAULT_SAMPLES = 100
+"""Frames selected when no budget is given: enough to look through in a minute."""
+
+
+def _limits(given: list[str]) -> dict[str, float]:
+    """Read ``COLUMN=VALUE`` texts."""
+    return _numbers(given, "=", "must be a column, =, and a number: sharpness=0.02")
+
+
+def _strengths(given: list[str]) -> dict[str, float]:
+    """Read ``COLUMN:STRENGTH`` texts."""
+    return _numbers(given, ":", "must be a column, :, and a strength from -1 to 1: sharpness:0.3")
+
+
+def _numbers(given: list[str], sign: str, refusal: str) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for text in given:
+        column, _, value = text.rpartition(sign)
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if not column or not math.isfinite(number):
+            raise ValueError(refusal)
+        if column in found:
+            raise ValueError(f"{column} is given twice: give one of them")
+        found[column] = number
+    return found
+
+
+def _balances(given: list[str]) -> tuple[Balance, ...]:
+    return tuple(map(Balance.parse, given))
+
+
+class Selecting(Parameters):
+    """How many frames, and by which method. Budgets combine: whichever stops first."""
+
+    method: Literal["coreset", "random", "fixed-rate"] = Field(
+        default="coreset", description="coreset, random or fixed-rate."
+    )
+    n_samples: int | None = Field(
+        default=None,
+        ge=1,
+        description=f"Frames at most [default: {DEFAULT_SAMPLES} when no budget is given].",
+    )
+    proportion: float | None = Field(
+        default=None, gt=0, le=1, description="Share of the decodable frames at most."
+    )
+    min_distance: float | None = Field(
+        default=None,
+        ge=0,
+        le=2,
+        description="L2 (0 to 2) that any two selected frames are apart at least.",
+    )
+    radius: float | None = Field(
+        default=None,
+        ge=0,
+        le=2,
+        description="L2 (0 to 2) within which every frame has a selected one: stop then.",
+    )
+    seed: int = Field(
+        default=0,
+        ge=0,
+        description="Seed of the random method, and of what is sampled for the report.",
+    )
+    keep_exact_duplicates: bool = Field(
+        default=False, description="Allow frames whose pixels equal an earlier frame's."
+    )
+    keep_suspect: bool = Field(
+        default=False,
+        description="Allow frames whose pictures are damaged, or built on damaged ones.",
+    )
+    keep_flat: bool = Field(
+        default=False,
+        description="Allow frames that show nothing: black, one colour, almost the end of a fade.",
+    )
+    columns: list[str] = Field(
+        default=[],
+        description="Parquet or CSV of what you know of frames, added to the store first as "
+        "`coreframe columns add` does; repeatable.",
+    )
+    where: str | None = Field(
+        default=None,
+        description="Choose only frames that meet an expression of SQL: "
+        "\"sharpness > 0.02 AND video LIKE 'front%'\".",
+    )
+    min: Annotated[list[str], readable(_limits)] = Field(
+        default=[], description="COLUMN=V, such as sharpness=0.02: no frame below; repeatable."
+    )
+    max: Annotated[list[str], readable(_limits)] = Field(
+        default=[], description="COLUMN=V, such as luminance=0.9: no frame above; repeatable."
+    )
+    prefer: Annotated[list[str], readable(_strengths)] = Field(
+        default=[],
+        description="COLUMN:S, S from 0 to 1: how much farther out a frame with a small value must "
+        "lie to be chosen; from 0 to -1 one with a large value; repeatable.",
+    )
+    balance: Annotated[list[str], readable(_balances)] = Field(
+        default=[],
+        description="COLUMN, COLUMN=input or COLUMN=FILE: choose all its values alike, as often as "
+        "among all frames, or by a file of shares; repeatable.",
+    )
+    prefer_sharp: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="0 to 1: how much farther out a blurred frame must lie to be chosen.",
+    )
+    sharpest_within: float | None = Field(
+        default=None,
+        ge=0,
+        le=2,
+        description="Exchange a pick for the sharpest frame so near to it within a second "
+        f"[default: {SHARPEST_WITHIN}; 0 with radius, sequence-length or prefer].",
+    )
+    min_per_video: int = Field(default=0, ge=0, description="Frames of every video at least.")
+    max_per_video: int | None = Field(
+        default=None, ge=1, description="Frames of any video at most."
+    )
+    sequence_length: int = Field(
+        default=1, ge=1, le=65536, description="Choose runs of so many consecutive sampled frames."
+    )
+    preselected: str | None = Field(
+        default=None,
+        description="Frames to start from: a selection.parquet, or CSV of video,frame_index.",
+    )
+    count_preselected: bool = Field(
+        default=False, description="Preselected frames count towards the number asked for."
+    )
+    name: str | None = Field(
+        default=None, description="Keep the selection in the store under this name; extend it."
+    )
+    drop_gone: bool = Field(
+        default=False,
+        description="With a name: drop frames whose videos are gone or changed.",
+    )
+    cost_per_frame: float | None = Field(
+        default=None,
+        gt=0,
+        description="What it costs to label a frame, in any currency: the report then says it for "
+        "this and the other ways to choose.",
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Selecting":
+        self.choice()
+        return self
+
+    def choice(self) -> Choice:
+        """Put it in the terms of `coreframe.tasks.kcenter`.
+
+        Raises:
+            UsageError: what is asked for contradicts itself.
+        """
+        n_samples = self.n_samples
+        bounds = (self.n_samples, self.proportion, self.min_distance, self.radius)
+        if all(bound is None for bound in bounds):
+            n_samples = max(DEFAULT_SAMPLES, self.sequence_length)
+        return Choice(
+            method=Method(self.method),
+            budget=Budget(n_samples, self.proportion, self.min_distance or 0.0, self.radius),
+            seed=self.seed,
+            keep_exact_duplicates=self.keep_exact_duplicates,
+            keep_suspect=self.keep_suspect,
+            keep_flat=self.keep_flat,
+            sequence_length=self.sequence_length,
+            minimum=_limits(self.min),
+            maximum=_limits(self.max),
+            where=self.where,
+            prefer=_strengths(self.prefer),
+            balance=_balances(self.balance),
+            prefer_sharp=self.prefer_sharp,
+            sharpest_within=self.sharpest_within,
+            min_per_video=self.min_per_video,
+            max_per_video=self.max_per_video,
+            preselected=self.preselected,
+            count_preselected=self.count_preselected,
+            name=self.name,
+            drop_gone=self.drop_gone,
+        )

@@ -1,0 +1,226 @@
+"""Classes of frames, and in which shares they are to be chosen."""
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from math import isnan
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coreframe.tasks.errors import UsageError
+
+UNIFORM, INPUT = "uniform", "input"
+
+NO_VALUE = "(no value)"
+"""The class of frames of which nothing is said."""
+
+MOST_NUMBERS = 24
+"""Up to so many different numbers are classes of their own, such as hours of a day."""
+
+BINS = 10
+"""More than that are put into so many bins of equal width."""
+
+
+@dataclass(frozen=True)
+class Balance:
+    """Which column's classes are to be chosen in which shares."""
+
+    column: str
+    max_by: str | None = None
+    """Of several rows a frame that with the largest value of this column counts."""
+    bins: int | None = None
+    """Into which numbers are put; None for BINS where there are many."""
+    shares: str = UNIFORM
+    """``uniform``, all classes alike; ``input``, as among the frames that may be chosen; or a CSV
+    file with a class and its share on each line."""
+
+    @classmethod
+    def parse(cls, text: str) -> "Balance":
+        """Read ``COL[:max-by=COL2][:bins=N][=uniform|input|FILE]``.
+
+        Raises:
+            ValueError: it is not that.
+        """
+        found = re.fullmatch(
+            r"(?P<column>[^:=]+)(:max-by=(?P<by>[^:=]+))?(:bins=(?P<bins>[0-9]+))?(=(?P<shares>.+))?",
+            text,
+            re.DOTALL,
+        )
+        if found is None or (found["bins"] and not 2 <= int(found["bins"]) <= 1000):
+            raise ValueError(
+                "must be a column and, where that is wanted, :max-by=COLUMN, :bins=N (2 to 1000), "
+                "and =uniform, =input or =FILE of shares: weather=uniform"
+            )
+        bins = int(found["bins"]) if found["bins"] else None
+        return cls(found["column"], found["by"], bins, found["shares"] or UNIFORM)
+
+    def file_shares(self) -> dict[str, Fraction] | None:
+        """The shares that its file gives, None where there is no file.
+
+        Raises:
+            UsageError: it cannot be read.
+        """
+        if self.shares in (UNIFORM, INPUT):
+            return None
+        return _read_shares(self.shares)
+
+
+@dataclass(frozen=True)
+class ClassTable:
+    """The classes of what can be chosen.
+
+    Attributes:
+        names: of each class, in their order.
+        of: (u,) int64, the class of each unit that may be chosen; -1 of others.
+        shares: of each class; they need not add up to one.
+    """
+
+    names: tuple[str, ...]
+    of: NDArray[np.int64]
+    shares: tuple[Fraction, ...]
+
+
+def form_classes(
+    balances: Sequence[Balance],
+    values: Sequence[NDArray[np.object_]],
+    members: NDArray[np.int64],
+    eligible: NDArray[np.bool_],
+) -> ClassTable:
+    """Find the classes of units; of several columns each combination is one.
+
+    The share of a combination is the product of the shares of its parts.
+
+    Args:
+        balances: what is asked for.
+        values: for each, the (n,) value of each frame: text, boolean, number, or None.
+        members: (u, length) the frames of each unit. Its value is the most frequent of theirs, of
+            equally frequent ones the first.
+        eligible: (u,) whether each may be chosen.
+
+    Raises:
+        UsageError: a file of shares cannot be read, or gives nothing to any class there is.
+    """
+    parts = [
+        _classes_of(balance, _of_units(one, members), eligible)
+        for balance, one in zip(balances, values, strict=True)
+    ]
+    if len(parts) == 1:
+        return parts[0]
+    codes = np.stack([part.of for part in parts], axis=1)
+    found, of = np.unique(codes[eligible], axis=0, return_inverse=True)
+    every = np.full(len(eligible), -1, np.int64)
+    every[eligible] = of.reshape(-1)
+    names, shares = [], []
+    for combination in found.tolist():
+        names.append(" & ".join(p.names[c] for p, c in zip(parts, combination, strict=True)))
+        share = Fraction(1)
+        for part, code in zip(parts, combination, strict=True):
+            share *= part.shares[code]
+        shares.append(share)
+    return ClassTable(tuple(names), every, tuple(shares))
+
+
+def _of_units(values: NDArray[np.object_], members: NDArray[np.int64]) -> list[object]:
+    if members.shape[1] == 1:
+        return values[members[:, 0]].tolist()
+    found = []
+    for own in values[members].tolist():
+        counts = Counter(own)
+        most = max(counts.values())
+        found.append(min((one for one, n in counts.items() if n == most), key=_order))
+    return found
+
+
+def _order(value: object) -> tuple[bool, float, str]:
+    """Nothing first, then numbers by size and text by letters."""
+    number = float(value) if isinstance(value, bool | int | float) else 0.0
+    return value is not None, number, "" if value is None else str(value)
+
+
+def _classes_of(
+    balance: Balance, values: Sequence[object], eligible: NDArray[np.bool_]
+) -> ClassTable:
+    values = [_plain(one) for one in values]
+    own = [one for one, fits in zip(values, eligible.tolist(), strict=True) if fits]
+    names = _named(balance, own)
+    order = {names[one]: None for one in sorted(set(own), key=_order)}
+    given = balance.file_shares()
+    for name in given or {}:
+        order.setdefault(name, None)
+    number = {name: place for place, name in enumerate(order)}
+    of = [
+        number[names[one]] if fits else -1
+        for one, fits in zip(values, eligible.tolist(), strict=True)
+    ]
+    if given is not None:
+        shares = [given.get(name, Fraction(0)) for name in order]
+        there = {names[one] for one in own}
+        if not any(given.get(name) for name in there):
+            raise UsageError(
+                f"balance {balance.column}: {balance.shares} gives no share to any class that may "
+                f"be chosen: these are {', '.join(sorted(there)[:9])}."
+            )
+    elif balance.shares == INPUT:
+        counts = Counter(names[one] for one in own)
+        shares = [Fraction(counts[name], len(own)) for name in order]
+    else:
+        shares = [Fraction(1, len(order))] * len(order)
+    return ClassTable(tuple(order), np.array(of, np.int64), tuple(shares))
+
+
+def _plain(value: object) -> object:
+    """A value with numbers as floats, and what is none as None."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    return None if isinstance(value, float) and isnan(value) else value
+
+
+def _named(balance: Balance, values: Sequence[object]) -> Mapping[object, str]:
+    """The class of each value there is."""
+    distinct = sorted(set(values), key=_order)
+    numbers = [
+        one for one in distinct if isinstance(one, int | float) and not isinstance(one, bool)
+    ]
+    names: dict[object, str] = {None: NO_VALUE}
+    for one in distinct:
+        if isinstance(one, bool):
+            names[one] = "true" if one else "false"
+        elif one is not None:
+            names[one] = f"{one:.15g}" if isinstance(one, float) else str(one)
+    bins = balance.bins or (BINS if len(numbers) > MOST_NUMBERS else None)
+    if bins and numbers:
+        edges = np.linspace(float(numbers[0]), float(numbers[-1]), bins + 1)
+        found = np.clip(np.searchsorted(edges, numbers, side="right") - 1, 0, bins - 1)
+        for one, place in zip(numbers, found.tolist(), strict=True):
+            names[one] = f"{edges[place]:.6g} to {edges[place + 1]:.6g}"
+    return names
+
+
+def _read_shares(file: str) -> dict[str, Fraction]:
+    try:
+        with open(file, newline="", encoding="utf-8-sig") as opened:
+            lines = [line for line in csv.reader(opened, skipinitialspace=True) if line]
+    except (OSError, ValueError, csv.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise UsageError(f"cannot read the shares in {file}: {reason}.") from error
+    found: dict[str, Fraction] = {}
+    titled = False
+    for number, line in enumerate(lines):
+        try:
+            name, share = (cell.strip() for cell in line)
+            found[name] = Fraction(share)
+            sound = found[name] >= 0 and len(found) == number + 1 - titled
+        except (ValueError, ZeroDivisionError):
+            titled, sound = number == 0, number == 0  # names of columns
+        if not sound:
+            raise UsageError(
+                f"{file}: line {number + 1} is not a class and its share, once each, such as "
+                "`rain,0.25`."
+            )
+    if not any(found.values()):
+        raise UsageError(f"{file} gives no class a share above 0.")
+    return found

@@ -1,0 +1,94 @@
+"""What of a choice names columns, looked up among those of a store."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coreframe.tasks.errors import UsageError
+from coreframe.tasks.select.balance import Balance
+from coreframe.tasks.select.choice import Choice
+from coreframe.tasks.select.columns import Column, FrameColumns, KnownColumns
+from coreframe.tasks.select.expression import FRAME, Condition
+from coreframe.tasks.store.columns import Kind
+
+COUNTED = (Kind.NUMBER, Kind.BOOLEAN)
+"""What can be compared and preferred; of booleans true is 1 and false 0."""
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """Options of a choice with the columns that they name."""
+
+    minimum: tuple[tuple[Column, float], ...]
+    maximum: tuple[tuple[Column, float], ...]
+    where: Condition | None
+    prefer: tuple[tuple[Column, float], ...]
+    """With the strength, from -1 to 1."""
+    balance: tuple[tuple[Balance, Column, Column | None], ...]
+    """With the column of the classes, and that by which one of several rows counts."""
+
+    @classmethod
+    def of(cls, choice: Choice, known: KnownColumns) -> "Wishes":
+        """Look the columns up.
+
+        Raises:
+            UsageError: there is no such column, or it is of another kind; or the condition cannot
+                be read.
+        """
+        return cls(
+            minimum=tuple(
+                (known.find(name, "min", *COUNTED), least) for name, least in choice.minimum.items()
+            ),
+            maximum=tuple(
+                (known.find(name, "max", *COUNTED), most) for name, most in choice.maximum.items()
+            ),
+            where=None if choice.where is None else known.condition(choice.where),
+            prefer=tuple(
+                (known.find(name, "prefer", *COUNTED), strength)
+                for name, strength in choice.preferences.items()
+            ),
+            balance=tuple(_balanced(balance, known) for balance in choice.balance),
+        )
+
+    @property
+    def read(self) -> set[str]:
+        """The columns of the frames table that all of it takes."""
+        found = [column for column, _ in (*self.minimum, *self.maximum, *self.prefer)]
+        for _, column, by in self.balance:
+            found += [column] if by is None else [column, by]
+        names = {name for column in found for name in column.read}
+        if self.where is not None:
+            own = self.where.reads.get(FRAME, [])
+            names |= {one for name in own for one in Column(FRAME, name, Kind.NUMBER).read}
+        return names
+
+    def met(self, columns: FrameColumns) -> NDArray[np.bool_]:
+        """(n,) whether each frame is within all limits and meets the condition.
+
+        Of frames with several rows any of them may be that is within a limit.
+        """
+        met = np.ones(len(columns), bool)
+        for column, least in self.minimum:
+            largest = columns.largest(column)
+            met &= largest >= np.asarray(least, largest.dtype)
+        for column, most in self.maximum:
+            smallest = columns.smallest(column)
+            met &= smallest <= np.asarray(most, smallest.dtype)
+        return met if self.where is None else met & columns.holds(self.where)
+
+
+def _balanced(balance: Balance, known: KnownColumns) -> tuple[Balance, Column, Column | None]:
+    column = known.find(balance.column, "balance", *Kind)
+    if balance.max_by is None:
+        return balance, column, None
+    name = balance.max_by
+    if column.table != FRAME and name in known.kinds[column.table]:
+        name = f"{column.table}.{name}"
+    by = known.find(name, "balance max-by", *COUNTED)
+    if by.table != column.table or by.table == FRAME:
+        raise UsageError(
+            f"balance {balance.column}: max-by says which of a frame's several rows counts, and "
+            f"{balance.max_by} is not of the same file: name a column that is."
+        )
+    return balance, column, by
