@@ -193,8 +193,12 @@ class ColumnWriter:
         name = new.file(block)
         store.folder.write(name, sealed_table(name, table))
 
-    def commit(self) -> ColumnTable:
-        """Let readers see it, and delete what the one before took the place of."""
+    def commit(self, *, forget: bool = False) -> ColumnTable:
+        """Let readers see it, and delete what the one before took the place of.
+
+        Args:
+            forget: delete also what this takes the place of, though somebody may be reading it.
+        """
         new = replace(self._new, lines=self._lines, several=self._several)
         before, folder = self.before, self._store.folder
         if before is not None and (new.blocks, new.kinds) == (before.blocks, before.kinds):
@@ -205,7 +209,7 @@ class ColumnWriter:
         self._store.guard()
         folder.write(place, sealed_json(place, document))
         held = {*new.blocks.values(), MANIFEST}
-        if before is not None:  # whoever is reading it goes on
+        if before is not None and not forget:  # whoever is reading it goes on
             held |= {*before.blocks.values()}
         for name in folder.names(f"{COLUMNS}/{new.name}"):
             if name not in held:
@@ -266,7 +270,7 @@ def erase_rows(store: Store, gone: NDArray[np.int64]) -> None:
                 writer.write(block, held.filter(stays))
                 changed = True
         if changed:
-            writer.commit()
+            writer.commit(forget=True)
 
 
 def faults(store: Store) -> Iterator[tuple[str, str]]:

@@ -249,6 +249,8 @@ def test_damage_is_told_and_what_is_forgotten_goes(tmp_path: Path) -> None:
     assert check_kept_files(store, catalogue, repair=False) == ([], [])
     erase_rows(store, np.arange(10))
     assert kept(store, "one")["row"].tolist() == [12]
+    left = {*column_tables(store)["one"].blocks.values(), "columns.json"}
+    assert set(store.folder.names("columns/one")) == left
     add_columns(store, "one", csv(tmp_path, "video,frame_index,a\nv0.mp4,1,5\n"))
     table: ColumnTable = column_tables(store)["one"]
     damaged = tmp_path / "store" / table.file(0)

@@ -13,11 +13,13 @@ from coreframe.flows.choosing import Selecting
 from coreframe.flows.forget import forget, unforget
 from coreframe.flows.record import recorded
 from coreframe.tasks.check.task import check_store
+from coreframe.tasks.columns.add import add_columns
 from coreframe.tasks.errors import CoreframeError, UsageError
 from coreframe.tasks.output.files import SELECTION
 from coreframe.tasks.select.task import choose_frames
 from coreframe.tasks.storage.fingerprint import fingerprint
 from coreframe.tasks.storage.folders import open_folder
+from coreframe.tasks.store.columns import column_tables, read_block
 from coreframe.tasks.store.forgotten import read_forgotten
 from coreframe.tasks.store.store import Store
 from tests.forget.trial import GONE, ended_at_moments, make_store, night, traces
@@ -34,6 +36,19 @@ def made(tmp_path_factory: pytest.TempPathFactory, cluster: str) -> Path:
 def place(made: Path, tmp_path: Path) -> Path:
     shutil.copytree(made / "store", tmp_path / "store")
     return tmp_path
+
+
+def test_columns_say_nothing_of_it_any_more(place: Path) -> None:
+    store = Store.open(place / "store")
+    lines = [f"{name}.mp4,0,secret {name}" for name in ("clip-1", "clip-2")]
+    (place / "known.csv").write_text("\n".join(["video,frame_index,said", *lines]))
+    add_columns(store, "known", str(place / "known.csv"))
+    forget(str(store.path), [GONE])
+    table = column_tables(store)["known"]
+    said = [one for b in table.blocks for one in read_block(store, table, b)["said"].to_pylist()]
+    assert said == ["secret clip-1"]
+    for file in (place / "store" / "columns").rglob("*.parquet"):
+        assert "secret clip-2" not in pq.read_table(file)["said"].to_pylist()
 
 
 def test_nothing_of_it_is_left_and_all_else_is_as_it_was(
