@@ -108,7 +108,7 @@ def metrics(folder: Path, picks: int) -> dict[str, Any]:
         choice = Choice(budget=Budget(n_samples=picks))
         selection = choose_frames(store, choice, "cpu", cluster)
         start = time.perf_counter()
-        found = measure_selection(store, selection, "coreset", 0, Exported(), "cpu", cluster)
+        found = measure_selection(store, selection, choice, Exported(), "cpu", cluster)
         seconds = time.perf_counter() - start
     original = found.methods.original.model_dump(mode="json")
     return {"rows": len(selection.units), "seconds": seconds, "original": original}

@@ -114,9 +114,7 @@ def selection_stages(
     )
     warned = ingested.look_again(store)
     with timed(timings, "metrics"):
-        measured = metrics_stage(
-            store, selection, choice.method, choice.seed, exported, device, cluster
-        )
+        measured = metrics_stage(store, selection, choice, exported, device, cluster)
     length = selection.units.length
     metrics = Metrics(
         methods=measured.methods,
@@ -125,6 +123,7 @@ def selection_stages(
         l2_bin=L2_BIN,
         knee=find_knee(radius_curve(table, length)),
         storage=measured.storage,
+        wishes=measured.wishes,
     )
     run = Run(
         parameters=RunParameters(**parameters),

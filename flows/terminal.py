@@ -18,10 +18,10 @@ from coreframe.tasks.output.files import PAGE
 from coreframe.tasks.output.metrics import Metrics
 from coreframe.tasks.output.result import Result
 from coreframe.tasks.output.run import ChangedVideos, Run
-from coreframe.tasks.report.facts import lacking
 from coreframe.tasks.report.sentences import cost_text
 from coreframe.tasks.report.storage import all_frames_bytes, written_as
 from coreframe.tasks.report.tables import SELECTED_MARK, comparison, size
+from coreframe.tasks.report.wishes import lacking
 from coreframe.tasks.select.columns import OWN
 from coreframe.tasks.store.catalogue import VideoState
 from coreframe.tasks.store.columns import column_tables
@@ -46,6 +46,10 @@ def show_result(result: Mapping[str, Any], out: str) -> None:
         _say("nothing has changed since the last run: the selection stands as it is")
     _show_comparison(known.metrics)
     _show_counts(known.run)
+    for one in known.metrics.wishes:
+        if one.radius_without is not None:
+            without = f"{one.radius_without:.3f} without it"
+            _say(f"{one.wish}: the largest gap is {one.radius:.3f}, {without}")
     storage = known.metrics.storage
     every = all_frames_bytes(known.run, storage)
     if every and storage.kept_frames:
@@ -112,7 +116,7 @@ def _show_counts(run: Run) -> None:
         more = len(run.classes) - len(shares)
         _say(f"balanced: {', '.join(shares)}{f' and {more} more classes' if more else ''}")
         for sentence in lacking(run):
-            _say(sentence)
+            _say(sentence.rstrip("."))
     if counts.kept_frames:
         new = counts.selected_frames - counts.kept_frames
         _say(f"{counts.kept_frames:,} frames were selected before, {new:,} are new")

@@ -22,11 +22,12 @@ from coreframe.tasks.measure.pairwise import (
     sample_places,
     strips,
 )
+from coreframe.tasks.measure.wishes import wish_costs
 from coreframe.tasks.output.exported import Exported
-from coreframe.tasks.output.metrics import MethodMetrics, Methods, StorageMetrics
+from coreframe.tasks.output.metrics import MethodMetrics, Methods, StorageMetrics, WishCost
 from coreframe.tasks.scale import SCALE
 from coreframe.tasks.select.baselines import baseline_rows, keep_apart
-from coreframe.tasks.select.choice import Method
+from coreframe.tasks.select.choice import Choice, Method
 from coreframe.tasks.select.result import Selection
 from coreframe.tasks.select.units import unit_reader
 from coreframe.tasks.store.store import Store
@@ -50,23 +51,24 @@ class Measured:
 
     methods: Methods
     storage: StorageMetrics
+    wishes: list[WishCost]
 
 
 def measure_selection(
     store: Store,
     selection: Selection,
-    method: str,
-    seed: int,
+    choice: Choice,
     exported: Exported,
     device: str,
     cluster: str,
 ) -> Measured:
-    """Measure the corpus, the selection, and the other methods at the selection's size.
+    """Measure the corpus, the selection, the other methods at its size, and what wishes cost.
 
     All methods choose from the same eligible units, so nothing but the method differs. Coverage
     is over every unit that shows something, exact duplicates and rejected ones included.
     """
     units, n = selection.units, len(selection.chosen)
+    method, seed = choice.method, choice.seed
     eligible = units.choosable
     subsets = {
         "original": units.measured,
@@ -109,13 +111,17 @@ def measure_selection(
                 else max(radius, flat.coverage(centers)[0]),
                 rows=units.frames_of(chosen).tolist(),
             )
+        wishes = wish_costs(
+            client, store, choice, selection, lambda rows: every.coverage(vectors(rows))[0], device
+        )
     if n <= COUNTED_UNITS:
         squared = round((Methods(**methods).different or 0) ** 2 * SCALE**2)
         read = unit_reader(store, units)
         for name in methods.keys() - {"original"}:
             distinct = len(keep_apart(subsets[name], read, squared, n))
             methods[name] = methods[name].model_copy(update={"distinct": distinct})
-    return Measured(Methods(**methods), storage_metrics(store, selection.decodable, exported))
+    storage = storage_metrics(store, selection.decodable, exported)
+    return Measured(Methods(**methods), storage, wishes)
 
 
 metrics_stage = stage("metrics")(measure_selection)

@@ -2,6 +2,8 @@
 
 from typing import ClassVar
 
+from pydantic import Field
+
 from coreframe.tasks.kcenter.exchange import SHARE_OF_DISTANCE
 from coreframe.tasks.output.documents import Document, Part
 from coreframe.tasks.select.choice import Method
@@ -138,6 +140,18 @@ class StorageMetrics(Part):
     files before version 2 than all as PNG at full resolution, however the chosen are written."""
 
 
+class WishCost(Part):
+    """What a wish cost: the largest gap with it, and had everything else been the same without."""
+
+    wish: str
+    """As the command has it, such as ``prefer conf:-0.5``."""
+    radius: float
+    """Covering radius of what was chosen, over all units that show something."""
+    radius_without: float | None
+    """Of as many units, chosen without it. None where that could not be chosen, or was not
+    computed because it would take long."""
+
+
 class Metrics(Document):
     """The whole file."""
 
@@ -153,6 +167,8 @@ class Metrics(Document):
     """None where the curve of the radius is too short, or has no bend that can be seen."""
     storage: StorageMetrics
     """What is stored, what would be, and what was kept."""
+    wishes: list[WishCost] = Field(default=[])
+    """Of each wish of a coreset what it cost; empty where none was asked for."""
 
     @property
     def selected_key(self) -> str:

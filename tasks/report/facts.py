@@ -107,29 +107,6 @@ def versions_text(run: Run) -> str:
     return ", ".join(f"{name} {version}" for name, version in run.versions.items())
 
 
-def classes_table(run: Run) -> list[dict[str, str]]:
-    """What was balanced: how many of each class there are, were asked for, and are chosen."""
-    return [
-        {
-            "class": one.name,
-            "to choose from": f"{one.eligible:,}",
-            "asked": f"{one.asked:,}",
-            "chosen": f"{one.chosen:,}",
-        }
-        for one in run.classes
-    ]
-
-
-def lacking(run: Run) -> list[str]:
-    """What is to be said of classes of which there are fewer than they were given."""
-    return [
-        f"{one.name}: {one.asked:,} were asked for and there are {one.eligible:,}; what it lacks "
-        "went to the other classes"
-        for one in run.classes
-        if one.asked > one.eligible
-    ]
-
-
 def changes_table(changes: Mapping[str, ChangedVideos]) -> list[dict[str, str]]:
     """What has changed in the corpus since the last run."""
     return [

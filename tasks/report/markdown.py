@@ -25,6 +25,7 @@ from coreframe.tasks.report.facts import (
 from coreframe.tasks.report.sentences import cost_text, different_text, with_flat_text
 from coreframe.tasks.report.storage import storage_sentence, storage_table
 from coreframe.tasks.report.tables import comparison
+from coreframe.tasks.report.wishes import wishes_section
 
 
 def report_markdown(run: Run, metrics: Metrics) -> str:
@@ -58,6 +59,7 @@ def report_markdown(run: Run, metrics: Metrics) -> str:
         counts=counts,
         changes=changes_table(run.changes),
         with_flat=with_flat_text(metrics),
+        **wishes_section(run, metrics),
         original=metrics.methods.original,
         stopped=STOPPED[counts.stopped_by],
         failures=run.failures[:LISTED],

@@ -15,6 +15,7 @@ from coreframe.tasks.report.evidence import Evidence
 from coreframe.tasks.report.named import with_labels
 from coreframe.tasks.report.other_selections import Other, selections_compared
 from coreframe.tasks.report.timeline import page_charts, plots_to_save, timeline
+from coreframe.tasks.report.wishes import wishes_section
 from coreframe.tasks.store.catalogue import Video
 
 TIMELINE_PAGE = 25
@@ -55,8 +56,10 @@ def report_page(
     planes = {plane: f"map {plane}" for plane in evidence.planes if f"map {plane}" in drawn}
     plots = charts.draw_charts(plots_to_save(drawn, spans, ticks))
     frames = sections.frames_sections(folder, evidence)
+    wishes = wishes_section(run, metrics)
     there = {
         "beside": bool(others),
+        "wishes": any(wishes.values()),
         "flat": bool(frames["flats"]),
         "missed": bool(frames["missed"]),
     }
@@ -66,6 +69,7 @@ def report_page(
         .render(
             **sections.top(run, metrics, notes, there),
             **sections.comparison_section(run, metrics),
+            **wishes,
             **frames,
             **sections.chart_sections(folder, evidence, drawn, list(planes)),
             **sections.quality_section(run, evidence),

@@ -50,6 +50,7 @@ from coreframe.tasks.select.choice import Method
 SECTIONS = (
     ("missed", "Missed"),
     ("comparison", "Comparison"),
+    ("wishes", "Wishes"),
     ("frames", "Chosen"),
     ("distances", "Distances"),
     ("radius", "More frames"),

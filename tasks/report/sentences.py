@@ -143,7 +143,7 @@ def input_facts(counts: Counts) -> list[str]:
         (counts.suspect_frames, "with damaged pictures left out"),
         (counts.flat_frames, "that show nothing left out"),
         (counts.exact_duplicates, "exact duplicate{s} left out"),
-        (counts.rejected_frames, "left out by the quality limits"),
+        (counts.rejected_frames, "left out by limits and conditions"),
         (counts.frames_in_no_sequence, "in no whole sequence"),
         (counts.kept_frames, "of the chosen were selected before this run"),
         (counts.absent_frames, "of the chosen are of videos that are gone or have changed"),

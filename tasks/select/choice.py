@@ -1,7 +1,7 @@
 """What can be asked of a selection, and which options contradict each other."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from fractions import Fraction
 
@@ -158,6 +158,33 @@ class Choice:
         return dict(sorted({**self.prefer, **sharp}.items()))
 
     @property
+    def without(self) -> dict[str, "Choice"]:
+        """For each wish, as the command has it, the same choice without it and without a name.
+
+        What was chosen before is no wish: it stays where these choices are tried.
+        """
+        alone = replace(self, name=None, drop_gone=False, preselected=None, count_preselected=False)
+        found: dict[str, Choice] = {}
+        if self.where is not None:
+            found[f"where {self.where}"] = replace(alone, where=None)
+        for name, least in self.minimum.items():
+            found[f"min {name}={least:g}"] = replace(alone, minimum=_others(self.minimum, name))
+        for name, most in self.maximum.items():
+            found[f"max {name}={most:g}"] = replace(alone, maximum=_others(self.maximum, name))
+        for name, strength in self.prefer.items():
+            found[f"prefer {name}:{strength:g}"] = replace(alone, prefer=_others(self.prefer, name))
+        if self.prefer_sharp:
+            found[f"prefer-sharp {self.prefer_sharp:g}"] = replace(alone, prefer_sharp=0.0)
+        if self.balance:
+            names = ", ".join(balance.column for balance in self.balance)
+            found[f"balance {names}"] = replace(alone, balance=())
+        if self.min_per_video:
+            found[f"min-per-video {self.min_per_video}"] = replace(alone, min_per_video=0)
+        if self.max_per_video is not None:
+            found[f"max-per-video {self.max_per_video}"] = replace(alone, max_per_video=None)
+        return found
+
+    @property
     def columns(self) -> list[str]:
         """Columns of the frames table that any choice takes."""
         own = ["row", "video", "digest", "suspect", "flat"]
@@ -232,6 +259,11 @@ class Choice:
                 f"max-per-video {most} is less than one sequence of {self.sequence_length} "
                 "frames: allow more, or ask for shorter sequences."
             )
+
+
+def _others(wishes: Mapping[str, float], name: str) -> dict[str, float]:
+    """All but one."""
+    return {one: value for one, value in wishes.items() if one != name}
 
 
 def exact(value: float) -> Fraction:

@@ -60,7 +60,7 @@ class Plan:
     store: Store
     choice: Choice
     units: Units
-    kept: KeptCenters
+    kept: "KeptCenters | HeldCenters"
     decodable: int
     """Frames of the corpus."""
     asked: int | None
@@ -119,6 +119,7 @@ def choose(
         UsageError: this corpus cannot give what is asked for.
     """
     units, kept = plan.units, plan.kept
+    assert isinstance(kept, KeptCenters)
     if plan.choice.method is Method.CORESET:
         picks, centers, frames = _coreset(plan, partitions_of, advance, tuning)
     else:
@@ -146,6 +147,48 @@ def choose(
     )
 
 
+@dataclass(frozen=True)
+class HeldCenters:
+    """Centers that exist before a selection which is not kept."""
+
+    rows: NDArray[np.int64]
+
+    @property
+    def before(self) -> Before | None:
+        """See :class:`coreframe.tasks.select.kept.KeptCenters`."""
+        none = np.empty(0, np.int64)
+        return Before(saved=None, gone=none, added=self.rows) if len(self.rows) else None
+
+
+def chosen_instead(
+    store: Store,
+    choice: Choice,
+    held: NDArray[np.int64],
+    n: int,
+    partitions_of: PartitionsOf,
+    tuning: Tuning = DEFAULT_TUNING,
+) -> NDArray[np.int64]:
+    """The units that another choice would give, without keeping anything.
+
+    Args:
+        store: to choose from.
+        choice: by the coreset method; what of it names earlier frames does not count.
+        held: (h,) units that are chosen already.
+        n: units to be added at most.
+        partitions_of: splits units.
+        tuning: how they are found.
+
+    Raises:
+        UsageError: the corpus cannot give what is asked for.
+    """
+    formed = units_of(store, choice)
+    units, kept = formed.units, HeldCenters(held)
+    free = int((units.eligible & ~np.isin(units.rows, held)).sum())
+    plan = Plan(store, choice, units, kept, len(formed.frames), None, free, n)
+    with _partitions(plan, goal := _goal(plan), partitions_of, tuning) as parts:
+        return np.concatenate([held, greedy_k_center(parts, goal, tuning=tuning).rows])
+
+
 def _class_counts(units: Units, chosen: NDArray[np.int64], wanted: int) -> list[ClassCount]:
     """How many of each class were chosen, and were to be, of so many in all."""
     if units.classes is None:
@@ -164,16 +207,9 @@ def _coreset(
 ) -> tuple[PickedRows, pd.DataFrame, pd.DataFrame]:
     """The picks; all centers with those from before; and the frames of these."""
     units, kept = plan.units, plan.kept
+    assert isinstance(kept, KeptCenters)
     goal = _goal(plan)
-    with partitions_of(
-        plan.store,
-        units.choosable,
-        length=units.length,
-        weight=None if units.weight is None else units.weight[units.eligible],
-        group=None if goal.quota is None else goal.quota.group,
-        before=kept.before,
-        tuning=tuning,
-    ) as parts:
+    with _partitions(plan, goal, partitions_of, tuning) as parts:
         picks = greedy_k_center(parts, goal, lambda count: advance(count * units.length), tuning)
         centers = kept.followed_by(picks)
         with ThreadPoolExecutor(1) as meanwhile:  # while the partitions write
@@ -181,6 +217,22 @@ def _coreset(
             if kept.place is not None and len(centers):
                 kept.save(parts, centers)
     return picks, centers, frames.result()
+
+
+def _partitions(
+    plan: Plan, goal: Goal, partitions_of: PartitionsOf, tuning: Tuning
+) -> AbstractContextManager[BasePartitions]:
+    """Those of what may be chosen, with the centers that exist before."""
+    units = plan.units
+    return partitions_of(
+        plan.store,
+        units.choosable,
+        length=units.length,
+        weight=None if units.weight is None else units.weight[units.eligible],
+        group=None if goal.quota is None else goal.quota.group,
+        before=plan.kept.before,
+        tuning=tuning,
+    )
 
 
 def _why_nothing(choice: Choice, formed: Formed) -> str:

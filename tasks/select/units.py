@@ -1,9 +1,9 @@
 """What can be chosen: frames, or sequences of consecutive sampled frames.
 
 Options take effect in one order. Sequences are formed; those with damaged pictures are left out,
-then those that show nothing, then exact duplicates; quality limits close what is outside them; what
-remains is *eligible*. Then come preselected centers, the least number of every video, and last the
-greedy choice under weights and the largest number of a video.
+then those that show nothing, then exact duplicates; limits and conditions close what is outside
+them; what remains is *eligible*. Then come preselected centers, the least number of every video, and
+last the greedy choice under weights, the largest number of a video, and the shares of classes.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -54,11 +54,16 @@ WRONG = {
     "proportion": (["in", "--proportion", "1.5"], "--proportion 1.5: "),
     "distance": (["in", "--min-distance", "3"], "--min-distance 3.0: "),
     "radius": (["in", "--radius", "3"], "--radius 3.0: "),
-    "limit": (["in", "--min", "sharp=0.1"], "--min sharp=0.1: must be luminance or sharpness"),
+    "limit": (["in", "--min", "sharp=0.1"], "min sharp: there is no such column; use flat, "),
+    "no limit": (["in", "--min", "sharp"], "--min sharp: must be a column, =, and a number"),
     "two limits": (
         ["in", "--max", "luminance=1", "--max", "luminance=2"],
-        "--max luminance=1 luminance=2: luminance is limited twice",
+        "--max luminance=1 luminance=2: luminance is given twice",
     ),
+    "strength": (["in", "--prefer", "sharpness"], "must be a column, :, and a strength from -1"),
+    "condition": (["in", "--where", "a >"], 'where a >: near ")": syntax error'),
+    "shares": (["in", "--balance", "video=no.csv"], "cannot read the shares in no.csv: No such"),
+    "columns": (["in", "--columns", "no.csv"], "cannot read the columns in no.csv: No such file"),
     "radius at random": (
         ["in", "--radius", "0.3", "--method", "random"],
         "radius works with the coreset method only",

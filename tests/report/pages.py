@@ -35,7 +35,7 @@ def selected(
     frames = selection.frames.assign(
         video=[names[number] for number in selection.frames["video"]], file=None
     )
-    measured = measure_selection(store, selection, chosen.method, 0, Exported(), "cpu", cluster)
+    measured = measure_selection(store, selection, chosen, Exported(), "cpu", cluster)
     length = selection.units.length
     metrics = Metrics(
         methods=measured.methods,
@@ -44,6 +44,7 @@ def selected(
         l2_bin=L2_BIN,
         knee=find_knee(radius_curve(frames, length)),
         storage=measured.storage,
+        wishes=measured.wishes,
     )
     counted = {
         "files": {"ok": len(names)},

@@ -1,0 +1,60 @@
+"""What each wish cost: the selection that there would have been without it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from dask.distributed import Client
+from numpy.typing import NDArray
+
+from coreframe.tasks.errors import UsageError
+from coreframe.tasks.kcenter.on_dask import DaskPartitions
+from coreframe.tasks.output.metrics import WishCost
+from coreframe.tasks.select.choice import Choice, Method
+from coreframe.tasks.select.choose import chosen_instead
+from coreframe.tasks.select.result import Selection
+from coreframe.tasks.store.store import Store
+
+MOST_PAIRS = 10**10
+"""Pairs of units and picks, of one selection, up to which it is made again for each wish."""
+
+
+def wish_costs(
+    client: Client,
+    store: Store,
+    choice: Choice,
+    selection: Selection,
+    radius_of: Callable[[NDArray[np.int64]], float],
+    device: str,
+) -> list[WishCost]:
+    """Of each wish the largest gap with and without it, at the same number of units.
+
+    Args:
+        client: of the cluster.
+        store: that was chosen from.
+        choice: with the wishes.
+        selection: what it came to.
+        radius_of: gives the covering radius, L2, of some units.
+        device: where workers keep tensors.
+    """
+    if choice.method is not Method.CORESET or not choice.without or not len(selection.chosen):
+        return []
+
+    @contextmanager
+    def partitions(store: Store, rows: NDArray[np.int64], **units: Any) -> Iterator[DaskPartitions]:
+        yield DaskPartitions(client, store, rows, device=device, **units)
+
+    radius, added = radius_of(selection.chosen), selection.added
+    held = selection.chosen[: len(selection.chosen) - len(added)]
+    costs = []
+    for wish, other in choice.without.items():
+        without = None
+        if len(selection.units) * len(added) <= MOST_PAIRS:
+            try:
+                instead = chosen_instead(store, other, held, len(added), partitions)
+                without = radius_of(instead)
+            except UsageError:  # without it, another one asks for too much
+                pass
+        costs.append(WishCost(wish=wish, radius=radius, radius_without=without))
+    return costs

@@ -1,0 +1,101 @@
+"""Columns from file to page, and those of every night."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from coreframe.flows.choosing import Selecting
+from coreframe.flows.parameters import Compute
+from coreframe.flows.selection import select
+from coreframe.tasks.errors import UsageError
+from coreframe.tasks.store.columns import column_tables, drop
+from coreframe.tasks.store.store import Store
+from tests.commands import coreframe
+from tests.flows.again import again
+from tests.videos import clips
+
+NAMES = [f"clip-{number:02d}" for number in range(6)]
+
+pytestmark = [pytest.mark.timeout(600), pytest.mark.usefixtures("server", "without_page")]
+
+
+def labels(folder: Path, kind: str) -> str:
+    """Of the first two frames of each video: the second is good, and of some kind."""
+    lines = [f"{name}.mp4,{frame},{bool(frame)},{kind}" for name in NAMES for frame in (0, 1)]
+    file = folder / "labels.csv"
+    file.write_text("\n".join(["video,frame_index,good,kind", *lines, "lost.mp4,0,true,x"]))
+    return str(file)
+
+
+def test_every_night_adds_what_is_known_of_its_videos(tmp_path: Path, cluster: str) -> None:
+    videos = clips(tmp_path / "videos", NAMES)
+    last = videos / f"{NAMES[5]}.mp4"
+    shutil.move(last, tmp_path / last.name)
+    options: dict[str, Any] = {
+        "columns": [labels(tmp_path, "a")],
+        "where": "good",
+        "prefer": ["sharpness:0.5"],
+        "balance": ["kind", "video"],
+        "proportion": None,
+        "n_samples": 5,
+    }
+    first = again(tmp_path, cluster, **options)
+    added = first["run"]["added_columns"][0]
+    assert (added["name"], added["lines"], added["matched"]) == ("labels", 13, 10)
+    assert added["first_unmatched"].startswith("frame 0 of clip-05.mp4: the store has no such")
+    chosen = pd.read_parquet(tmp_path / "out" / "selection.parquet")
+    assert chosen["frame_index"].tolist() == [1] * 5
+    assert sorted(chosen["video"]) == [f"{name}.mp4" for name in NAMES[:5]]
+    classes = first["run"]["classes"]
+    assert [one["name"] for one in classes] == [f"a & {name}.mp4" for name in NAMES[:5]]
+    assert {one["chosen"] for one in classes} == {1}
+    costs = {one["wish"]: one for one in first["metrics"]["wishes"]}
+    assert set(costs) == {"where good", "prefer sharpness:0.5", "balance kind, video"}
+    assert all(one["radius_without"] > 0 for one in costs.values())
+    report = (tmp_path / "out" / "report.md").read_text()
+    assert "| a & clip-00.mp4 | 1 | 1 | 1 |" in report.replace("&amp;", "&")
+    assert "labels: 10 of 13 lines are about 10 frames; the first that is about none:" in report
+
+    assert again(tmp_path, cluster, **options)["run"]["nothing_new"]
+    labels(tmp_path, "b")
+    assert "nothing_new" not in again(tmp_path, cluster, **options)["run"]
+    shutil.move(tmp_path / last.name, last)
+    third = again(tmp_path, cluster, **options | {"n_samples": 6})["run"]
+    assert third["added_columns"][0]["matched"] == 12
+    assert third["counts"]["kept_frames"] == 5
+    assert [one["chosen"] for one in third["classes"]] == [1] * 6
+
+    store = Store.open(tmp_path / "store")
+    drop(store, "labels")
+    with pytest.raises(UsageError, match="where good: no such column: good"):
+        select(
+            str(tmp_path / "store"),
+            str(tmp_path / "out2"),
+            Selecting(where="good"),
+            compute=Compute(cluster=cluster),
+        )
+
+
+def test_the_command_adds_lists_and_drops(tmp_path: Path, cluster: str) -> None:
+    clips(tmp_path / "videos", NAMES)
+    again(tmp_path, cluster)
+    file = labels(tmp_path, "a")
+    said = coreframe("columns", "add", "seen", file, "--store", "store", cwd=tmp_path)
+    assert said.returncode == 0, said.stderr
+    assert "seen: 12 of 13 lines are about 12 frames; the first that is about none: " in said.stdout
+    assert "columns: good (boolean), kind (text)" in said.stdout
+    said = coreframe("columns", "list", "--store", "store", cwd=tmp_path)
+    assert "seen: good (boolean), kind (text); 12 lines" in said.stdout
+    assert "of every frame: sharpness (number), " in said.stdout
+    assert column_tables(Store.open(tmp_path / "store")).keys() == {"seen"}
+    assert coreframe("columns", "drop", "seen", "--store", "store", cwd=tmp_path).returncode == 0
+    assert column_tables(Store.open(tmp_path / "store")) == {}
+    wrong = coreframe("columns", "drop", "seen", "--store", "store", cwd=tmp_path)
+    assert wrong.returncode == 2
+    assert wrong.stderr.count("\n") == 1
+    assert "has no columns named seen: it has none" in wrong.stderr
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["columns"] == ""
