@@ -1,46 +1,15 @@
 """What a person can set of which frames are chosen; a model like those of `parameters`."""
 
-import math
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from coreframe.flows.parameters import Parameters, readable
-from coreframe.tasks.select.balance import Balance
-from coreframe.tasks.select.choice import SHARPEST_WITHIN, Budget, Choice, Method
+from coreframe.flows.parameters import Parameters
+from coreframe.flows.texts import balances, each_query, limits, readable, strengths
+from coreframe.tasks.select.choice import LIKE_STRENGTH, SHARPEST_WITHIN, Budget, Choice, Method
 
 DEFAULT_SAMPLES = 100
 """Frames selected when no budget is given: enough to look through in a minute."""
-
-
-def _limits(given: list[str]) -> dict[str, float]:
-    """Read ``COLUMN=VALUE`` texts."""
-    return _numbers(given, "=", "must be a column, =, and a number: sharpness=0.02")
-
-
-def _strengths(given: list[str]) -> dict[str, float]:
-    """Read ``COLUMN:STRENGTH`` texts."""
-    return _numbers(given, ":", "must be a column, :, and a strength from -1 to 1: sharpness:0.3")
-
-
-def _numbers(given: list[str], sign: str, refusal: str) -> dict[str, float]:
-    found: dict[str, float] = {}
-    for text in given:
-        column, _, value = text.rpartition(sign)
-        try:
-            number = float(value)
-        except ValueError:
-            number = math.nan
-        if not column or not math.isfinite(number):
-            raise ValueError(refusal)
-        if column in found:
-            raise ValueError(f"{column} is given twice: give one of them")
-        found[column] = number
-    return found
-
-
-def _balances(given: list[str]) -> tuple[Balance, ...]:
-    return tuple(map(Balance.parse, given))
 
 
 class Selecting(Parameters):
@@ -95,21 +64,42 @@ class Selecting(Parameters):
         description="Choose only frames that meet an expression of SQL: "
         "\"sharpness > 0.02 AND video LIKE 'front%'\".",
     )
-    min: Annotated[list[str], readable(_limits)] = Field(
+    min: Annotated[list[str], readable(limits)] = Field(
         default=[], description="COLUMN=V, such as sharpness=0.02: no frame below; repeatable."
     )
-    max: Annotated[list[str], readable(_limits)] = Field(
+    max: Annotated[list[str], readable(limits)] = Field(
         default=[], description="COLUMN=V, such as luminance=0.9: no frame above; repeatable."
     )
-    prefer: Annotated[list[str], readable(_strengths)] = Field(
+    prefer: Annotated[list[str], readable(strengths)] = Field(
         default=[],
         description="COLUMN:S, S from 0 to 1: how much farther out a frame with a small value must "
         "lie to be chosen; from 0 to -1 one with a large value; repeatable.",
     )
-    balance: Annotated[list[str], readable(_balances)] = Field(
+    balance: Annotated[list[str], readable(balances)] = Field(
         default=[],
         description="COLUMN, COLUMN=input or COLUMN=FILE: choose all its values alike, as often as "
         "among all frames, or by a file of shares; repeatable.",
+    )
+    like: Annotated[list[str], readable(each_query)] = Field(
+        default=[],
+        description="Prefer frames like file:PATH (a picture), frame:VIDEO@TIME or text:WORDS; "
+        "repeatable.",
+    )
+    unlike: Annotated[list[str], readable(each_query)] = Field(
+        default=[], description="Prefer frames unlike it; repeatable."
+    )
+    like_strength: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="0 to 1: how much farther out a frame that is less so must lie to be chosen "
+        f"[default: {LIKE_STRENGTH} without like-share].",
+    )
+    like_share: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="Choose from this share of the frames alone, those most like it.",
     )
     prefer_sharp: float = Field(
         default=0.0,
@@ -175,11 +165,15 @@ class Selecting(Parameters):
             keep_suspect=self.keep_suspect,
             keep_flat=self.keep_flat,
             sequence_length=self.sequence_length,
-            minimum=_limits(self.min),
-            maximum=_limits(self.max),
+            minimum=limits(self.min),
+            maximum=limits(self.max),
             where=self.where,
-            prefer=_strengths(self.prefer),
-            balance=_balances(self.balance),
+            prefer=strengths(self.prefer),
+            balance=balances(self.balance),
+            like=tuple(self.like),
+            unlike=tuple(self.unlike),
+            like_strength=self.like_strength,
+            like_share=self.like_share,
             prefer_sharp=self.prefer_sharp,
             sharpest_within=self.sharpest_within,
             min_per_video=self.min_per_video,

@@ -92,11 +92,13 @@ def curate(
     """Do everything: index, embed what is new, select, export, compare."""
     with _started(compute) as run:
         from coreframe.flows import preflight
+        from coreframe.flows.preflight_choice import check_queries, check_selecting
 
         preflight.check_compute(compute)
-        preflight.check_selecting(store, selecting)
+        check_selecting(store, selecting)
         preflight.check_metrics_file(metrics_file)
-        preflight.follow_store(store, ingestion, compute)
+        followed = preflight.follow_store(store, ingestion, compute)
+        check_queries(selecting, followed.embedder)
         _check_corpus(corpus, store, out)
         preflight.output_folder(out)
         preflight.open_store(store, ingestion, compute)
@@ -167,11 +169,12 @@ def select(
     """Select from an existing store, write the frames, compare the methods."""
     with _started(compute) as run:
         from coreframe.flows import preflight
+        from coreframe.flows.preflight_choice import check_selecting
         from coreframe.tasks.store.store import Store
 
         preflight.check_compute(compute)
         Store.open(store)
-        preflight.check_selecting(store, selecting)
+        check_selecting(store, selecting)
         preflight.output_folder(out)
         from coreframe.flows.selection import select as flow
         from coreframe.flows.terminal import show_result

@@ -16,10 +16,10 @@ from coreframe.flows.parameters import Compute, Ingestion, Picture, Sources
 from coreframe.flows.preflight import (
     check_corpus,
     check_metrics_file,
-    check_selecting,
     open_store,
     output_folder,
 )
+from coreframe.flows.preflight_choice import check_queries, check_selecting
 from coreframe.flows.record import ended, recorded, summarized, unread_before
 from coreframe.flows.run_names import begun_name
 from coreframe.flows.selection import names_the_same, selection_stages
@@ -56,6 +56,7 @@ def curate(
     check_metrics_file(metrics_file)
     folder = output_folder(out)
     opened, ingestion = open_store(store, ingestion, compute)
+    check_queries(selecting, ingestion.embedder)
     parameters = {
         "store": store,
         "out": out,

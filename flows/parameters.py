@@ -1,6 +1,5 @@
 """What a person can set. Prefect's pages make their forms from these models, and `choosing`'s."""
 
-from collections.abc import Callable
 from fractions import Fraction
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,6 +13,7 @@ from pydantic import (
     model_validator,
 )
 
+from coreframe.flows.texts import fps, readable
 from coreframe.flows.values import Positional
 from coreframe.tasks.embedders.names import (
     DEFAULT_BATCH,
@@ -42,26 +42,6 @@ NEW_STORE: dict[str, Any] = {
 
 LEAST_MEMORY_BYTES = 600 * 10**6
 """A worker takes some 400 MB before it holds anything."""
-
-
-def _fps(value: str) -> str:
-    try:
-        above_zero = Fraction(value) > 0
-    except (ValueError, ZeroDivisionError):
-        above_zero = False
-    if not above_zero:
-        raise ValueError("must be a number above 0, such as 2, 0.5, 29.97 or 30000/1001")
-    return value
-
-
-def readable(read: Callable[[Any], object]) -> AfterValidator:
-    """Keep the value as it is given, once it has been read."""
-
-    def check(value: Any) -> Any:
-        read(value)
-        return value
-
-    return AfterValidator(check)
 
 
 class Parameters(BaseModel):
@@ -110,7 +90,7 @@ class Ingestion(Parameters):
     What is None was not given: then it is the store's, or of a new store the default.
     """
 
-    sample_fps: Annotated[str, AfterValidator(_fps)] | None = Field(
+    sample_fps: Annotated[str, AfterValidator(fps)] | None = Field(
         default=None,
         description="Frames per second to keep, as ffmpeg -vf fps does "
         "[default: the store's, or all].",

@@ -18,7 +18,6 @@ from coreframe.flows.choosing import Selecting
 from coreframe.flows.parameters import NEW_STORE, Compute, Ingestion, Sources
 from coreframe.flows.training import Training
 from coreframe.tasks import status
-from coreframe.tasks.columns.source import check_source
 from coreframe.tasks.datasets.formats import DATASET_FORMATS
 from coreframe.tasks.device import has_gpu_driver
 from coreframe.tasks.errors import (
@@ -29,10 +28,6 @@ from coreframe.tasks.errors import (
 )
 from coreframe.tasks.output.files import PLOTS
 from coreframe.tasks.output.folder import OutputFolder, refuse_newer
-from coreframe.tasks.select.columns import KnownColumns
-from coreframe.tasks.select.preselected import read_preselected
-from coreframe.tasks.select.wishes import Wishes
-from coreframe.tasks.store.named_selections import NamedSelection
 from coreframe.tasks.store.settings import StoreSettings
 from coreframe.tasks.store.store import Store
 from coreframe.tasks.video.discover import SourceFile, discover, readable
@@ -271,27 +266,6 @@ def open_store(store: str, ingestion: Ingestion, compute: Compute) -> tuple[Stor
     else:
         settings = StoreSettings(**asked, digest=AS_SHOWN.digest)
     return Store.open_or_create(store, settings, ingestion.block_rows), ingestion
-
-
-def check_selecting(store: str, selecting: Selecting) -> None:
-    """Refuse what is asked for and cannot be found or used.
-
-    Raises:
-        UsageError: a file that is named cannot be read, a column is not there, or the name cannot
-            be used.
-    """
-    for file in selecting.columns:
-        check_source(file)
-    choice = selecting.choice()
-    for balance in choice.balance:
-        balance.file_shares()
-    if not selecting.columns:  # which bring others
-        known = KnownColumns.of(Store.open(store)) if Store.exists(store) else KnownColumns({})
-        Wishes.of(choice, known)
-    if selecting.preselected is not None:
-        read_preselected(selecting.preselected)
-    if selecting.name is not None:
-        NamedSelection(store, selecting.name)
 
 
 def check_training(training: Training) -> int:

@@ -20,7 +20,8 @@ from coreframe.flows.logs import LOGGER
 from coreframe.flows.options import command
 from coreframe.flows.outcome import outcome
 from coreframe.flows.parameters import Compute, Picture
-from coreframe.flows.preflight import check_selecting, output_folder
+from coreframe.flows.preflight import output_folder
+from coreframe.flows.preflight_choice import check_selecting
 from coreframe.flows.record import ended, recorded, timed, versions
 from coreframe.flows.run_names import begun_name
 from coreframe.flows.values import OutPath, PageUrl, StorePath, Wait
@@ -214,6 +215,7 @@ def _counts(store: Store, ingested: Ingested, selection: Selection, exported: Ex
         flat_frames=units.flats,
         exact_duplicates=units.duplicates,
         rejected_frames=units.rejected,
+        less_like_frames=units.less_like,
         frames_in_no_sequence=units.loose,
         eligible_frames=int(units.eligible.sum()) * units.length,
         asked_frames=selection.asked,

@@ -10,10 +10,15 @@ from coreframe.flows.values import (
     DryRun,
     ForgottenVideos,
     Format,
+    Found,
+    MinApart,
+    Queries,
     SelectedPath,
+    SheetPath,
     StoreOfSelection,
     StorePath,
     Unforget,
+    Unlike,
     Wait,
 )
 from coreframe.tasks import status
@@ -86,6 +91,33 @@ def info(store: StorePath) -> None:
     from coreframe.tasks.store.store import Store
 
     show_store(Store.open(store))
+
+
+@short.command()
+@with_options
+def search(
+    queries: Queries,
+    store: StorePath,
+    unlike: Unlike,
+    n_samples: Found,
+    min_apart: MinApart,
+    out: SheetPath,
+) -> None:
+    """Show the frames that are most like file:PATH, frame:VIDEO@TIME or text:WORDS.
+
+    Of several queries the nearest counts.
+    """
+    from coreframe.corpus import open as open_corpus
+    from coreframe.flows.preflight_choice import check_sheet
+    from coreframe.flows.terminal import show_found
+
+    check_sheet(out)
+    with open_corpus(store) as corpus:
+        status.show("searching")
+        found = corpus.search(*queries, unlike=unlike, n_samples=n_samples, min_apart=min_apart)
+        status.show("decoding what was found")
+        found.save(out)
+    show_found(found.frames.to_dict("records"), out)
 
 
 @short.command()

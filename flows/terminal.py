@@ -18,6 +18,7 @@ from coreframe.tasks.output.files import PAGE
 from coreframe.tasks.output.metrics import Metrics
 from coreframe.tasks.output.result import Result
 from coreframe.tasks.output.run import ChangedVideos, Run
+from coreframe.tasks.query.asked import spelled
 from coreframe.tasks.report.sentences import cost_text
 from coreframe.tasks.report.storage import all_frames_bytes, written_as
 from coreframe.tasks.report.tables import SELECTED_MARK, comparison, size
@@ -104,6 +105,7 @@ def _show_counts(run: Run) -> None:
         "that show nothing": counts.flat_frames,
         f"exact duplicate{'s' * (duplicates != 1)}": duplicates,
         "outside the limits": counts.rejected_frames,
+        "less like what was asked for": counts.less_like_frames,
         "in no whole sequence": counts.frames_in_no_sequence,
     }
     parts = [f"{count:,} {what}" for what, count in left_out.items() if count]
@@ -215,6 +217,26 @@ def show_exported(written: Dataset, to: str) -> None:
     lost = written.without_image
     left_out = f"; left out: {_counted(lost, 'frame')} without an image" if lost else ""
     _say(f"{_counted(written.frames, 'frame')} written to {written.place} as {to}{left_out}")
+
+
+def show_found(frames: Sequence[Mapping[Any, Any]], out: str) -> None:
+    """Print the frames that a search found, the best first, and where they are to be seen."""
+    table = Table(box=box.SIMPLE_HEAVY, padding=(0, 0, 0, 1), pad_edge=False)
+    table.add_column("rank", justify="right", no_wrap=True)
+    table.add_column("video", overflow="fold")
+    for title in ("time", "frame_index", "similarity"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for frame in frames:
+        table.add_row(
+            str(frame["rank"] + 1),
+            Text(shown(frame["video"])),
+            spelled(frame["time_s"]),
+            str(frame["frame_index"]),
+            f"{frame['similarity']:.3f}",
+        )
+    console = _console()
+    console.print(table, width=None if console.is_terminal else 160)
+    _say(f"they are shown in {out}")
 
 
 def show_store(store: Store) -> None:

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 
+from coreframe.tasks.query.asked import APART_S, FOUND
+
 
 @dataclass(frozen=True)
 class Positional:
@@ -98,6 +100,30 @@ MetricsFile = Annotated[
     AfterValidator(_read_by_node_exporter),
     Field(default=None),
     Described("File to leave the run's numbers in for Prometheus: the node exporter's, .prom."),
+]
+Queries = Annotated[
+    list[str],
+    Positional("QUERY..."),
+    Field(min_length=1),
+    Described("A picture's file, or file:PATH, frame:VIDEO@TIME (s or m:ss) or text:WORDS."),
+]
+Unlike = Annotated[
+    list[str],
+    Field(default=[]),
+    Described("What they should not be like, written in the same way; repeatable."),
+]
+Found = Annotated[int, Field(default=FOUND, ge=1, le=1000), Described("Frames shown at most.")]
+MinApart = Annotated[
+    float,
+    Field(default=APART_S, ge=0),
+    Described(
+        "Seconds that two of one video are apart at least, so that no moment fills the page."
+    ),
+]
+SheetPath = Annotated[
+    str,
+    Field(default="search.jpg"),
+    Described("Picture of what is found, .jpg or .png; one that is there is replaced."),
 ]
 Format = Annotated[str, Described("imagefolder, webdataset, coco, fiftyone or csv.")]
 Destination = Annotated[

@@ -27,9 +27,10 @@ BELOW = {
     "engine": BASE,
     "output": BASE | {"storage", "store", "video", "kcenter", "select"},
     "datasets": BASE | {"storage", "store", "output"},
+    "query": BASE | {"store", "video", "embedders", "kcenter", "engine"},
     "index": BASE | {"storage", "store", "video", "engine"},
     "embed": BASE | {"storage", "store", "video", "gpu_video", "embedders", "engine"},
-    "select": BASE | {"store", "kcenter", "engine"},
+    "select": BASE | {"store", "kcenter", "engine", "query"},
     "export": BASE | {"storage", "store", "video", "engine", "output", "select"},
     "measure": BASE | {"store", "kcenter", "engine", "output", "select"},
     "report": BASE | {"store", "video", "kcenter", "engine", "output", "select"},
@@ -41,7 +42,7 @@ BELOW = {
 """What each package of `tasks` may import of the others: a stage uses nouns, never a stage's
 `task` or `job`; `select`, read by the stages after it, says what may be chosen and what was."""
 
-WITH_ENGINES = {"report/gather.py", "kcenter/on_dask.py"}
+WITH_ENGINES = {"report/gather.py", "kcenter/on_dask.py", "query/on_dask.py"}
 """Modules of `tasks` that import Prefect or Dask, beside every ``task.py`` and `engine`."""
 
 OPENING = {
@@ -62,10 +63,12 @@ MAY_OPEN = {
     "store/decoding.py",
     "video/kept_open.py",
     "video/look.py",
+    "video/picture.py",
     *(f"{stage}/job.py" for stage in ("embed", "export", "index", "report", "train")),
     *(f"video/{name}.py" for name in ("census", "decode", "deinterlace", "demux", "indexing")),
 }
-"""Modules of `tasks` that use these: what workers run, and `look`, a process of its own."""
+"""Modules of `tasks` that use these: what workers run, and `look` and `picture`, processes
+of their own."""
 
 
 def imports(path: Path) -> set[str]:

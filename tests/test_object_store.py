@@ -10,6 +10,7 @@ from pathlib import Path
 from unittest import mock
 
 import numpy as np
+import pandas as pd
 import pytest
 from moto.server import ThreadedMotoServer
 
@@ -22,6 +23,9 @@ from coreframe.tasks.export.task import export_frames
 from coreframe.tasks.index.task import index_files
 from coreframe.tasks.output.images import PictureSettings
 from coreframe.tasks.output.selection_table import write_selection
+from coreframe.tasks.query.nearest import nearest_frames
+from coreframe.tasks.query.on_dask import scores_on
+from coreframe.tasks.query.vectors import resolve
 from coreframe.tasks.select.choice import Budget, Choice
 from coreframe.tasks.select.task import choose_frames
 from coreframe.tasks.storage import buckets, patience
@@ -55,6 +59,11 @@ def test_a_store_in_a_bucket_equals_one_on_disk(
     here, _ = run(folder, tmp_path / "store", processes)
     for n in (10, 20):  # a selection, and its extension from what the store keeps
         assert picks(there, processes, n) == picks(here, processes, n)
+    found = [nearest_frames(store, ["frame:clip-03.mp4@0.1"], []) for store in (there, here)]
+    pd.testing.assert_frame_equal(*found)
+    wish, rows = resolve(here, ["frame:clip-03.mp4@0.1"], []), np.arange(96)
+    both = [scores_on(processes)(store, rows, wish) for store in (there, here)]
+    assert np.array_equal(*both)
     mine, theirs = content(there), content(here)
     assert mine[0].equals(theirs[0])
     assert (mine[1] == theirs[1]).all()

@@ -1,5 +1,6 @@
 """A store in this process: its frames and embeddings as tables and arrays, and choosing from it."""
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,17 +18,22 @@ from coreframe.flows.choosing import Selecting
 from coreframe.flows.parameters import Compute
 from coreframe.tasks.columns.add import AddedColumns, add_columns, name_of
 from coreframe.tasks.errors import CoreframeError, UsageError
-from coreframe.tasks.names import shown
+from coreframe.tasks.names import labels, shown
 from coreframe.tasks.output.contact_sheet import contact_sheet
+from coreframe.tasks.output.files import replace_file
+from coreframe.tasks.query.asked import APART_S, FOUND, spelled
 from coreframe.tasks.report.frames import pictures_of_frames
 from coreframe.tasks.scale import SCALE
 from coreframe.tasks.store.corpus import read_corpus
 from coreframe.tasks.store.lock import writing
 from coreframe.tasks.store.store import Store
 
-__all__ = ["CoreframeError", "Corpus", "Picks", "UsageError", "open"]
+__all__ = ["CoreframeError", "Corpus", "Found", "Picks", "UsageError", "open"]
 
 FRAME_COLUMNS = ("row", "video", "frame_index", "pts", "time_s", "luminance", "sharpness")
+
+NAME_CHARACTERS = 28
+"""Of a video's name below a picture that was found."""
 
 
 def open(store: str | Path) -> "Corpus":
@@ -145,6 +151,34 @@ class Corpus:
                 table = file
             return add_columns(self._store, name, str(table))
 
+    def search(
+        self,
+        *queries: str,
+        unlike: Sequence[str] = (),
+        n_samples: int = FOUND,
+        min_apart: float = APART_S,
+    ) -> "Found":
+        """Find the frames that are most like something, of several the nearest.
+
+        Args:
+            queries: the file of a picture, or ``file:PATH``, ``frame:VIDEO@TIME`` or
+                ``text:WORDS``, which needs a store made with CLIP or SigLIP.
+            unlike: what they should not be like, written in the same way.
+            n_samples: frames at most.
+            min_apart: seconds that two of one video are apart at least.
+
+        Raises:
+            UsageError: there is no query, or one means nothing in this store.
+        """
+        if n_samples < 1 or not min_apart >= 0:
+            raise UsageError(
+                f"n_samples {n_samples} must be at least 1, and min_apart {min_apart} at least 0."
+            )
+        from coreframe.tasks.query.nearest import nearest_frames
+
+        found = nearest_frames(self._store, queries, unlike, n_samples, min_apart)
+        return Found(self, self._named(found))
+
     def pictures(self, rows: np.ndarray, side_px: int = 224) -> dict[int, Image.Image]:
         """Decode some frames in the process that :meth:`image` uses, and make them small.
 
@@ -191,7 +225,38 @@ class Corpus:
 
 
 @dataclass(frozen=True)
-class Picks:
+class Frames:
+    """Some frames of a corpus, in an order."""
+
+    corpus: Corpus
+    frames: pd.DataFrame
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {len(self):,} frames of {self.corpus!r}>"
+
+    @property
+    def embeddings(self) -> np.ndarray:
+        """(k, dim) float32 unit vectors, in their order."""
+        return self.corpus.embeddings_of(self.frames["row"].to_numpy())
+
+    def contact_sheet(self, columns: int = 8, side_px: int = 160) -> Image.Image:
+        """All of them in their order as one picture, each with its caption."""
+        rows = self.frames["row"].to_numpy()
+        pictures = self.corpus.pictures(rows, side_px)
+        return contact_sheet(
+            [pictures.get(row) for row in rows.tolist()], self._captions(), columns, side_px
+        )
+
+    def _captions(self) -> list[str]:
+        """Number and time."""
+        times = self.frames["time_s"]
+        return [f"{place + 1}  {seconds:.2f} s" for place, seconds in enumerate(times)]
+
+
+class Picks(Frames):
     """Chosen frames.
 
     Attributes:
@@ -201,27 +266,35 @@ class Picks:
             ``sequence``.
     """
 
-    corpus: Corpus
-    frames: pd.DataFrame
 
-    def __len__(self) -> int:
-        return len(self.frames)
+class Found(Frames):
+    """Frames that were searched for.
 
-    def __repr__(self) -> str:
-        return f"<Picks: {len(self):,} frames of {self.corpus!r}>"
+    Attributes:
+        corpus: what they were found in.
+        frames: the best first: ``rank``, ``row``, ``video`` (its name), ``frame_index``, ``pts``,
+            ``time_s`` and ``similarity``: the cosine to the nearest of the queries, less that to
+            the nearest of those to be unlike.
+    """
 
-    @property
-    def embeddings(self) -> np.ndarray:
-        """(k, dim) float32 unit vectors, in pick order."""
-        return self.corpus.embeddings_of(self.frames["row"].to_numpy())
+    def save(self, path: str | Path, columns: int = 5, side_px: int = 320) -> None:
+        """Write the contact sheet, as JPEG or PNG by the file's name."""
+        sheet = self.contact_sheet(columns, side_px)
+        kind = "PNG" if Path(path).suffix.lower() == ".png" else "JPEG"
+        replace_file(Path(path), lambda temporary: sheet.save(temporary, kind, quality=90))
 
-    def contact_sheet(self, columns: int = 8, side_px: int = 160) -> Image.Image:
-        """All picks in their order as one picture, each with its number and time."""
-        rows = self.frames["row"].to_numpy()
-        pictures = self.corpus.pictures(rows, side_px)
-        captions = [
-            f"{place + 1}  {seconds:.2f} s" for place, seconds in enumerate(self.frames["time_s"])
+    def _captions(self) -> list[str]:
+        """Number, similarity, video and time."""
+        names = labels(self.frames["video"].unique().tolist())
+        return [
+            f"{rank + 1}  {similarity:.3f}  {spelled(time_s)}  {_ending(names[video])}"
+            for rank, similarity, time_s, video in zip(
+                *(self.frames[name] for name in ("rank", "similarity", "time_s", "video")),
+                strict=True,
+            )
         ]
-        return contact_sheet(
-            [pictures.get(row) for row in rows.tolist()], captions, columns, side_px
-        )
+
+
+def _ending(name: str) -> str:
+    """As much of a name as has room below its picture: the end, which tells files apart."""
+    return name if len(name) <= NAME_CHARACTERS else f"…{name[1 - NAME_CHARACTERS :]}"

@@ -7,7 +7,7 @@ number of threads, as those of every neural network do.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -40,7 +40,7 @@ FILES = (
     "model.safetensors.index.json",
     "model-*-of-*.safetensors",
 )
-"""All that is ever fetched from the hub."""
+"""All that is fetched from the hub for pictures."""
 
 
 @dataclass(frozen=True)
@@ -100,10 +100,10 @@ class HuggingFaceEmbedder:
             UsageError: it cannot be had, is no supported image model, lacks weights, or cannot
                 take that input size.
         """
-        _require_packages()
+        require_packages()
         place = name.removeprefix(HUGGINGFACE)
-        self._folder = _folder(place)
-        self._family = _family(place, read_json(place, self._folder / "config.json"))
+        self._folder = fetched_folder(place)
+        self._family = family_of(place, read_json(place, self._folder / "config.json"))
         self._preparation = Preparation.read(place, self._folder)
         if input_px is not None:
             self._preparation = self._preparation.with_side(input_px)
@@ -112,7 +112,9 @@ class HuggingFaceEmbedder:
         self._device, self._dtype = device, _dtype(device)
         self._resized = input_px is not None
         self._normalised = Normaliser(self._preparation, torch.device("cpu"))
-        self._model = _load(place, self._folder, self._family)
+        self._model = load_model(
+            place, self._folder, self._family.model_class, _arguments(self._folder, self._family)
+        )
         self._network: Network = self._vectors
         if device.type == "cuda":
             pixels = self._normalised(noise(self.framing.side_px))
@@ -125,12 +127,7 @@ class HuggingFaceEmbedder:
     @cached_property
     def fingerprint(self) -> str:
         """Of the weights, the pooling and how pictures are prepared; not of the device."""
-        digest = hashlib.sha256(f"{VERSION} {self._family} {self._preparation}".encode())
-        digest.update((self._folder / "config.json").read_bytes())
-        for file in sorted(self._folder.glob("model*.safetensors")):
-            with file.open("rb") as stream:
-                digest.update(hashlib.file_digest(stream, "sha256").digest())
-        return f"hf-{digest.hexdigest()[:32]}"
+        return fingerprint_of(self._folder, self._family, self._preparation)
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:
         """See the protocol; unit vectors in float32."""
@@ -172,7 +169,18 @@ class HuggingFaceEmbedder:
         return dim
 
 
-def _require_packages() -> None:
+def fingerprint_of(folder: Path, family: Family, preparation: Preparation) -> str:
+    """See :attr:`HuggingFaceEmbedder.fingerprint`; the weights are those of all towers."""
+    digest = hashlib.sha256(f"{VERSION} {family} {preparation}".encode())
+    digest.update((folder / "config.json").read_bytes())
+    for file in sorted(folder.glob("model*.safetensors")):
+        with file.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return f"hf-{digest.hexdigest()[:32]}"
+
+
+def require_packages() -> None:
+    """Raise UsageError where what models are loaded with is not installed."""
     try:
         import safetensors  # noqa: F401
         import transformers  # noqa: F401
@@ -183,7 +191,7 @@ def _require_packages() -> None:
         ) from error
 
 
-def _folder(place: str) -> Path:
+def fetched_folder(place: str, files: Sequence[str] = FILES) -> Path:
     """The folder with a model's files; those of the hub are fetched, unless its cache has them."""
     if not place:
         raise UsageError(f"embedder {HUGGINGFACE} names no model: give its id or its folder.")
@@ -205,7 +213,7 @@ def _folder(place: str) -> Path:
     try:
         with quiet():
             return Path(
-                snapshot_download(name, revision=revision or None, allow_patterns=list(FILES))
+                snapshot_download(name, revision=revision or None, allow_patterns=list(files))
             )
     except HFValidationError as error:
         raise UsageError(
@@ -228,7 +236,12 @@ def _folder(place: str) -> Path:
         ) from error
 
 
-def _family(place: str, config: Mapping[str, Any]) -> Family:
+def family_of(place: str, config: Mapping[str, Any]) -> Family:
+    """How the pictures' vectors are got from a model of this configuration.
+
+    Raises:
+        UsageError: its type is unknown here.
+    """
     kind = config.get("model_type")
     if kind == "clip_vision_model" and _CLIP.model_class in (config.get("architectures") or ()):
         return _CLIP
@@ -240,8 +253,12 @@ def _family(place: str, config: Mapping[str, Any]) -> Family:
     return FAMILIES[kind]
 
 
-def _load(place: str, folder: Path, family: Family) -> Any:
-    """Load a model whose every weight comes from the files."""
+def load_model(place: str, folder: Path, model_class: str, arguments: Mapping[str, Any]) -> Any:
+    """Load a model, or a tower of one, whose every weight comes from the files.
+
+    Raises:
+        UsageError: it cannot be, or a weight is not there.
+    """
     import transformers
 
     if not (list(folder.glob("model*.safetensors"))):
@@ -252,7 +269,7 @@ def _load(place: str, folder: Path, family: Family) -> Any:
         )
     try:
         with quiet():
-            model, found = getattr(transformers, family.model_class).from_pretrained(
+            model, found = getattr(transformers, model_class).from_pretrained(
                 folder,
                 use_safetensors=True,
                 local_files_only=True,
@@ -260,14 +277,14 @@ def _load(place: str, folder: Path, family: Family) -> Any:
                 dtype=torch.float32,
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,  # they are looked for below
-                **_arguments(folder, family),
+                **arguments,
             )
     except Exception as error:  # transformers raises whatever its readers do
         raise UsageError(f"{place} cannot be loaded: {first_line(error)}.") from error
     lacking = sorted({*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])})
     if lacking:
         raise UsageError(
-            f"{place} lacks {len(lacking)} weights that a {family.model_class} has, {lacking[0]} "
+            f"{place} lacks {len(lacking)} weights that a {model_class} has, {lacking[0]} "
             "the first: save the whole model again, or use another."
         )
     return model.eval()

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from coreframe.tasks.errors import UsageError
+
 DESCRIPTOR = "descriptor-3"
 """The default of new stores."""
 
@@ -14,8 +16,20 @@ HUGGINGFACE = "hf:"
 SIMCLR = "simclr:"
 """Before the folder of a checkpoint."""
 
+WITH_TEXT = (
+    "CLIP and SigLIP models know words, such as hf:openai/clip-vit-base-patch32: make a store with "
+    "one of them, or ask by file: or frame:."
+)
+"""What is said where words are asked of another embedder."""
+
 DEFAULT_BATCH = 64
 """Frames that are embedded at once where nobody says."""
+
+
+def refuse_wordless(name: str) -> None:
+    """Raise UsageError for an embedder that can have no text tower, by its name alone."""
+    if not name.startswith(HUGGINGFACE):
+        raise UsageError(f"text: the store's embedder {name} knows no words. {WITH_TEXT}")
 
 
 def is_folder(name: str) -> bool:

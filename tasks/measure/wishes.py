@@ -14,6 +14,7 @@ from coreframe.tasks.output.metrics import WishCost
 from coreframe.tasks.select.choice import Choice, Method
 from coreframe.tasks.select.choose import chosen_instead
 from coreframe.tasks.select.result import Selection
+from coreframe.tasks.select.without import without_each
 from coreframe.tasks.store.store import Store
 
 MOST_PAIRS = 10**10
@@ -38,7 +39,8 @@ def wish_costs(
         radius_of: gives the covering radius, L2, of some units.
         device: where workers keep tensors.
     """
-    if choice.method is not Method.CORESET or not choice.without or not len(selection.chosen):
+    others = without_each(choice)
+    if choice.method is not Method.CORESET or not others or not len(selection.chosen):
         return []
 
     @contextmanager
@@ -48,11 +50,13 @@ def wish_costs(
     radius, added = radius_of(selection.chosen), selection.added
     held = selection.chosen[: len(selection.chosen) - len(added)]
     costs = []
-    for wish, other in choice.without.items():
+    for wish, other in others.items():
         without = None
         if len(selection.units) * len(added) <= MOST_PAIRS:
             try:
-                instead = chosen_instead(store, other, held, len(added), partitions)
+                instead = chosen_instead(
+                    store, other, held, len(added), partitions, lambda *_: selection.derived
+                )
                 without = radius_of(instead)
             except UsageError:  # without it, another one asks for too much
                 pass

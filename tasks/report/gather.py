@@ -186,7 +186,8 @@ def _units_and_measures(
     store: Store, choice: Choice
 ) -> tuple[Units, pd.DataFrame, pd.DataFrame, dict[str, Histogram]]:
     """The corpus's units, and of :class:`Evidence` the spans, what is graded, the histograms."""
-    formed = units_of(store, choice, ("time_s", *MEASURES))
+    again = choice.without_queries()  # whose files may be gone by now
+    formed = units_of(store, again, ("time_s", *MEASURES))
     corpus, units = formed.frames, formed.units
     times = corpus.groupby("video")["time_s"]
     spans = pd.DataFrame({"sampled": times.size(), "first_s": times.min(), "last_s": times.max()})

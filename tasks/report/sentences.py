@@ -11,7 +11,7 @@ from coreframe.tasks.report.storage import all_frames_bytes, reduction, written_
 from coreframe.tasks.report.tables import NAMES, best, comparison, size
 from coreframe.tasks.select.choice import Method
 
-REORDERING = ("prefer_sharp", "min_per_video", "max_per_video")
+REORDERING = ("like", "unlike", "prefer_sharp", "min_per_video", "max_per_video")
 """Options with which a pick need not be the farthest from all before it."""
 
 
@@ -144,6 +144,8 @@ def input_facts(counts: Counts) -> list[str]:
         (counts.flat_frames, "that show nothing left out"),
         (counts.exact_duplicates, "exact duplicate{s} left out"),
         (counts.rejected_frames, "left out by limits and conditions"),
+        (counts.rejected_frames, "left out by the quality limits"),
+        (counts.less_like_frames, "left out as less like what was asked for"),
         (counts.frames_in_no_sequence, "in no whole sequence"),
         (counts.kept_frames, "of the chosen were selected before this run"),
         (counts.absent_frames, "of the chosen are of videos that are gone or have changed"),

@@ -1,6 +1,6 @@
 """What can be asked of a selection, and which options contradict each other."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from fractions import Fraction
@@ -21,6 +21,9 @@ class Method(StrEnum):
 
 SHARPEST_WITHIN = 0.08
 """Up to here the largest gap is on average what it is without, see `benchmarks/README.md`."""
+
+LIKE_STRENGTH = 0.5
+"""Of a wish for frames that are like something, where neither strength nor share is given."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,15 @@ class Choice:
     prefer: Mapping[str, float] = field(default_factory=dict)
     """By column how strongly large values are preferred, or, below 0, small ones; see
     :func:`coreframe.tasks.select.units.weights`."""
+    like: Sequence[str] = ()
+    """Queries, see `coreframe.tasks.query.asked`: what frames should be like."""
+    unlike: Sequence[str] = ()
+    """Likewise, what they should be unlike."""
+    like_strength: float | None = None
+    """By which the better of near-equals wins, as `prefer_sharp`. None for LIKE_STRENGTH where
+    there are queries and no share, else for 0."""
+    like_share: float | None = None
+    """Only the best frames, this share of those eligible otherwise, are eligible."""
     prefer_sharp: float = 0.0
     """The same of the column ``sharpness``."""
     balance: tuple[Balance, ...] = ()
@@ -129,6 +141,10 @@ class Choice:
             other = self.budget.radius is not None or self.sequence_length > 1 or self.preferences
             usual = self.method is Method.CORESET and not other
             object.__setattr__(self, "sharpest_within", SHARPEST_WITHIN if usual else 0.0)
+        self._refuse_queries()
+        if self.like_strength is None:
+            weighed = self.by_query and self.like_share is None
+            object.__setattr__(self, "like_strength", LIKE_STRENGTH if weighed else 0.0)
         if self.method is not Method.CORESET:
             self._refuse_without_coreset()
         self._refuse_quality()
@@ -158,31 +174,13 @@ class Choice:
         return dict(sorted({**self.prefer, **sharp}.items()))
 
     @property
-    def without(self) -> dict[str, "Choice"]:
-        """For each wish, as the command has it, the same choice without it and without a name.
+    def by_query(self) -> bool:
+        """Whether frames are to be like or unlike something."""
+        return bool(self.like or self.unlike)
 
-        What was chosen before is no wish: it stays where these choices are tried.
-        """
-        alone = replace(self, name=None, drop_gone=False, preselected=None, count_preselected=False)
-        found: dict[str, Choice] = {}
-        if self.where is not None:
-            found[f"where {self.where}"] = replace(alone, where=None)
-        for name, least in self.minimum.items():
-            found[f"min {name}={least:g}"] = replace(alone, minimum=_others(self.minimum, name))
-        for name, most in self.maximum.items():
-            found[f"max {name}={most:g}"] = replace(alone, maximum=_others(self.maximum, name))
-        for name, strength in self.prefer.items():
-            found[f"prefer {name}:{strength:g}"] = replace(alone, prefer=_others(self.prefer, name))
-        if self.prefer_sharp:
-            found[f"prefer-sharp {self.prefer_sharp:g}"] = replace(alone, prefer_sharp=0.0)
-        if self.balance:
-            names = ", ".join(balance.column for balance in self.balance)
-            found[f"balance {names}"] = replace(alone, balance=())
-        if self.min_per_video:
-            found[f"min-per-video {self.min_per_video}"] = replace(alone, min_per_video=0)
-        if self.max_per_video is not None:
-            found[f"max-per-video {self.max_per_video}"] = replace(alone, max_per_video=None)
-        return found
+    def without_queries(self) -> "Choice":
+        """The same, of all that could be chosen whatever it is like."""
+        return replace(self, like=(), unlike=(), like_strength=None, like_share=None)
 
     @property
     def columns(self) -> list[str]:
@@ -190,8 +188,26 @@ class Choice:
         own = ["row", "video", "digest", "suspect", "flat"]
         return [*own, "sharpness", "time_s"] if self.sharpest_within else own
 
+    def _refuse_queries(self) -> None:
+        for option, value in (("strength", self.like_strength), ("share", self.like_share)):
+            if value and not self.by_query:
+                raise UsageError(
+                    f"like-{option} says how much like and unlike count: give one of them, too."
+                )
+        if self.like_strength is not None and not 0 <= self.like_strength <= 1:
+            raise UsageError(f"like-strength {self.like_strength} is not from 0 to 1.")
+        if self.like_share is not None and not 0 < self.like_share <= 1:
+            raise UsageError(f"like-share {self.like_share} is not above 0 and at most 1.")
+        unsaid = self.like_strength is None and self.like_share is None
+        if self.by_query and unsaid and self.method is not Method.CORESET:
+            raise UsageError(
+                "like and unlike without like-share weigh frames, which works with the coreset "
+                f"method only: with {self.method} give like-share."
+            )
+
     def _refuse_without_coreset(self) -> None:
         given = {
+            "like-strength": bool(self.like_strength),
             "radius": self.budget.radius is not None,
             "prefer": bool(self.prefer),
             "prefer-sharp": self.prefer_sharp > 0,
@@ -259,11 +275,6 @@ class Choice:
                 f"max-per-video {most} is less than one sequence of {self.sequence_length} "
                 "frames: allow more, or ask for shorter sequences."
             )
-
-
-def _others(wishes: Mapping[str, float], name: str) -> dict[str, float]:
-    """All but one."""
-    return {one: value for one, value in wishes.items() if one != name}
 
 
 def exact(value: float) -> Fraction:

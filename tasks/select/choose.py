@@ -26,7 +26,7 @@ from coreframe.tasks.select.baselines import (
 from coreframe.tasks.select.choice import Choice, Method
 from coreframe.tasks.select.kept import CENTER_COLUMNS, KeptCenters
 from coreframe.tasks.select.result import ClassCount, Selection
-from coreframe.tasks.select.units import Formed, Units, unit_reader, units_of
+from coreframe.tasks.select.units import Derive, Formed, Units, unit_reader, units_of
 from coreframe.tasks.store.corpus import FRAME_COLUMNS
 from coreframe.tasks.store.store import Store
 
@@ -59,16 +59,19 @@ class Plan:
 
     store: Store
     choice: Choice
-    units: Units
+    formed: Formed
     kept: "KeptCenters | HeldCenters"
-    decodable: int
-    """Frames of the corpus."""
     asked: int | None
     """Frames that the budget asks for; None when it sets no number."""
     available: int
     """Units that may be chosen and are not."""
     wanted: int
     """Units to be chosen, perhaps more than there are."""
+
+    @property
+    def units(self) -> Units:
+        """What can be chosen."""
+        return self.formed.units
 
     @property
     def n(self) -> int:
@@ -81,13 +84,18 @@ class Plan:
         return self.n * self.units.length
 
 
-def plan_selection(store: Store, choice: Choice) -> Plan:
+def plan_selection(store: Store, choice: Choice, derive: Derive) -> Plan:
     """Look up what of a store may be chosen.
+
+    Args:
+        store: to choose from.
+        choice: what is asked for.
+        derive: computes of vectors what the choice needs.
 
     Raises:
         UsageError: nothing may be, or an option names what the corpus does not hold.
     """
-    formed = units_of(store, choice)
+    formed = units_of(store, choice, derive=derive)
     units, decodable = formed.units, len(formed.frames)
     asked = choice.budget.asked(decodable)
     kept = KeptCenters(store, choice, units)
@@ -98,7 +106,7 @@ def plan_selection(store: Store, choice: Choice) -> Plan:
     wanted = available
     if asked is not None:
         wanted = max(0, max(1, asked // units.length) - kept.counted)
-    return Plan(store, choice, units, kept, decodable, asked, available, wanted)
+    return Plan(store, choice, formed, kept, asked, available, wanted)
 
 
 def choose(
@@ -134,7 +142,8 @@ def choose(
         frames=frames,
         chosen=centers["row"].to_numpy(),
         units=units,
-        decodable=plan.decodable,
+        decodable=len(plan.formed.frames),
+        derived=plan.formed.derived,
         asked=plan.asked,
         kept=len(kept.rows) * units.length,
         gone=len(kept.gone) * units.length,
@@ -166,6 +175,7 @@ def chosen_instead(
     held: NDArray[np.int64],
     n: int,
     partitions_of: PartitionsOf,
+    derive: Derive,
     tuning: Tuning = DEFAULT_TUNING,
 ) -> NDArray[np.int64]:
     """The units that another choice would give, without keeping anything.
@@ -176,15 +186,16 @@ def chosen_instead(
         held: (h,) units that are chosen already.
         n: units to be added at most.
         partitions_of: splits units.
+        derive: computes of vectors what the choice needs.
         tuning: how they are found.
 
     Raises:
         UsageError: the corpus cannot give what is asked for.
     """
-    formed = units_of(store, choice)
-    units, kept = formed.units, HeldCenters(held)
+    formed = units_of(store, choice, derive=derive)
+    units = formed.units
     free = int((units.eligible & ~np.isin(units.rows, held)).sum())
-    plan = Plan(store, choice, units, kept, len(formed.frames), None, free, n)
+    plan = Plan(store, choice, formed, HeldCenters(held), None, free, n)
     with _partitions(plan, goal := _goal(plan), partitions_of, tuning) as parts:
         return np.concatenate([held, greedy_k_center(parts, goal, tuning=tuning).rows])
 

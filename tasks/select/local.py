@@ -5,6 +5,7 @@ from functools import partial
 from coreframe.tasks.kcenter.local import local_partitions
 from coreframe.tasks.select.choice import Choice
 from coreframe.tasks.select.choose import choose, plan_selection
+from coreframe.tasks.select.derive import deriving
 from coreframe.tasks.select.result import Selection
 from coreframe.tasks.store.store import Store
 
@@ -24,4 +25,4 @@ def choose_here(
         UsageError: this corpus cannot give what is asked for, or does not hold what is named.
     """
     here = partial(local_partitions, device=device, memory_limit_bytes=memory_limit_bytes)
-    return choose(plan_selection(store, choice), here)
+    return choose(plan_selection(store, choice, deriving()), here)

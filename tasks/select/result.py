@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from coreframe.tasks.kcenter.goal import StoppedBy
-from coreframe.tasks.select.units import Units
+from coreframe.tasks.select.units import Derived, Units
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,8 @@ class Selection:
     """Between frames, or sequences, and chosen ones."""
     rough_distances_formed: int
     """Between sketches, or in bfloat16, to save others."""
+    derived: Derived
+    """What was computed of the corpus's frames for the choice."""
     classes: list[ClassCount]
     """In their order; empty where nothing is balanced."""
 

@@ -12,8 +12,11 @@ from coreframe.tasks.engine.progress import stage_bar
 from coreframe.tasks.engine.stage import stage
 from coreframe.tasks.kcenter.on_dask import DaskPartitions
 from coreframe.tasks.kcenter.tuning import DEFAULT_TUNING, Tuning
+from coreframe.tasks.query.on_dask import scores_on
+from coreframe.tasks.query.vectors import let_go
 from coreframe.tasks.select.choice import Choice
 from coreframe.tasks.select.choose import choose, plan_selection
+from coreframe.tasks.select.derive import deriving
 from coreframe.tasks.select.result import Selection
 from coreframe.tasks.store.store import Store
 
@@ -39,7 +42,9 @@ def choose_frames(
         with Client(cluster) as client:
             yield DaskPartitions(client, store, rows, device=device, **units)
 
-    plan = plan_selection(store, choice)
+    plan = plan_selection(store, choice, deriving(scores_on(cluster)))
+    if choice.by_query:
+        let_go()
     with stage_bar("select", plan.frames, "frames") as advance:
         return choose(plan, on_cluster, advance, tuning)
 

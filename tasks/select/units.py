@@ -2,12 +2,14 @@
 
 Options take effect in one order. Sequences are formed; those with damaged pictures are left out,
 then those that show nothing, then exact duplicates; limits and conditions close what is outside
-them; what remains is *eligible*. Then come preselected centers, the least number of every video, and
-last the greedy choice under weights, the largest number of a video, and the shares of classes.
+them; of what is left, all but a share that is most like what was asked for may be left out; what
+remains is *eligible*. Then come preselected centers, the least number of every video, and last the
+greedy choice under weights, the largest number of a video, and the shares of classes.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -19,12 +21,13 @@ from coreframe.tasks.scale import squared_reach
 from coreframe.tasks.select.balance import ClassTable, form_classes
 from coreframe.tasks.select.choice import Choice
 from coreframe.tasks.select.columns import FrameColumns, KnownColumns
+from coreframe.tasks.select.preferences import Preference, best_share, mean_quality, weights
 from coreframe.tasks.select.wishes import Wishes
 from coreframe.tasks.store.corpus import read_corpus
 from coreframe.tasks.store.store import Store
 
-WEIGHT_STEPS = 1024
-"""Weights are whole numbers of 1/1024, so that keys are integers and compare exactly."""
+LIKE = "like"
+"""The column of how much frames are like what was asked for: int64, see `tasks.query.scores`."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class Units:
     flats: int
     duplicates: int
     rejected: int
+    less_like: int
     loose: int
 
     def __len__(self) -> int:
@@ -89,6 +93,29 @@ def unit_reader(store: Store, units: Units) -> Callable[[NDArray[np.int64]], NDA
     return mean_vectors(store.row_reader(), units.length)
 
 
+Derived = Mapping[str, NDArray[Any]]
+"""Columns of all frames of a corpus, in row order."""
+
+
+class Derive(Protocol):
+    """Computes of vectors what a choice needs of each frame, wherever the vectors are."""
+
+    def __call__(self, store: Store, choice: Choice, rows: NDArray[np.int64]) -> Derived:
+        """Give LIKE, where the choice has queries.
+
+        Args:
+            store: that has the frames.
+            choice: the options.
+            rows: (n,) ascending, the frames.
+        """
+        ...
+
+
+def nothing_derived(store: Store, choice: Choice, rows: NDArray[np.int64]) -> Derived:
+    """For choices that need nothing of the kind."""
+    return {}
+
+
 @dataclass(frozen=True)
 class Formed:
     """What of a store can be chosen, and what of that is known.
@@ -98,21 +125,29 @@ class Formed:
         units: made of them.
         wishes: what of the choice names columns.
         columns: their values.
+        derived: columns of the frames that were computed of vectors.
     """
 
     frames: pd.DataFrame
     units: Units
     wishes: Wishes
     columns: FrameColumns
+    derived: Derived
 
 
-def units_of(store: Store, choice: Choice, more: Sequence[str] = ()) -> Formed:
+def units_of(
+    store: Store,
+    choice: Choice,
+    more: Sequence[str] = (),
+    derive: Derive = nothing_derived,
+) -> Formed:
     """Read a store's corpus, and apply the options that say what may be chosen at all.
 
     Args:
         store: the store.
         choice: the options.
         more: columns of the frames table that are wanted, too.
+        derive: gives what is computed of vectors.
 
     Raises:
         UsageError: an option names a column that there is not, or that cannot be used so.
@@ -121,9 +156,12 @@ def units_of(store: Store, choice: Choice, more: Sequence[str] = ()) -> Formed:
     wishes = Wishes.of(choice, known)
     read = dict.fromkeys([*choice.columns, *sorted(wishes.read), *more])
     frames, catalogue = read_corpus(store, list(read)), store.read_catalogue()
+    derived = derive(store, choice, frames["row"].to_numpy())
+    frames = frames.assign(**derived)
     columns = FrameColumns(frames, known, store, catalogue)
     first_row = {video.video: video.first_row for video in catalogue.videos}
-    return Formed(frames, form_units(frames, first_row, choice, wishes, columns), wishes, columns)
+    units = form_units(frames, first_row, choice, wishes, columns)
+    return Formed(frames, units, wishes, columns, derived)
 
 
 def form_units(
@@ -136,7 +174,8 @@ def form_units(
     """Apply the options that say what may be chosen at all.
 
     Args:
-        frames: the corpus's decodable frames in row order, with ``choice.columns``.
+        frames: the corpus's decodable frames in row order, with ``choice.columns``; and, if it
+            has queries, with LIKE.
         first_row: where the rows of each video begin.
         choice: the options.
         wishes: what of it names columns, looked up; by default among those that every frame has.
@@ -160,10 +199,18 @@ def form_units(
     seen = whole & shown
     distinct = ~_repeated(frames["digest"].to_numpy()[members], seen)
     kept = seen if choice.keep_exact_duplicates else seen & distinct
-    eligible = kept & wishes.met(columns)[members].all(axis=1)
-    weight, substitutes, classes = None, None, None
-    if wishes.prefer:
-        weight = weights(_qualities(wishes, columns, members), eligible)
+    within = eligible = kept & wishes.met(columns)[members].all(axis=1)
+    preferences: list[Preference] = []
+    if choice.by_query:
+        score = frames[LIKE].to_numpy()[members].sum(axis=1)  # which orders as the mean does
+        if choice.like_share is not None:
+            eligible = best_share(score, within, choice.like_share)
+        if choice.like_strength:
+            preferences.append((score, choice.like_strength))
+    for column, strength in wishes.prefer:
+        of_frames = columns.largest(column) if strength > 0 else -columns.smallest(column)
+        preferences.append((mean_quality(of_frames, members), abs(strength)))
+    substitutes, classes = None, None
     if wishes.balance and eligible.any():
         values = [columns.values(column, by) for _, column, by in wishes.balance]
         classes = form_classes([one for one, _, _ in wishes.balance], values, members, eligible)
@@ -184,56 +231,16 @@ def form_units(
         video=video[starts],
         shown=shown,
         eligible=eligible,
-        weight=weight,
+        weight=weights(preferences, eligible),
         substitutes=substitutes,
         classes=classes,
         suspects=length * int((~whole).sum()),
         flats=length * int((whole & ~shown).sum()),
         duplicates=length * int((seen & ~kept).sum()),
-        rejected=length * int((kept & ~eligible).sum()),
+        rejected=length * int((kept & ~within).sum()),
+        less_like=length * int((within & ~eligible).sum()),
         loose=len(rows) - length * len(starts),
     )
-
-
-def _qualities(
-    wishes: Wishes, columns: FrameColumns, members: NDArray[np.int64]
-) -> list[tuple[NDArray[np.float64], float]]:
-    """Of each preference what every unit has of it, (u,), and its strength from 0 to 1."""
-    found = []
-    for column, strength in wishes.prefer:
-        of_frames = columns.largest(column) if strength > 0 else -columns.smallest(column)
-        own = of_frames.astype(np.float64)[members]
-        there = ~np.isnan(own)
-        total = np.where(there, own, 0.0).sum(axis=1)
-        mean = total / np.maximum(1, there.sum(axis=1))
-        found.append((np.where(there.any(axis=1), mean, -np.inf), abs(strength)))
-    return found
-
-
-def weights(
-    preferences: Sequence[tuple[NDArray[np.float64], float]], eligible: NDArray[np.bool_]
-) -> NDArray[np.int64]:
-    """Square weights that let the better of near-equals win.
-
-    With q the share of the eligible units of lower quality (0 for the worst, near 1 for the
-    best), a unit's distance to its nearest center is multiplied by w = 1 - strength * (1 - q)
-    before it is compared. So at strength s a unit of the lowest quality must lie 1 / (1 - s) times
-    as far out as one of the highest to be picked before it; at 0 only distance counts. Of several
-    preferences the factors are multiplied.
-
-    Args:
-        preferences: of each the (u,) quality, and the strength, 0 to 1.
-        eligible: (u,).
-
-    Returns:
-        (u,) round(1024 w) squared.
-    """
-    factor = np.ones(len(eligible))
-    for quality, strength in preferences:
-        order = np.sort(quality[eligible])
-        share = np.searchsorted(order, quality, side="left") / max(1, len(order))
-        factor = factor * (1 - strength * (1 - share))
-    return np.rint(WEIGHT_STEPS * factor).astype(np.int64) ** 2
 
 
 def _whole_sequences(

@@ -100,6 +100,31 @@ def open_video(
         yield container, _video_stream(container, viewing)
 
 
+@contextmanager
+def open_picture(path: str | Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open a file of this machine that should hold one picture, in any format that FFmpeg reads.
+
+    Raises:
+        NotAVideoError: nothing to see in it, or several pictures.
+        BrokenVideoError: it cannot be opened.
+        OSError: it cannot be read at all.
+    """
+    with ExitStack() as stack:
+        file = stack.enter_context(open_file(str(path)))
+        container = stack.enter_context(_opened(Source(file, str(path)), path))
+        if container.format.name in TEXT_FORMATS or not container.streams.video:
+            raise NotAVideoError("no picture in it")
+        if _brand(container) in STILL_BRANDS and len(container.streams.video) > 1:
+            # FFmpeg gives the tiles of which phones put pictures together one by one
+            raise NotAVideoError("several pictures, or tiles of one: turn it into PNG first")
+        stream = container.streams.video[0]
+        if stream.codec_context is None:
+            raise BrokenVideoError("no decoder for its codec")
+        stream.codec_context.options = SMALL_PICTURES
+        stream.codec_context.thread_count = 1
+        yield container, stream
+
+
 def lists_keyframes(container: InputContainer) -> bool:
     """Whether only the file's index tells keyframes: packets may not be read; see `PacketsOnly`."""
     source = None if container.file is None else container.file.file

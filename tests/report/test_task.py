@@ -294,8 +294,10 @@ ODD_NAME = "a 'b'\\ \n\x1b3\x9b3\u202e3\U000e00413.mp4"
 def test_the_command_makes_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every option that is not a default, through the command line and back."""
     asked: dict[str, Any] = {}
-    for check in ("follow_store", "check_corpus", "check_selecting", "output_folder", "open_store"):
+    for check in ("check_corpus", "output_folder", "open_store"):
         monkeypatch.setattr(f"coreframe.flows.preflight.{check}", lambda *_: None)
+    monkeypatch.setattr("coreframe.flows.preflight.follow_store", lambda _, given, __: given)
+    monkeypatch.setattr("coreframe.flows.preflight_choice.check_selecting", lambda *_: None)
     monkeypatch.setattr("coreframe.flows.curate.curate", lambda **given: asked.update(given))
     monkeypatch.setattr("coreframe.flows.terminal.show_result", lambda *_: None)
     parameters = {

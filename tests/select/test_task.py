@@ -23,9 +23,9 @@ from coreframe.tasks.kcenter.tuning import DEFAULT_TUNING, Tuning
 from coreframe.tasks.kcenter.vectors import mean_vectors
 from coreframe.tasks.scale import squared_reach, squared_threshold
 from coreframe.tasks.select.choice import Budget, Choice
+from coreframe.tasks.select.preferences import weights
 from coreframe.tasks.select.result import Selection
 from coreframe.tasks.select.task import choose_frames
-from coreframe.tasks.select.units import weights
 from coreframe.tasks.store.store import Store
 from tests.kcenter.textbook import Asked, textbook
 from tests.stores import make_store, measures, walks

@@ -4,7 +4,8 @@ import pytest
 
 from coreframe.tasks.kcenter.vectors import mean_vectors
 from coreframe.tasks.select.choice import Choice
-from coreframe.tasks.select.units import form_units, weights
+from coreframe.tasks.select.preferences import weights
+from coreframe.tasks.select.units import form_units
 from tests.stores import measures
 
 

@@ -1,0 +1,66 @@
+"""What is refused of a choice, and of a search, before any work begins."""
+
+import os
+from pathlib import Path
+
+from coreframe.flows.choosing import Selecting
+from coreframe.tasks.columns.source import check_source
+from coreframe.tasks.embedders.names import DESCRIPTOR
+from coreframe.tasks.errors import UsageError
+from coreframe.tasks.query.asked import parse_queries
+from coreframe.tasks.query.vectors import refuse_unanswerable
+from coreframe.tasks.select.columns import KnownColumns
+from coreframe.tasks.select.preselected import read_preselected
+from coreframe.tasks.select.wishes import Wishes
+from coreframe.tasks.store.named_selections import NamedSelection
+from coreframe.tasks.store.store import Store
+
+SHEETS = (".jpg", ".jpeg", ".png")
+"""Endings of contact sheets."""
+
+
+def check_selecting(store: str, selecting: Selecting) -> None:
+    """Refuse what is asked for and cannot be found or used.
+
+    Raises:
+        UsageError: a file that is named cannot be read, a column is not there, the name cannot be
+            used, or what frames should be like is not there.
+    """
+    for file in selecting.columns:
+        check_source(file)
+    choice = selecting.choice()
+    for balance in choice.balance:
+        balance.file_shares()
+    if not selecting.columns:  # which bring others
+        known = KnownColumns.of(Store.open(store)) if Store.exists(store) else KnownColumns({})
+        Wishes.of(choice, known)
+    if (selecting.like or selecting.unlike) and Store.exists(store):
+        check_queries(selecting, Store.open(store).settings.embedder)
+    if selecting.preselected is not None:
+        read_preselected(selecting.preselected)
+    if selecting.name is not None:
+        NamedSelection(store, selecting.name)
+
+
+def check_queries(selecting: Selecting, embedder: str | None) -> None:
+    """Refuse what frames should be like and no store of an embedder can be asked for.
+
+    Raises:
+        UsageError: naming the query.
+    """
+    refuse_unanswerable(embedder or DESCRIPTOR, parse_queries([*selecting.like, *selecting.unlike]))
+
+
+def check_sheet(path: str) -> None:
+    """Refuse a place or a format in which no contact sheet can be written.
+
+    Raises:
+        UsageError: naming it.
+    """
+    place = Path(path)
+    if place.suffix.lower() not in SHEETS:
+        raise UsageError(f"--out {path}: name a picture, .jpg or .png.")
+    folder = place.absolute().parent
+    if place.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        why = "it is a folder" if place.is_dir() else "its folder is not there, or only to be read"
+        raise UsageError(f"cannot write the picture {path}: {why}. Name another with --out.")
