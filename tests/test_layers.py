@@ -33,7 +33,7 @@ BELOW = {
     "select": BASE | {"store", "kcenter", "engine", "query"},
     "export": BASE | {"storage", "store", "video", "engine", "output", "select"},
     "measure": BASE | {"store", "kcenter", "engine", "output", "select"},
-    "report": BASE | {"store", "video", "kcenter", "engine", "output", "select"},
+    "report": BASE | {"store", "video", "kcenter", "engine", "columns", "output", "select"},
     "train": BASE
     | {"storage", "store", "video", "embedders", "engine", "output", "select", "report"},
     "forget": BASE | {"storage", "store", "select", "engine", "output"},

@@ -1,6 +1,7 @@
 """Stage 5, metrics: compare the selection with fixed-rate and random ones of the same size."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,7 @@ from coreframe.tasks.output.metrics import MethodMetrics, Methods, StorageMetric
 from coreframe.tasks.scale import SCALE
 from coreframe.tasks.select.baselines import baseline_rows, keep_apart
 from coreframe.tasks.select.choice import Choice, Method
+from coreframe.tasks.select.choose import PartitionsOf
 from coreframe.tasks.select.result import Selection
 from coreframe.tasks.select.units import unit_reader
 from coreframe.tasks.store.store import Store
@@ -112,7 +114,11 @@ def measure_selection(
                 rows=units.frames_of(chosen).tolist(),
             )
         wishes = wish_costs(
-            client, store, choice, selection, lambda rows: every.coverage(vectors(rows))[0], device
+            store,
+            choice,
+            selection,
+            lambda rows: every.coverage(vectors(rows))[0],
+            _partitions_of(client, device),
         )
     if n <= COUNTED_UNITS:
         squared = round((Methods(**methods).different or 0) ** 2 * SCALE**2)
@@ -125,6 +131,16 @@ def measure_selection(
 
 
 metrics_stage = stage("metrics")(measure_selection)
+
+
+def _partitions_of(client: Client, device: str) -> PartitionsOf:
+    """What splits units among the workers of a cluster."""
+
+    @contextmanager
+    def split(store: Store, rows: NDArray[np.int64], **units: Any) -> Iterator[DaskPartitions]:
+        yield DaskPartitions(client, store, rows, device=device, **units)
+
+    return split
 
 
 def _pairs(

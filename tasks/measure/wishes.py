@@ -1,18 +1,14 @@
 """What each wish cost: the selection that there would have been without it."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
-from dask.distributed import Client
 from numpy.typing import NDArray
 
 from coreframe.tasks.errors import UsageError
-from coreframe.tasks.kcenter.on_dask import DaskPartitions
 from coreframe.tasks.output.metrics import WishCost
 from coreframe.tasks.select.choice import Choice, Method
-from coreframe.tasks.select.choose import chosen_instead
+from coreframe.tasks.select.choose import PartitionsOf, chosen_instead
 from coreframe.tasks.select.result import Selection
 from coreframe.tasks.select.without import without_each
 from coreframe.tasks.store.store import Store
@@ -22,31 +18,24 @@ MOST_PAIRS = 10**10
 
 
 def wish_costs(
-    client: Client,
     store: Store,
     choice: Choice,
     selection: Selection,
     radius_of: Callable[[NDArray[np.int64]], float],
-    device: str,
+    partitions_of: PartitionsOf,
 ) -> list[WishCost]:
     """Of each wish the largest gap with and without it, at the same number of units.
 
     Args:
-        client: of the cluster.
         store: that was chosen from.
         choice: with the wishes.
         selection: what it came to.
         radius_of: gives the covering radius, L2, of some units.
-        device: where workers keep tensors.
+        partitions_of: splits units.
     """
     others = without_each(choice)
     if choice.method is not Method.CORESET or not others or not len(selection.chosen):
         return []
-
-    @contextmanager
-    def partitions(store: Store, rows: NDArray[np.int64], **units: Any) -> Iterator[DaskPartitions]:
-        yield DaskPartitions(client, store, rows, device=device, **units)
-
     radius, added = radius_of(selection.chosen), selection.added
     held = selection.chosen[: len(selection.chosen) - len(added)]
     costs = []
@@ -55,7 +44,7 @@ def wish_costs(
         if len(selection.units) * len(added) <= MOST_PAIRS:
             try:
                 instead = chosen_instead(
-                    store, other, held, len(added), partitions, lambda *_: selection.derived
+                    store, other, held, len(added), partitions_of, lambda *_: selection.derived
                 )
                 without = radius_of(instead)
             except UsageError:  # without it, another one asks for too much

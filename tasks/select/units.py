@@ -200,31 +200,24 @@ def form_units(
     distinct = ~_repeated(frames["digest"].to_numpy()[members], seen)
     kept = seen if choice.keep_exact_duplicates else seen & distinct
     within = eligible = kept & wishes.met(columns)[members].all(axis=1)
-    preferences: list[Preference] = []
+    score = None
     if choice.by_query:
         score = frames[LIKE].to_numpy()[members].sum(axis=1)  # which orders as the mean does
         if choice.like_share is not None:
             eligible = best_share(score, within, choice.like_share)
-        if choice.like_strength:
-            preferences.append((score, choice.like_strength))
+    preferences: list[Preference] = []
+    if score is not None and choice.like_strength:
+        preferences.append((score, choice.like_strength))
     for column, strength in wishes.prefer:
         of_frames = columns.largest(column) if strength > 0 else -columns.smallest(column)
         preferences.append((mean_quality(of_frames, members), abs(strength)))
-    substitutes, classes = None, None
+    classes = None
     if wishes.balance and eligible.any():
         values = [columns.values(column, by) for _, column, by in wishes.balance]
         classes = form_classes([one for one, _, _ in wishes.balance], values, members, eligible)
+    substitutes = None
     if choice.sharpest_within:
-        sharpness = frames["sharpness"].to_numpy().astype(np.float64)[members].mean(axis=1)
-        own = starts[eligible]
-        substitutes = Substitutes(
-            rows=rows[own],
-            video=video[own].astype(np.int64),
-            time_s=frames["time_s"].to_numpy(np.float64)[own],
-            quality=sharpness[eligible],
-            squared_within=squared_reach(choice.sharpest_within),
-            label=None if classes is None else classes.of[eligible],
-        )
+        substitutes = _substitutes(frames, members, eligible, classes, choice.sharpest_within)
     return Units(
         rows=rows[starts],
         length=length,
@@ -240,6 +233,26 @@ def form_units(
         rejected=length * int((kept & ~within).sum()),
         less_like=length * int((within & ~eligible).sum()),
         loose=len(rows) - length * len(starts),
+    )
+
+
+def _substitutes(
+    frames: pd.DataFrame,
+    members: NDArray[np.int64],
+    eligible: NDArray[np.bool_],
+    classes: ClassTable | None,
+    within: float,
+) -> Substitutes:
+    """Which of the eligible (u, length) units may be taken for one another, so near (L2)."""
+    sharpness = frames["sharpness"].to_numpy().astype(np.float64)[members].mean(axis=1)
+    own = members[eligible, 0]
+    return Substitutes(
+        rows=frames["row"].to_numpy()[own],
+        video=frames["video"].to_numpy().astype(np.int64)[own],
+        time_s=frames["time_s"].to_numpy(np.float64)[own],
+        quality=sharpness[eligible],
+        squared_within=squared_reach(within),
+        label=None if classes is None else classes.of[eligible],
     )
 
 
