@@ -6,7 +6,14 @@ from pydantic import Field, model_validator
 
 from coreframe.flows.parameters import Parameters
 from coreframe.flows.texts import balances, each_query, limits, readable, strengths
-from coreframe.tasks.select.choice import LIKE_STRENGTH, SHARPEST_WITHIN, Budget, Choice, Method
+from coreframe.tasks.select.choice import (
+    LIKE_STRENGTH,
+    NEIGHBOURS,
+    SHARPEST_WITHIN,
+    Budget,
+    Choice,
+    Method,
+)
 
 DEFAULT_SAMPLES = 100
 """Frames selected when no budget is given: enough to look through in a minute."""
@@ -53,6 +60,18 @@ class Selecting(Parameters):
     keep_flat: bool = Field(
         default=False,
         description="Allow frames that show nothing: black, one colour, almost the end of a fade.",
+    )
+    skip_outliers: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Share of the frames to leave out that nothing resembles: smears, test cards.",
+    )
+    neighbours: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description=f"By how many of its nearest a frame is typical [default: {NEIGHBOURS}].",
     )
     columns: list[str] = Field(
         default=[],
@@ -164,6 +183,8 @@ class Selecting(Parameters):
             keep_exact_duplicates=self.keep_exact_duplicates,
             keep_suspect=self.keep_suspect,
             keep_flat=self.keep_flat,
+            skip_outliers=self.skip_outliers,
+            neighbours=self.neighbours,
             sequence_length=self.sequence_length,
             minimum=limits(self.min),
             maximum=limits(self.max),

@@ -213,6 +213,7 @@ def _counts(store: Store, ingested: Ingested, selection: Selection, exported: Ex
         undecodable_frames=sum(video.undecodable for video in videos if video.active),
         suspect_frames=units.suspects,
         flat_frames=units.flats,
+        outlier_frames=units.outliers,
         exact_duplicates=units.duplicates,
         rejected_frames=units.rejected,
         less_like_frames=units.less_like,

@@ -103,6 +103,7 @@ def _show_counts(run: Run) -> None:
     left_out = {
         "with damaged pictures": counts.suspect_frames,
         "that show nothing": counts.flat_frames,
+        "that nothing resembles": counts.outlier_frames,
         f"exact duplicate{'s' * (duplicates != 1)}": duplicates,
         "outside the limits": counts.rejected_frames,
         "less like what was asked for": counts.less_like_frames,

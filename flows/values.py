@@ -39,6 +39,16 @@ class Answered(Described):
     answer: Callable[[], str]
 
 
+def readable(read: Callable[[Any], object]) -> AfterValidator:
+    """Keep the value as it is given, once it has been read."""
+
+    def check(value: Any) -> Any:
+        read(value)
+        return value
+
+    return AfterValidator(check)
+
+
 def _url(value: str | None) -> str | None:
     if value and "://" not in value:
         raise ValueError("must be a URL, such as https://media.example.org/coreframe")

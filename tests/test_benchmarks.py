@@ -78,6 +78,32 @@ def test_selection(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert ours["against_picks"][-1][0] == 100
 
 
+def test_neighbours(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load("selection")
+    neighbours = load("neighbours")
+
+    def sorted_distances(folder: Path, k: int) -> dict[str, Any]:
+        """What scikit-learn stands for, which is not installed here."""
+        vectors = np.load(folder / "vectors.npy").astype(np.float64)
+        distance = np.sqrt(((vectors[:, None] - vectors[None]) ** 2).sum(axis=2))
+        np.fill_diagonal(distance, np.inf)
+        near = np.argsort(distance, axis=1, kind="stable")[:, :k]
+        found = np.take_along_axis(distance, near, axis=1)
+        np.savez(folder / "plain.npz", distance=found, near=near)
+        return {"seconds": 1.0, "file": "plain.npz"}
+
+    contenders = {"plain": sorted_distances, "coreframe": neighbours.two_workers}
+    monkeypatch.setattr(neighbours, "CONTENDERS", contenders)
+    options = ["--scale", "0.002", "--cases", "video"]
+    report = run(neighbours, *options, out=tmp_path / "out.json", monkeypatch=monkeypatch)
+    results = report["cases"]["video"]["results"]
+    assert set(results) == {"plain", "coreframe"}
+    for result in results.values():
+        assert result["told_off_by"] < 1e-6
+        assert result["missed_by"] < 1e-6
+    assert results["coreframe"]["again_seconds"] > 0
+
+
 def test_a_contender_is_measured_in_a_process_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,20 +24,22 @@ BELOW = {
     "embedders": BASE | {"video"},
     "columns": BASE | {"storage", "video", "store"},
     "kcenter": BASE | {"store", "engine"},
+    "neighbours": BASE | {"store", "engine", "kcenter"},
     "engine": BASE,
     "output": BASE | {"storage", "store", "video", "kcenter", "select"},
     "datasets": BASE | {"storage", "store", "output"},
     "query": BASE | {"store", "video", "embedders", "kcenter", "engine"},
     "index": BASE | {"storage", "store", "video", "engine"},
     "embed": BASE | {"storage", "store", "video", "gpu_video", "embedders", "engine"},
-    "select": BASE | {"store", "kcenter", "engine", "query"},
+    "select": BASE | {"store", "kcenter", "neighbours", "engine", "query"},
     "export": BASE | {"storage", "store", "video", "engine", "output", "select"},
     "measure": BASE | {"store", "kcenter", "engine", "output", "select"},
-    "report": BASE | {"store", "video", "kcenter", "engine", "columns", "output", "select"},
+    "report": BASE
+    | {"store", "video", "kcenter", "neighbours", "engine", "query", "columns", "output", "select"},
     "train": BASE
     | {"storage", "store", "video", "embedders", "engine", "output", "select", "report"},
-    "forget": BASE | {"storage", "store", "select", "engine", "output"},
-    "check": BASE | {"storage", "store", "video", "engine"},
+    "forget": BASE | {"storage", "store", "neighbours", "select", "engine", "output"},
+    "check": BASE | {"storage", "store", "video", "neighbours", "engine"},
 }
 """What each package of `tasks` may import of the others: a stage uses nouns, never a stage's
 `task` or `job`; `select`, read by the stages after it, says what may be chosen and what was."""

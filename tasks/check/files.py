@@ -3,6 +3,7 @@
 import json
 
 from coreframe.tasks.errors import CoreframeError, UsageError
+from coreframe.tasks.neighbours.kept import KeptNeighbours
 from coreframe.tasks.storage.folders import open_folder
 from coreframe.tasks.store import columns
 from coreframe.tasks.store.array import (
@@ -90,7 +91,7 @@ def check_made(store: Store, catalogue: Catalogue, *, repair: bool) -> list[str]
 def check_kept_files(
     store: Store, catalogue: Catalogue, *, repair: bool
 ) -> tuple[list[str], list[str]]:
-    """What is wrong with selections, columns, the list of forgotten contents, and records: clauses.
+    """What is wrong with selections, columns, neighbours, forgotten contents, and records: clauses.
 
     Returns:
         All faults, and those of them that are left.
@@ -107,6 +108,12 @@ def check_kept_files(
         found.append(wrong)
         if repair:  # whoever has the file adds them again
             columns.drop(store, name)
+    kept = KeptNeighbours(store)
+    wrong = kept.fault()
+    if wrong:
+        found.append(clause(wrong))
+        if repair:
+            kept.drop()  # the next selection that needs them finds them again
     wrong = forgotten_fault(store, catalogue)
     if wrong:
         found.append(wrong)

@@ -12,6 +12,7 @@ from coreframe.tasks.engine.dispatch import run_jobs
 from coreframe.tasks.engine.progress import stage_bar
 from coreframe.tasks.engine.stage import stage
 from coreframe.tasks.errors import CoreframeError
+from coreframe.tasks.neighbours.kept import KeptNeighbours
 from coreframe.tasks.store.catalogue import INACTIVE, Catalogue, VideoState
 from coreframe.tasks.store.catalogue_file import copy_fault, read_copy
 from coreframe.tasks.store.frames import FrameState
@@ -103,6 +104,8 @@ def check_store(store: Store, cluster: str, *, repair: bool) -> Checked:
                     store.take_back(job.block)
             advance(1)
     _recount(store, catalogue, checked)
+    if repair and checked.faults:  # the blocks may be embedded by another machine, a little apart
+        KeptNeighbours(store).drop()
     if repair and not checked.sound:
         store.write_catalogue(catalogue)
     return checked

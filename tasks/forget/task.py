@@ -9,6 +9,7 @@ from coreframe.tasks.engine.progress import stage_bar
 from coreframe.tasks.forget.erase import erase_from_block, erase_from_selection, sweep
 from coreframe.tasks.forget.find import Found, find, find_forgotten
 from coreframe.tasks.forget.records import Outside, names_to_redact, outside, redact
+from coreframe.tasks.neighbours.kept import KeptNeighbours
 from coreframe.tasks.store import columns
 from coreframe.tasks.store.catalogue import Video, VideoState
 from coreframe.tasks.store.forgotten import read_forgotten, write_forgotten
@@ -91,6 +92,7 @@ def _finish(store: Store, fingerprints: Collection[str], numbers: Collection[int
     for name in names_of(store.folder):
         erase_from_selection(store, name, rows)
     columns.erase_rows(store, rows)
+    KeptNeighbours(store).erase(rows)
     redact(store.folder, names_to_redact(named, staying))
     blocks = sorted(
         {

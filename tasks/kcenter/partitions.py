@@ -53,6 +53,26 @@ class BasePartitions(ABC):
     def _hold(self, value: Any) -> Any:
         """Bring a large value to where the partitions are, to be passed to them as an argument."""
 
+    def ask(
+        self,
+        function: Callable[..., Any],
+        *shared: Any,
+        each: Sequence[Any] | None = None,
+        some: Sequence[int] | None = None,
+        what: str = "Selecting",
+    ) -> list[Any]:
+        """Let others than these partitions themselves ask them; arguments as of `_ask`."""
+        return self._ask(function, *shared, each=each, some=some, what=what)
+
+    def hold(self, value: Any) -> Any:
+        """As `_hold`, for others."""
+        return self._hold(value)
+
+    @property
+    def layout(self) -> Layout:
+        """Which partition has which units."""
+        return self._layout
+
     @property
     def dim(self) -> int:
         return self._dim

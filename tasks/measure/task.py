@@ -80,8 +80,9 @@ def measure_selection(
     with Client(cluster) as client:
         every = DaskPartitions(client, store, units.measured, length=units.length, device=device)
         flat = None
-        if len(units.flat):
-            flat = DaskPartitions(client, store, units.flat, length=units.length, device=device)
+        if len(units.unmeasured):
+            more = units.unmeasured
+            flat = DaskPartitions(client, store, more, length=units.length, device=device)
         if method == Method.CORESET:
             subsets["coreset"] = selection.chosen
         else:

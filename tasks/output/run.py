@@ -80,6 +80,8 @@ class Counts(Part):
     """Left out because their pictures are damaged, or built on damaged ones."""
     flat_frames: int = 0
     """Left out because they show nothing: one colour, black, almost the end of a fade."""
+    outlier_frames: int = 0
+    """Skipped because nothing resembles them."""
     exact_duplicates: int
     """Frames left out because an earlier one has the same pixels."""
     rejected_frames: int

@@ -42,6 +42,8 @@ class Evidence:
             of each chosen unit.
         flat: some of the units that were left out because they show nothing, evenly over the
             corpus: ``row``, ``video``, ``name``, ``frame_index``, ``time_s``.
+        odd: some of the units that were skipped because nothing resembles them, the least typical
+            first: ``row``, ``video``, ``name``, ``frame_index``, ``time_s``, ``typical``.
         graded: units along the distribution of each measure: ``measure``, ``below`` (the share of
             units that measure less), ``value``; ``row``, ``video``, ``name``, ``frame_index``,
             ``time_s``.
@@ -71,6 +73,7 @@ class Evidence:
     stands_for: np.ndarray
     dropped: pd.DataFrame
     flat: pd.DataFrame
+    odd: pd.DataFrame
     graded: pd.DataFrame
     histograms: dict[str, "Histogram"]
     mapped: pd.DataFrame

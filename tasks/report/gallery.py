@@ -104,6 +104,19 @@ def flat_frames(evidence: Evidence) -> list[dict[str, Any]]:
     ]
 
 
+def odd_frames(evidence: Evidence) -> list[dict[str, Any]]:
+    """One entry each of some of the units that were skipped because nothing resembles them."""
+    return [
+        _unchosen(
+            evidence,
+            row,
+            f"Skipped, typical {row.typical:.3f}",
+            f"{row.typical:.3f} · {time_text(row.time_s)}",
+        )
+        for row in gallery_rows(evidence.odd)
+    ]
+
+
 def _unchosen(evidence: Evidence, row: Any, what: str, label: str) -> dict[str, Any]:
     """The entry of a frame of which no image was written."""
     return {

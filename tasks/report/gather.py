@@ -1,9 +1,11 @@
 """Gather evidence for a report, from a store and a selection, on the workers."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,13 +24,17 @@ from coreframe.tasks.report.marks import SHARPEST, plain_pictures, soft_frames
 from coreframe.tasks.report.projection import projections
 from coreframe.tasks.report.rivals import PICTURED, rival_rows, rival_sheets
 from coreframe.tasks.scale import SCALE
-from coreframe.tasks.select.choice import Choice, Method
-from coreframe.tasks.select.units import Units, unit_reader, units_of
+from coreframe.tasks.select.choice import TYPICAL, Choice, Method
+from coreframe.tasks.select.derive import deriving
+from coreframe.tasks.select.units import Formed, Units, unit_reader, units_of
 from coreframe.tasks.store.catalogue import Video
 from coreframe.tasks.store.store import Store
 
 COMPARED = 12
 """Chosen units shown with what they stand for, and dropped units shown that lie far away."""
+
+SKIPPED = 24
+"""Units shown that were skipped because nothing resembles them."""
 
 MISSED = 6
 """Chosen units shown that each of the other methods misses by most."""
@@ -88,14 +94,14 @@ def gather_evidence(
         limits: how much is shown.
     """
     videos = {video.video: video for video in store.read_catalogue().videos}
-    units, spans, graded, histograms = _units_and_measures(store, choice)
+    formed = _formed(store, choice, device, cluster)
+    corpus, units = formed.frames, formed.units
+    spans, graded, histograms = _spans_and_measures(corpus, units)
     chosen = selection.iloc[:: units.length]
     picks = chosen["row"].to_numpy()
     rows, rivals = units.measured, rival_rows(methods)
-    sample = np.random.default_rng(choice.seed).permutation(len(rows))[: limits.mapped]
     present = np.isin(picks, rows)
-    first = slice(0, limits.mapped_chosen)
-    asked = np.union1d(rows[sample], picks[first][present[first]])
+    asked = _on_the_map(rows, picks, choice.seed, limits)
     with Client(cluster) as client:
         parts = DaskPartitions(client, store, rows, length=units.length, device=device)
         centers = np.asarray(unit_reader(store, units)(picks))
@@ -103,13 +109,14 @@ def gather_evidence(
         vectors = parts.collect(asked)
         del parts
         dropped, flat = _dropped(store, stood), _flat(store, units.flat)
+        odd = _odd(store, units, corpus)
         graded = graded.join(store.frames_at(graded.pop("row").to_numpy(), PICTURED))
         asks = {} if choice.method is not Method.CORESET or not present.any() else rivals
         missed = _missed(client, store, units, picks[present], asks, device)
         missed["pick"] = np.flatnonzero(present)[missed["pick"].to_numpy()]
         sheets = rival_sheets(store, units, methods)
         images, pictured = small_pictures(client, out, chosen["file"], small, limits)
-        seen = _named(videos, dropped, flat, missed, graded, sheets)
+        seen = _named(videos, dropped, flat, odd, missed, graded, sheets)
         frames = pictures_of_dropped(client, store, seen, videos)
     planes, variance = projections(vectors, choice.seed)
     known = {"pick": nearest, "distance": np.sqrt(squared) / SCALE, "chosen": np.isin(asked, picks)}
@@ -118,6 +125,7 @@ def gather_evidence(
         stands_for=stood.count - present,
         dropped=dropped,
         flat=flat,
+        odd=odd,
         graded=graded,
         histograms=histograms,
         mapped=_mapped(store, asked, planes, videos).assign(**known),
@@ -132,6 +140,13 @@ def gather_evidence(
         pictured=pictured,
         frames=frames,
     )
+
+
+def _on_the_map(rows: np.ndarray, picks: np.ndarray, seed: int, limits: PageLimits) -> np.ndarray:
+    """(a,) int64 ascending: of some units some at random, and those of the picks among them."""
+    sample = np.random.default_rng(seed).permutation(len(rows))[: limits.mapped]
+    first = picks[: limits.mapped_chosen]
+    return np.union1d(rows[sample], first[np.isin(first, rows)])
 
 
 def _named(videos: Mapping[int, Video], *tables: pd.DataFrame) -> pd.DataFrame:
@@ -182,18 +197,27 @@ def _dropped(store: Store, stood: Represented) -> pd.DataFrame:
     )
 
 
-def _units_and_measures(
-    store: Store, choice: Choice
-) -> tuple[Units, pd.DataFrame, pd.DataFrame, dict[str, Histogram]]:
-    """The corpus's units, and of :class:`Evidence` the spans, what is graded, the histograms."""
+def _formed(store: Store, choice: Choice, device: str, cluster: str) -> Formed:
+    """The corpus with all measures, its units, and how typical frames are if that was asked for."""
+
+    @contextmanager
+    def on_cluster(store: Store, rows: np.ndarray, **units: Any) -> Iterator[DaskPartitions]:
+        with Client(cluster) as client:
+            yield DaskPartitions(client, store, rows, device=device, **units)
+
     again = choice.without_queries()  # whose files may be gone by now
-    formed = units_of(store, again, ("time_s", *MEASURES))
-    corpus, units = formed.frames, formed.units
+    return units_of(store, again, ("time_s", *MEASURES), deriving(partitions_of=on_cluster))
+
+
+def _spans_and_measures(
+    corpus: pd.DataFrame, units: Units
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Histogram]]:
+    """Of :class:`Evidence` the spans, what is graded, the histograms."""
     times = corpus.groupby("video")["time_s"]
     spans = pd.DataFrame({"sampled": times.size(), "first_s": times.min(), "last_s": times.max()})
     spans["sharpest"] = corpus.groupby("video")["sharpness"].quantile(SHARPEST)
     graded, histograms = _graded(corpus, units.measured)
-    return units, spans, graded, histograms
+    return spans, graded, histograms
 
 
 def _graded(corpus: pd.DataFrame, rows: np.ndarray) -> tuple[pd.DataFrame, dict[str, Histogram]]:
@@ -268,6 +292,18 @@ def _flat(store: Store, rows: np.ndarray) -> pd.DataFrame:
     """See :attr:`Evidence.flat`."""
     places = np.unique(np.linspace(0, max(0, len(rows) - 1), min(COMPARED, len(rows))).astype(int))
     return store.frames_at(rows[places], PICTURED)
+
+
+def _odd(store: Store, units: Units, corpus: pd.DataFrame) -> pd.DataFrame:
+    """See :attr:`Evidence.odd`."""
+    rows = units.skipped
+    typical = np.ones(len(rows))
+    if len(rows):
+        first = np.searchsorted(corpus["row"].to_numpy(), rows)
+        members = first[:, None] + np.arange(units.length)
+        typical = corpus[TYPICAL].to_numpy()[members].mean(axis=1)
+    order = np.argsort(typical, kind="stable")[:SKIPPED]
+    return store.frames_at(rows[order], PICTURED).assign(typical=typical[order])
 
 
 def small_pictures(

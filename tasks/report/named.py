@@ -37,6 +37,7 @@ def with_labels(
             evidence,
             dropped=evidence.dropped.assign(name=evidence.dropped["name"].map(label)),
             flat=evidence.flat.assign(name=evidence.flat["name"].map(label)),
+            odd=evidence.odd.assign(name=evidence.odd["name"].map(label)),
             missed=evidence.missed.assign(name=evidence.missed["name"].map(label)),
             graded=evidence.graded.assign(name=evidence.graded["name"].map(label)),
             mapped=evidence.mapped.assign(name=evidence.mapped["name"].map(label)),

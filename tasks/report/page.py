@@ -61,6 +61,7 @@ def report_page(
         "beside": bool(others),
         "wishes": any(wishes.values()),
         "flat": bool(frames["flats"]),
+        "odd": bool(frames["outliers"]),
         "missed": bool(frames["missed"]),
     }
     html = (

@@ -27,6 +27,7 @@ from coreframe.tasks.report.gallery import (
     graded_frames,
     marked_frames,
     missed_frames,
+    odd_frames,
     rival_frames,
 )
 from coreframe.tasks.report.sentences import (
@@ -58,6 +59,7 @@ SECTIONS = (
     ("timeline", "Timeline"),
     ("dropped", "Dropped"),
     ("flat", "Left out"),
+    ("odd", "Skipped"),
     ("quality", "Quality"),
     ("beside", "Beside others"),
     ("input", "Input"),
@@ -138,6 +140,9 @@ def frames_sections(folder: OutputFolder, evidence: Evidence) -> dict[str, Any]:
         "plain": marked_frames(evidence, picks, "plain"),
         "flat": flat_frames(evidence),
         "flats": folder.run.counts.flat_frames,
+        "odd": odd_frames(evidence),
+        "outliers": folder.run.counts.outlier_frames,
+        "skipped_units": folder.run.counts.outlier_frames // folder.length,
     }
 
 

@@ -130,8 +130,8 @@ def with_flat_text(metrics: Metrics) -> str:
     if not gaps:
         return ""
     return (
-        "Frames that show nothing were left out first, and no gap is measured to them; with them "
-        f"the largest gaps are: {', '.join(gaps)}."
+        "Frames that show nothing, or were skipped because nothing resembles them, were left out "
+        f"first, and no gap is measured to them; with them the largest gaps are: {', '.join(gaps)}."
     )
 
 
@@ -142,6 +142,7 @@ def input_facts(counts: Counts) -> list[str]:
         (counts.undecodable_frames, "frame{s} that cannot be decoded"),
         (counts.suspect_frames, "with damaged pictures left out"),
         (counts.flat_frames, "that show nothing left out"),
+        (counts.outlier_frames, "that nothing resembles skipped"),
         (counts.exact_duplicates, "exact duplicate{s} left out"),
         (counts.rejected_frames, "left out by limits and conditions"),
         (counts.rejected_frames, "left out by the quality limits"),

@@ -1,5 +1,6 @@
 """What can be asked of a selection, and which options contradict each other."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -24,6 +25,12 @@ SHARPEST_WITHIN = 0.08
 
 LIKE_STRENGTH = 0.5
 """Of a wish for frames that are like something, where neither strength nor share is given."""
+
+TYPICAL = "typical"
+"""A column that they may name, too: see :mod:`coreframe.tasks.select.typical`."""
+
+NEIGHBOURS = 5
+"""By whose distances a frame is typical: below the shortest scene."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +101,10 @@ class Choice:
     """Whether frames may be chosen whose pictures are damaged, or built on such."""
     keep_flat: bool = False
     """Whether frames may be chosen, and count in the gaps, whose pictures show nothing."""
+    skip_outliers: float = 0.0
+    """Share of the frames that nothing resembles which are not chosen, and count in no gap."""
+    neighbours: int | None = None
+    """By how many of its nearest a frame is typical; None for NEIGHBOURS."""
     sequence_length: int = 1
     """Consecutive sampled frames that are chosen together, by their mean embedding."""
     minimum: Mapping[str, float] = field(default_factory=dict)
@@ -148,6 +159,7 @@ class Choice:
         if self.method is not Method.CORESET:
             self._refuse_without_coreset()
         self._refuse_quality()
+        self._refuse_outliers()
         self._refuse_shares()
         if self.count_preselected and self.preselected is None:
             raise UsageError(
@@ -203,6 +215,27 @@ class Choice:
             raise UsageError(
                 "like and unlike without like-share weigh frames, which works with the coreset "
                 f"method only: with {self.method} give like-share."
+            )
+
+    @property
+    def needs_typical(self) -> bool:
+        """Whether it must be known how typical frames are."""
+        named = {*self.minimum, *self.maximum, *self.prefer, *(one.column for one in self.balance)}
+        said = re.search(rf"\b{TYPICAL}\b", self.where or "") is not None
+        return self.skip_outliers > 0 or TYPICAL in named or said
+
+    def _refuse_outliers(self) -> None:
+        if not 0 <= self.skip_outliers < 1:
+            raise UsageError(
+                f"skip-outliers {self.skip_outliers} is not from 0 to below 1: it is the share of "
+                "the frames to be left out."
+            )
+        if self.neighbours is not None and self.neighbours < 1:
+            raise UsageError(f"neighbours {self.neighbours} is not at least 1.")
+        if self.neighbours is not None and not self.needs_typical:
+            raise UsageError(
+                "neighbours says by how many of its nearest a frame is typical: ask for "
+                "skip-outliers, or name typical in a limit, or leave it out."
             )
 
     def _refuse_without_coreset(self) -> None:

@@ -100,7 +100,7 @@ def plan_selection(store: Store, choice: Choice, derive: Derive) -> Plan:
     asked = choice.budget.asked(decodable)
     kept = KeptCenters(store, choice, units)
     available = int((units.eligible & ~np.isin(units.rows, kept.rows)).sum())
-    nothing_shown = len(units) > 0 and not units.shown.any()
+    nothing_shown = len(units) > 0 and not (units.shown | units.odd).any()
     if nothing_shown or (available == 0 and len(kept.rows) == 0):
         raise UsageError(_why_nothing(choice, formed))
     wanted = available
@@ -253,7 +253,7 @@ def _why_nothing(choice: Choice, formed: Formed) -> str:
             f"no video has {choice.sequence_length} consecutive sampled frames that can all be "
             "decoded: ask for a smaller sequence-length."
         )
-    if not units.shown.any():
+    if not (units.shown | units.odd).any():
         return (
             f"none of the {len(columns):,} frames shows anything (each is black, or of one "
             "colour): --keep-flat chooses from them all the same."

@@ -22,14 +22,15 @@ OWN = {
     "time_s": Kind.NUMBER,
     "frame_index": Kind.NUMBER,
     "hour": Kind.NUMBER,
+    "typical": Kind.NUMBER,
     "video": Kind.TEXT,
     "suspect": Kind.BOOLEAN,
     "flat": Kind.BOOLEAN,
 }
 """What every frame has: columns of the frames table, but for the next."""
 
-DERIVED = {"hour": ("video", "time_s")}
-"""Columns that are computed of columns of the frames table."""
+DERIVED = {"hour": ("video", "time_s"), "typical": ()}
+"""Columns that are computed: of these columns of the frames table, or of vectors."""
 
 HOUR_S, DAY_S = 3600, 86_400
 

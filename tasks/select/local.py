@@ -25,4 +25,4 @@ def choose_here(
         UsageError: this corpus cannot give what is asked for, or does not hold what is named.
     """
     here = partial(local_partitions, device=device, memory_limit_bytes=memory_limit_bytes)
-    return choose(plan_selection(store, choice, deriving()), here)
+    return choose(plan_selection(store, choice, deriving(partitions_of=here)), here)

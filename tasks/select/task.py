@@ -1,7 +1,7 @@
 """Stage 3, select: choose frames, with the corpus spread over the workers."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
@@ -42,7 +42,10 @@ def choose_frames(
         with Client(cluster) as client:
             yield DaskPartitions(client, store, rows, device=device, **units)
 
-    plan = plan_selection(store, choice, deriving(scores_on(cluster)))
+    def bar(rows: int) -> AbstractContextManager[Callable[[int], None]]:
+        return stage_bar("typical", rows, "frames")
+
+    plan = plan_selection(store, choice, deriving(scores_on(cluster), on_cluster, bar))
     if choice.by_query:
         let_go()
     with stage_bar("select", plan.frames, "frames") as advance:

@@ -1,10 +1,11 @@
 """What can be chosen: frames, or sequences of consecutive sampled frames.
 
 Options take effect in one order. Sequences are formed; those with damaged pictures are left out,
-then those that show nothing, then exact duplicates; limits and conditions close what is outside
-them; of what is left, all but a share that is most like what was asked for may be left out; what
-remains is *eligible*. Then come preselected centers, the least number of every video, and last the
-greedy choice under weights, the largest number of a video, and the shares of classes.
+then those that show nothing, then exact duplicates, then a share that nothing resembles; limits and
+conditions close what is outside them; of what is left, all but a share that is most like what was
+asked for may be left out; what remains is *eligible*. Then come preselected centers, the least
+number of every video, and last the greedy choice under weights, the largest number of a video, and
+the shares of classes.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +20,7 @@ from coreframe.tasks.kcenter.exchange import Substitutes
 from coreframe.tasks.kcenter.vectors import mean_vectors
 from coreframe.tasks.scale import squared_reach
 from coreframe.tasks.select.balance import ClassTable, form_classes
-from coreframe.tasks.select.choice import Choice
+from coreframe.tasks.select.choice import TYPICAL, Choice, exact
 from coreframe.tasks.select.columns import FrameColumns, KnownColumns
 from coreframe.tasks.select.preferences import Preference, best_share, mean_quality, weights
 from coreframe.tasks.select.wishes import Wishes
@@ -38,13 +39,16 @@ class Units:
         rows: (u,) each unit's first row in the store: its name.
         length: rows a unit; they follow one another.
         video: (u,) the number of its video.
-        shown: (u,) whether it shows something: gaps are measured over these.
+        shown: (u,) whether it shows something, and is not skipped: gaps are measured over these.
+        odd: (u,) whether it is skipped, or repeats one that is.
+        skips: (u,) whether it is skipped because nothing resembles it.
         eligible: (u,) whether it may be chosen.
         weight: (u,) by which squared distances are multiplied, None when all are alike.
         substitutes: which eligible ones may be taken for one another, None for none.
         classes: in which shares they are to be chosen, None for any.
         suspects: frames left out because their pictures are damaged.
         flats: frames left out because they show nothing.
+        outliers: frames skipped because nothing resembles them.
         duplicates: frames left out because earlier ones have the same pixels.
         rejected: frames left out by limits and conditions.
         loose: frames that are in no whole sequence.
@@ -54,12 +58,15 @@ class Units:
     length: int
     video: NDArray[np.int32]
     shown: NDArray[np.bool_]
+    odd: NDArray[np.bool_]
+    skips: NDArray[np.bool_]
     eligible: NDArray[np.bool_]
     weight: NDArray[np.int64] | None
     substitutes: Substitutes | None
     classes: ClassTable | None
     suspects: int
     flats: int
+    outliers: int
     duplicates: int
     rejected: int
     less_like: int
@@ -70,13 +77,23 @@ class Units:
 
     @property
     def measured(self) -> NDArray[np.int64]:
-        """(m,) first rows of those that show something."""
+        """(m,) first rows of those to which gaps are measured."""
         return self.rows[self.shown]
 
     @property
-    def flat(self) -> NDArray[np.int64]:
-        """(f,) first rows of those that do not, unless they may be chosen."""
+    def unmeasured(self) -> NDArray[np.int64]:
+        """(u - m,) first rows of the others."""
         return self.rows[~self.shown]
+
+    @property
+    def flat(self) -> NDArray[np.int64]:
+        """(f,) first rows of those that show nothing, unless they may be chosen."""
+        return self.rows[~self.shown & ~self.odd]
+
+    @property
+    def skipped(self) -> NDArray[np.int64]:
+        """(s,) first rows of those that are skipped because nothing resembles them."""
+        return self.rows[self.skips]
 
     @property
     def choosable(self) -> NDArray[np.int64]:
@@ -100,18 +117,18 @@ Derived = Mapping[str, NDArray[Any]]
 class Derive(Protocol):
     """Computes of vectors what a choice needs of each frame, wherever the vectors are."""
 
-    def __call__(self, store: Store, choice: Choice, rows: NDArray[np.int64]) -> Derived:
-        """Give LIKE, where the choice has queries.
+    def __call__(self, store: Store, choice: Choice, frames: pd.DataFrame) -> Derived:
+        """Give LIKE, where the choice has queries, and TYPICAL, where it needs that.
 
         Args:
             store: that has the frames.
             choice: the options.
-            rows: (n,) ascending, the frames.
+            frames: the corpus in row order, with ``choice.columns``.
         """
         ...
 
 
-def nothing_derived(store: Store, choice: Choice, rows: NDArray[np.int64]) -> Derived:
+def nothing_derived(store: Store, choice: Choice, frames: pd.DataFrame) -> Derived:
     """For choices that need nothing of the kind."""
     return {}
 
@@ -156,7 +173,7 @@ def units_of(
     wishes = Wishes.of(choice, known)
     read = dict.fromkeys([*choice.columns, *sorted(wishes.read), *more])
     frames, catalogue = read_corpus(store, list(read)), store.read_catalogue()
-    derived = derive(store, choice, frames["row"].to_numpy())
+    derived = derive(store, choice, frames)
     frames = frames.assign(**derived)
     columns = FrameColumns(frames, known, store, catalogue)
     first_row = {video.video: video.first_row for video in catalogue.videos}
@@ -199,18 +216,18 @@ def form_units(
     seen = whole & shown
     distinct = ~_repeated(frames["digest"].to_numpy()[members], seen)
     kept = seen if choice.keep_exact_duplicates else seen & distinct
-    within = eligible = kept & wishes.met(columns)[members].all(axis=1)
+    skipped = odd = np.zeros(len(starts), bool)
+    if choice.skip_outliers:
+        typical = frames[TYPICAL].to_numpy()[members].mean(axis=1)
+        skipped = least_typical(typical, kept, choice.skip_outliers)
+        odd = skipped | (~kept & seen & _repeating(frames["digest"].to_numpy()[members], skipped))
+    usual = kept & ~skipped
+    within = eligible = usual & wishes.met(columns)[members].all(axis=1)
     score = None
     if choice.by_query:
         score = frames[LIKE].to_numpy()[members].sum(axis=1)  # which orders as the mean does
         if choice.like_share is not None:
             eligible = best_share(score, within, choice.like_share)
-    preferences: list[Preference] = []
-    if score is not None and choice.like_strength:
-        preferences.append((score, choice.like_strength))
-    for column, strength in wishes.prefer:
-        of_frames = columns.largest(column) if strength > 0 else -columns.smallest(column)
-        preferences.append((mean_quality(of_frames, members), abs(strength)))
     classes = None
     if wishes.balance and eligible.any():
         values = [columns.values(column, by) for _, column, by in wishes.balance]
@@ -222,18 +239,39 @@ def form_units(
         rows=rows[starts],
         length=length,
         video=video[starts],
-        shown=shown,
+        shown=shown & ~odd,
+        odd=odd,
+        skips=skipped,
         eligible=eligible,
-        weight=weights(preferences, eligible),
+        weight=_weight(choice, wishes, columns, members, score, eligible),
         substitutes=substitutes,
         classes=classes,
         suspects=length * int((~whole).sum()),
         flats=length * int((whole & ~shown).sum()),
+        outliers=length * int(skipped.sum()),
         duplicates=length * int((seen & ~kept).sum()),
-        rejected=length * int((kept & ~within).sum()),
+        rejected=length * int((usual & ~within).sum()),
         less_like=length * int((within & ~eligible).sum()),
         loose=len(rows) - length * len(starts),
     )
+
+
+def _weight(
+    choice: Choice,
+    wishes: Wishes,
+    columns: FrameColumns,
+    members: NDArray[np.int64],
+    score: NDArray[np.int64] | None,
+    eligible: NDArray[np.bool_],
+) -> NDArray[np.int64] | None:
+    """(u,) by all that is preferred; ``score`` is how much units are like what was asked for."""
+    preferences: list[Preference] = []
+    if score is not None and choice.like_strength:
+        preferences.append((score, choice.like_strength))
+    for column, strength in wishes.prefer:
+        of_frames = columns.largest(column) if strength > 0 else -columns.smallest(column)
+        preferences.append((mean_quality(of_frames, members), abs(strength)))
+    return weights(preferences, eligible)
 
 
 def _substitutes(
@@ -256,6 +294,23 @@ def _substitutes(
     )
 
 
+def least_typical(
+    typical: NDArray[np.float64], among: NDArray[np.bool_], share: float
+) -> NDArray[np.bool_]:
+    """(u,) which are skipped: of some the least typical, of equally typical ones the later.
+
+    Args:
+        typical: (u,) in row order.
+        among: (u,) of which.
+        share: of these; as many as that is, rounded down.
+    """
+    places = np.flatnonzero(among)
+    order = np.lexsort((-places, typical[places]))
+    skipped = np.zeros(len(typical), bool)
+    skipped[places[order[: int(exact(share) * len(places))]]] = True
+    return skipped
+
+
 def _whole_sequences(
     rows: NDArray[np.int64], video: NDArray[np.int32], first_row: Mapping[int, int], length: int
 ) -> NDArray[np.int64]:
@@ -271,6 +326,12 @@ def _whole_sequences(
     places, last = places[fits], last[fits]
     whole = (rows[last] - rows[places] == length - 1) & (video[last] == video[places])
     return places[whole]
+
+
+def _repeating(digests: NDArray[np.uint64], some: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(u,) whether all digests of a (u, length) row are those of one of some."""
+    group = pd.DataFrame(digests).groupby(list(range(digests.shape[1]))).ngroup().to_numpy()
+    return np.isin(group, group[some])
 
 
 def _repeated(digests: NDArray[np.uint64], among: NDArray[np.bool_]) -> NDArray[np.bool_]:

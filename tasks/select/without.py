@@ -11,8 +11,18 @@ def without_each(choice: Choice) -> dict[str, Choice]:
 
     What was chosen before is no wish: it stays where these choices are tried.
     """
-    alone = replace(choice, name=None, drop_gone=False, preselected=None, count_preselected=False)
+    alone = replace(
+        choice,
+        name=None,
+        drop_gone=False,
+        preselected=None,
+        count_preselected=False,
+        neighbours=None,  # how typical frames are is known by now
+    )
     found: dict[str, Choice] = {}
+    if choice.skip_outliers:
+        skipped = f"skip-outliers {choice.skip_outliers:g}"
+        found[skipped] = replace(alone, skip_outliers=0.0)
     if choice.where is not None:
         found[f"where {choice.where}"] = replace(alone, where=None)
     for name, least in choice.minimum.items():

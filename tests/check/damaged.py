@@ -52,6 +52,7 @@ class Nights:
             if number == N_NIGHTS - 1:
                 (videos / "03.mp4").unlink()
             night(videos, folder / "store", PICKS * (number + 1), cluster)
+            picks(folder / "store", None, skip_outliers=0.2)  # so there are neighbours
             if number:  # so there is an earlier night's list
                 store = Store.open(folder / "store")
                 forget(store, what_goes(store, [f"{number + 3:02d}.mp4"])[0])
@@ -68,7 +69,7 @@ class Nights:
 
 
 def without_generation(path: Path, store: Path) -> str:
-    return re.sub(r"nightly/\d+", "nightly", str(path.relative_to(store)))
+    return re.sub(r"(nightly|neighbours)/\d+", r"\1", str(path.relative_to(store)))
 
 
 def damage(nights: Nights, store: Path, rng: random.Random) -> str:
@@ -111,9 +112,11 @@ def damage(nights: Nights, store: Path, rng: random.Random) -> str:
     return f"{name}: gone"
 
 
-def picks(store: Path, name: str | None) -> list[Any]:
+def picks(store: Path, name: str | None, skip_outliers: float = 0.0) -> list[Any]:
     opened = Store.open(store)
-    found = choose_here(opened, Choice(budget=Budget(PICKS * N_NIGHTS + 4), name=name), "cpu")
+    budget = Budget(PICKS * N_NIGHTS + 4)
+    choice = Choice(budget=budget, name=name, skip_outliers=skip_outliers)
+    found = choose_here(opened, choice, "cpu")
     return found.frames.drop(columns="digest").to_numpy().tolist()
 
 
@@ -150,6 +153,7 @@ READS: dict[str, Callable[[Path], list[Any]]] = {
     "rows": rows,
     "indexes": indexes,
     "select": lambda store: picks(store, None),
+    "select --skip-outliers": lambda store: picks(store, None, 0.2),
     "select --name": lambda store: picks(store, "nightly"),
 }
 

@@ -50,6 +50,7 @@ def selected(
         "files": {"ok": len(names)},
         "decodable_frames": selection.decodable,
         "flat_frames": selection.units.flats,
+        "outlier_frames": selection.units.outliers,
         "exact_duplicates": selection.units.duplicates,
         "eligible_frames": int(selection.units.eligible.sum()),
         "asked_frames": n,

@@ -245,6 +245,46 @@ def test_what_shows_nothing_is_shown_apart_and_counts_in_a_second_line(
     assert 'id="flat"' not in page_of(kept, looked_at, store)
 
 
+@pytest.mark.parametrize("length", [1, 2])
+def test_what_nothing_resembles_is_skipped_and_shown(
+    length: int, tmp_path: Path, cluster: str
+) -> None:
+    rng = np.random.default_rng(6)
+    lattice = walks(300, 16, 4)
+    odd = rng.choice(150, 30, replace=False) * 2
+    scattered = rng.normal(size=(30, 16))
+    scattered *= 4000 / np.linalg.norm(scattered, axis=1, keepdims=True)
+    lattice[odd] = np.rint(scattered)
+    store = make_store(tmp_path / "store", lattice, [100, 40, 160], flat=(odd[0],))
+    options = {"skip_outliers": 0.1, "keep_flat": True, "sequence_length": length}
+    written, evidence = selected(store, tmp_path, 20, cluster, **options)
+    count = written.run.counts.outlier_frames
+    assert count == length * (300 // length // 10)
+    shown = evidence.odd["row"].to_numpy()
+    assert len(shown) == min(24, count // length)
+    assert (np.diff(evidence.odd["typical"]) >= 0).all()
+    if length == 1:
+        assert set(shown) <= set(odd.tolist())
+        assert not set(written.selection["row"]) & set(odd.tolist())
+        assert written.metrics.methods.original.n == evidence.units == 270
+    chosen = written.metrics.chosen
+    assert chosen.coverage_radius is not None
+    assert chosen.coverage_radius_all is not None
+    assert chosen.coverage_radius_all > chosen.coverage_radius
+    html = page_of(written, evidence, store)
+    assert f"Skipped: {count} frames that nothing resembles" in html
+    assert '<a href="#odd">' in html
+    section = html[html.index('<section id="odd">') :].partition("</section>")[0]
+    assert ("The 24 least typical\nframes:" in section) == (length == 1)
+    assert section.count("<li") == len(shown)
+    first = evidence.odd.iloc[0]
+    assert f"{first.typical:.3f} · " in section
+    assert f"{count} that nothing resembles skipped" in html
+    plain, looked_at = selected(store, tmp_path, 20, cluster, keep_flat=True)
+    assert looked_at.odd.empty
+    assert 'id="odd"' not in page_of(plain, looked_at, store)
+
+
 def test_what_others_miss_is_what_a_greedy_choice_would_add_to_them(
     store: Store, tmp_path: Path, cluster: str
 ) -> None:

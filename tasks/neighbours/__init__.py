@@ -1,0 +1,1 @@
+"""The nearest neighbours of all frames of a corpus, exactly, and how typical they make each."""
