@@ -1,6 +1,6 @@
 """Stage 5, metrics: compare the selection with fixed-rate and random ones of the same size."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -122,16 +122,24 @@ def measure_selection(
             _partitions_of(client, device),
         )
     if n <= COUNTED_UNITS:
-        squared = round((Methods(**methods).different or 0) ** 2 * SCALE**2)
-        read = unit_reader(store, units)
-        for name in methods.keys() - {"original"}:
-            distinct = len(keep_apart(subsets[name], read, squared, n))
-            methods[name] = methods[name].model_copy(update={"distinct": distinct})
+        _count_distinct(methods, subsets, unit_reader(store, units))
     storage = storage_metrics(store, selection.decodable, exported)
     return Measured(Methods(**methods), storage, wishes)
 
 
 metrics_stage = stage("metrics")(measure_selection)
+
+
+def _count_distinct(
+    methods: dict[str, MethodMetrics],
+    subsets: Mapping[str, NDArray[np.int64]],
+    read: Callable[[NDArray[np.int64]], NDArray[np.int16]],
+) -> None:
+    """Fill in how many of each set are different from one another."""
+    squared = round((Methods(**methods).different or 0) ** 2 * SCALE**2)
+    for name in methods.keys() - {"original"}:
+        distinct = len(keep_apart(subsets[name], read, squared, methods[name].n))
+        methods[name] = methods[name].model_copy(update={"distinct": distinct})
 
 
 def _partitions_of(client: Client, device: str) -> PartitionsOf:

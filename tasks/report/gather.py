@@ -26,7 +26,7 @@ from coreframe.tasks.report.rivals import PICTURED, rival_rows, rival_sheets
 from coreframe.tasks.scale import SCALE
 from coreframe.tasks.select.choice import TYPICAL, Choice, Method
 from coreframe.tasks.select.derive import deriving
-from coreframe.tasks.select.units import Formed, Units, unit_reader, units_of
+from coreframe.tasks.select.units import Units, unit_reader, units_of
 from coreframe.tasks.store.catalogue import Video
 from coreframe.tasks.store.store import Store
 
@@ -94,8 +94,7 @@ def gather_evidence(
         limits: how much is shown.
     """
     videos = {video.video: video for video in store.read_catalogue().videos}
-    formed = _formed(store, choice, device, cluster)
-    corpus, units = formed.frames, formed.units
+    corpus, units = _corpus_and_units(store, choice, device, cluster)
     spans, graded, histograms = _spans_and_measures(corpus, units)
     chosen = selection.iloc[:: units.length]
     picks = chosen["row"].to_numpy()
@@ -197,8 +196,10 @@ def _dropped(store: Store, stood: Represented) -> pd.DataFrame:
     )
 
 
-def _formed(store: Store, choice: Choice, device: str, cluster: str) -> Formed:
-    """The corpus with all measures, its units, and how typical frames are if that was asked for."""
+def _corpus_and_units(
+    store: Store, choice: Choice, device: str, cluster: str
+) -> tuple[pd.DataFrame, Units]:
+    """The frames with all measures, and how typical they are if that was asked for; their units."""
 
     @contextmanager
     def on_cluster(store: Store, rows: np.ndarray, **units: Any) -> Iterator[DaskPartitions]:
@@ -206,7 +207,8 @@ def _formed(store: Store, choice: Choice, device: str, cluster: str) -> Formed:
             yield DaskPartitions(client, store, rows, device=device, **units)
 
     again = choice.without_queries()  # whose files may be gone by now
-    return units_of(store, again, ("time_s", *MEASURES), deriving(partitions_of=on_cluster))
+    formed = units_of(store, again, ("time_s", *MEASURES), deriving(partitions_of=on_cluster))
+    return formed.frames, formed.units
 
 
 def _spans_and_measures(

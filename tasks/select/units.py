@@ -228,10 +228,7 @@ def form_units(
         score = frames[LIKE].to_numpy()[members].sum(axis=1)  # which orders as the mean does
         if choice.like_share is not None:
             eligible = best_share(score, within, choice.like_share)
-    classes = None
-    if wishes.balance and eligible.any():
-        values = [columns.values(column, by) for _, column, by in wishes.balance]
-        classes = form_classes([one for one, _, _ in wishes.balance], values, members, eligible)
+    classes = _classes(wishes, columns, members, eligible)
     substitutes = None
     if choice.sharpest_within:
         substitutes = _substitutes(frames, members, eligible, classes, choice.sharpest_within)
@@ -272,6 +269,19 @@ def _weight(
         of_frames = columns.largest(column) if strength > 0 else -columns.smallest(column)
         preferences.append((mean_quality(of_frames, members), abs(strength)))
     return weights(preferences, eligible)
+
+
+def _classes(
+    wishes: Wishes,
+    columns: FrameColumns,
+    members: NDArray[np.int64],
+    eligible: NDArray[np.bool_],
+) -> ClassTable | None:
+    """What is to be balanced, None for nothing."""
+    if not wishes.balance or not eligible.any():
+        return None
+    values = [columns.values(column, by) for _, column, by in wishes.balance]
+    return form_classes([one for one, _, _ in wishes.balance], values, members, eligible)
 
 
 def _substitutes(

@@ -91,7 +91,7 @@ def split(parts: int) -> Any:
         layout = layout_of_parts(np.split(rows, cuts), [None] * (len(cuts) + 1))
         assert (units["length"], units["weight"], units["before"]) == (1, None, None)
         jobs = partition_jobs(
-            store, layout, length=1, video=None, device="cpu", vectors_bytes=None, tuning=tuning
+            store, layout, length=1, group=None, device="cpu", vectors_bytes=None, tuning=tuning
         )
         yield LocalPartitions([job.load_partition(one) for one in jobs], layout)
 

@@ -134,7 +134,6 @@ SENSELESS: dict[str, tuple[dict[str, Any], str]] = {
         {"balance": (Balance("a"),), "method": "random", "budget": Budget(5)},
         "balance works with the coreset method only",
     ),
-    "unknown measure": ({"minimum": {"beauty": 1}}, "min beauty: .* sharpness or typical"),
     "all are outliers": ({"skip_outliers": 1.0}, "skip-outliers 1.0 is not from 0 to below 1"),
     "fewer than none": ({"skip_outliers": -0.1}, "skip-outliers -0.1 is not from 0"),
     "no neighbour": ({"skip_outliers": 0.1, "neighbours": 0}, "neighbours 0 is not at least 1"),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from coreframe.tasks.errors import UsageError
 from coreframe.tasks.select.choice import Budget, Choice
 from coreframe.tasks.select.choose import plan_selection
+from coreframe.tasks.select.derive import deriving
 from coreframe.tasks.select.local import choose_here
 from coreframe.tasks.select.result import Selection
 from coreframe.tasks.select.task import choose_frames
@@ -122,18 +123,18 @@ def test_typical_is_a_measure_with_limits(store: Store, lattice: np.ndarray) -> 
     value = typical(lattice, rows, 5)
     least, most = np.sort(value)[[40, 250]]
     limits = {"minimum": {"typical": float(least)}, "maximum": {"typical": float(most)}}
-    units = plan_selection(store, Choice(**limits)).units
+    units = plan_selection(store, Choice(**limits), deriving()).units
     good = (value >= least) & (value <= most)
     assert np.array_equal(units.choosable, rows[good])
     assert (units.rejected, units.outliers) == (int((~good).sum()), 0)
     assert len(units.measured) == 299
     with pytest.raises(UsageError, match=r"typical is 0\.\d+ to 0\.\d+"):
-        plan_selection(store, Choice(minimum={"typical": 1.5}))
+        plan_selection(store, Choice(minimum={"typical": 1.5}), deriving())
 
 
 def test_sequences_are_as_typical_as_their_frames(store: Store, lattice: np.ndarray) -> None:
     choice = Choice(budget=Budget(40), skip_outliers=0.1, sequence_length=4)
-    units = plan_selection(store, choice).units
+    units = plan_selection(store, choice, deriving()).units
     rows = np.setdiff1d(np.arange(300), [5])
     every = np.zeros(300)
     every[rows] = typical(lattice, rows, 5)
