@@ -22,8 +22,8 @@ DEFAULT_SAMPLES = 100
 class Selecting(Parameters):
     """How many frames, and by which method. Budgets combine: whichever stops first."""
 
-    method: Literal["coreset", "random", "fixed-rate"] = Field(
-        default="coreset", description="coreset, random or fixed-rate."
+    method: Literal["coreset", "facility-location", "random", "fixed-rate"] = Field(
+        default="coreset", description="coreset, facility-location, random or fixed-rate."
     )
     n_samples: int | None = Field(
         default=None,

@@ -94,7 +94,7 @@ def _assign_portion(
         sketch = sketch or _make_sketch(part)
         centers = CenterCells.none(len(part), sketch, part.vectors.dim, device, tuning)
     elif prune and device.type in tuning.pruning_devices:
-        left, pruned = _prune(part, sketch, centers, new)
+        left, pruned = prune_pairs(part, sketch, centers, new)
     nearest = NearestCenters(part, new, len(centers))
     nearest.compare(left)
     formed, peaks = nearest.distances_formed, None
@@ -116,7 +116,7 @@ def _assign_portion(
     return part, pruned
 
 
-def _prune(
+def prune_pairs(
     part: Partition, sketch: Sketch, centers: CenterCells, new: Targets
 ) -> tuple[Unpruned, bool]:
     """Rule out distances between a partition's rows and new centers.

@@ -50,17 +50,8 @@ class NearestCenters:
 
     def compare(self, left: Unpruned) -> None:
         """Compare rows with new centers."""
-        for asked, vectors, index in self._vectors.chunks(left.rows):
-            if len(left.targets) == 1:
-                self._compare_cell(left.targets[0], left.rows[asked], vectors, index)
-                continue
-            cells, order = torch.sort(left.cell[asked], stable=True)
-            places, at = left.rows[asked].index_select(0, order), index.index_select(0, order)
-            names, sizes = torch.unique_consecutive(cells, return_counts=True)
-            stop = 0
-            for cell, size in zip(names.tolist(), sizes.tolist(), strict=True):
-                start, stop = stop, stop + size
-                self._compare_cell(left.targets[cell], places[start:stop], vectors, at[start:stop])
+        for chosen, places, vectors, at in left.pieces(self._vectors):
+            self._compare_cell(chosen, places, vectors, at)
 
     def _compare_cell(
         self, chosen: torch.Tensor, places: torch.Tensor, vectors: torch.Tensor, at: torch.Tensor

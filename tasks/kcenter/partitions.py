@@ -64,6 +64,10 @@ class BasePartitions(ABC):
         """Let others than these partitions themselves ask them; arguments as of `_ask`."""
         return self._ask(function, *shared, each=each, some=some, what=what)
 
+    def replace(self, function: Callable[..., Any], *shared: Any) -> None:
+        """As `_replace`, for others."""
+        self._replace(function, *shared)
+
     def hold(self, value: Any) -> Any:
         """As `_hold`, for others."""
         return self._hold(value)

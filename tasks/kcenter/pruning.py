@@ -9,16 +9,32 @@ center comes near is passed over as a whole.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from coreframe.tasks.kcenter.sketch import Sketch
 from coreframe.tasks.kcenter.tuning import Tuning
+from coreframe.tasks.kcenter.vectors import Vectors
 from coreframe.tasks.lattice import Targets, squared_distances, squared_norms
 from coreframe.tasks.lazy import torch
 from coreframe.tasks.scale import SCALE
 
 SLACK = 1e-3
 """Lattice units by which bounds are loosened, against rounding in their float64 arithmetic."""
+
+
+class Piece(NamedTuple):
+    """Rows and new centers to be compared, each row with each center."""
+
+    chosen: torch.Tensor
+    """(t,) int64 ascending positions of the new centers."""
+    places: torch.Tensor
+    """(r,) int64 places of the rows."""
+    vectors: torch.Tensor
+    """(anything, dim) int16 lattice."""
+    at: torch.Tensor
+    """(r,) int64: where in ``vectors`` each row's lies."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +65,24 @@ class Unpruned:
         """How many pairs there are."""
         rows_of = torch.bincount(self.cell, minlength=len(self.targets)).tolist()
         return sum(rows * len(some) for rows, some in zip(rows_of, self.targets, strict=True))
+
+    def pieces(self, vectors: Vectors) -> Iterator[Piece]:
+        """Go through the pairs in pieces whose rows all have the same new centers.
+
+        Args:
+            vectors: of the partition.
+        """
+        for asked, chunk, index in vectors.chunks(self.rows):
+            if len(self.targets) == 1:
+                yield Piece(self.targets[0], self.rows[asked], chunk, index)
+                continue
+            cells, order = torch.sort(self.cell[asked], stable=True)
+            places, at = self.rows[asked].index_select(0, order), index.index_select(0, order)
+            names, sizes = torch.unique_consecutive(cells, return_counts=True)
+            stop = 0
+            for cell, size in zip(names.tolist(), sizes.tolist(), strict=True):
+                start, stop = stop, stop + size
+                yield Piece(self.targets[cell], places[start:stop], chunk, at[start:stop])
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from coreframe.tasks.errors import UsageError
 from coreframe.tasks.output.metrics import WishCost
-from coreframe.tasks.select.choice import Choice, Method
+from coreframe.tasks.select.choice import GREEDY, Choice
 from coreframe.tasks.select.choose import PartitionsOf, chosen_instead
 from coreframe.tasks.select.result import Selection
 from coreframe.tasks.select.without import without_each
@@ -34,7 +34,7 @@ def wish_costs(
         partitions_of: splits units.
     """
     others = without_each(choice)
-    if choice.method is not Method.CORESET or not others or not len(selection.chosen):
+    if choice.method not in GREEDY or not others or not len(selection.chosen):
         return []
     radius, added = radius_of(selection.chosen), selection.added
     held = selection.chosen[: len(selection.chosen) - len(added)]

@@ -69,6 +69,8 @@ class MethodMetrics(Part):
 class Methods(Part):
     """All that are compared."""
 
+    OMITTED_IF_NONE: ClassVar[frozenset[str]] = frozenset({"facility_location"})
+
     original: MethodMetrics
     """The whole corpus."""
     fixed_rate: MethodMetrics
@@ -77,6 +79,8 @@ class Methods(Part):
     """Units drawn at random."""
     coreset: MethodMetrics
     """Greedy k-center."""
+    facility_location: MethodMetrics | None = None
+    """Greedy facility location, where that chose."""
 
     @property
     def different(self) -> float | None:
@@ -93,7 +97,8 @@ class Methods(Part):
 
     def by_key(self) -> dict[str, MethodMetrics]:
         """Each under its key, in the order of the tables."""
-        return {key: getattr(self, key) for key in type(self).model_fields}
+        every = {key: getattr(self, key) for key in type(self).model_fields}
+        return {key: measured for key, measured in every.items() if measured is not None}
 
 
 class Knee(Part):

@@ -15,8 +15,8 @@ from coreframe.tasks.report.tables import NAMES
 alt.data_transformers.disable_max_rows()
 
 
-METHODS = ("coreset", "fixed rate", "random", "original")
-"""In the order of the colours below."""
+METHODS = ("coreset", "fixed rate", "random", "original", "facility location")
+"""In the order of the colours below; the last only where that chose."""
 
 Chart = alt.Chart | alt.LayerChart | alt.FacetChart
 
@@ -33,7 +33,7 @@ OTHERS = "other videos"
 WIDTH_PX = 760
 """Of saved pictures."""
 
-DASHES = ([1, 0], [6, 3], [2, 2], [1, 0])
+DASHES = ([1, 0], [6, 3], [2, 2], [1, 0], [8, 2, 2, 2])
 """So that lines differ without their colours."""
 
 # The palette of Okabe and Ito, which colour-blind people can tell apart, its yellow left out and
@@ -80,6 +80,8 @@ def pairs_chart(metrics: Metrics, *, log: bool = False) -> Chart:
         shares = counts / max(1.0, counts.sum())
         rows += [(NAMES[key], *one) for one in zip(middles.round(5), shares.round(7), strict=True)]
     data = pd.DataFrame(rows, columns=["set", "distance", "share"])
+    measured_names = {NAMES[key] for key in metrics.methods.by_key()}
+    named = [name for name in METHODS if name in measured_names]
     if log:
         data = data[data["share"] > 0]
     return (
@@ -93,7 +95,7 @@ def pairs_chart(metrics: Metrics, *, log: bool = False) -> Chart:
                 axis=alt.Axis(format=".1%" if not log else "~e", tickCount=6),
                 scale=alt.Scale(type="log" if log else "linear"),
             ),
-            **_lines("set:N", METHODS, DASHES),
+            **_lines("set:N", named, DASHES[: len(named)]),
         )
         .properties(width="container", height=300)
     )
@@ -109,15 +111,15 @@ def radius_chart(
         metrics: of the run.
         others: the same of other selections, by name, drawn instead of the bound.
     """
-    own = "coreset" if not others else "this selection"
+    own = metrics.selected_name if not others else "this selection"
     lines = [curve[["k", "radius"]].assign(line=own)]
     if others:
         lines += [some[["k", "radius"]].assign(line=name) for name, some in others.items()]
     else:
-        bound = curve[["k", "lower_bound"]].rename(columns={"lower_bound": "radius"})
-        lines.append(bound.assign(line=LOWER_BOUND))
+        bound = curve[["k", "lower_bound"]].rename(columns={"lower_bound": "radius"}).dropna()
+        lines += [bound.assign(line=LOWER_BOUND)] if len(bound) else []
     data = pd.concat([_thinned(line) for line in lines], ignore_index=True)
-    domain = [own, *others] if others else [own, "fixed rate", "random", LOWER_BOUND]
+    domain = [own, *others] if others else _of_methods(metrics, LOWER_BOUND in set(data["line"]))
     look = _lines("line:N", domain, [[1, 0] if name == own else [4, 3] for name in domain])
     x = alt.X("k:Q", title=f"{metrics.noun}s chosen")
     y = alt.Y("radius:Q", title="largest gap (covering radius, L2)")
@@ -138,6 +140,13 @@ def radius_chart(
         )
         layers += _knee_marks(metrics.knee)
     return alt.layer(*layers).properties(width="container", height=300)
+
+
+def _of_methods(metrics: Metrics, bounded: bool) -> list[str]:
+    """The lines and points of one selection's chart, in the order of their colours."""
+    names = [NAMES[key] for key in metrics.methods.by_key() if key != "original"]
+    names.sort(key=lambda name: (name != metrics.selected_name, METHODS.index(name)))
+    return [*names, LOWER_BOUND] if bounded else names
 
 
 def _radius_points(metrics: Metrics) -> pd.DataFrame:

@@ -29,7 +29,12 @@ STOPPED = {
 }
 
 
-WAYS = {"fixed_rate": "at a fixed rate", "random": "at random", "coreset": "in a coreset"}
+WAYS = {
+    "fixed_rate": "at a fixed rate",
+    "random": "at random",
+    "coreset": "in a coreset",
+    "facility_location": "by facility location",
+}
 """How each of the methods chooses, in words."""
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from coreframe.tasks.output.folder import OutputFolder
 from coreframe.tasks.report.gallery import data_url, gallery_rows, time_text
-from coreframe.tasks.report.tables import NAMES, comparison, size
+from coreframe.tasks.report.tables import comparison, size
 
 SHEET = 24
 """Frames shown of each other selection."""
@@ -76,7 +76,8 @@ def _first_picks(other: Other) -> list[dict[str, str]]:
 
 def _selected_cells(one: OutputFolder) -> dict[str, str]:
     """The selected method's row of the comparison, its name left out."""
-    row = dict(zip(NAMES, comparison(one.metrics), strict=True))[one.metrics.selected_key]
+    rows = zip(one.metrics.methods.by_key(), comparison(one.metrics), strict=True)
+    row = dict(rows)[one.metrics.selected_key]
     return {title: text for title, text in row.items() if title != "method"}
 
 

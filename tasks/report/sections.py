@@ -73,7 +73,8 @@ MAY_BE_MISSING = ("pairs", "radius", "timeline", "beside")
 TENTH = 0.105
 """Limits that the page proposes leave out about so many of the frames at most."""
 
-NO_CURVE = "The radius after each pick is known only for a coreset."
+WITH_CURVE = (Method.CORESET, Method.FACILITY_LOCATION)
+NO_CURVE = "The radius after each pick is known only of greedy methods."
 SHORT_CURVE = "There are too few picks for a curve."
 
 
@@ -155,7 +156,7 @@ def chart_sections(
         "charts": dict.fromkeys(MAY_BE_MISSING) | dict(drawn),
         "planes": planes,
         "radius_text": radius_text(metrics),
-        "no_radius": SHORT_CURVE if metrics.selected == Method.CORESET else NO_CURVE,
+        "no_radius": SHORT_CURVE if metrics.selected in WITH_CURVE else NO_CURVE,
         "map_text": map_text(evidence, metrics.noun),
         "timeline_text": timeline_text(folder),
     }

@@ -105,7 +105,7 @@ def comparison_table(metrics: Metrics) -> list[dict[str, Any]]:
                 {"text": text, "best": (key, title) in winners} for title, text in row.items()
             ],
         }
-        for key, row in zip(NAMES, comparison(metrics), strict=True)
+        for key, row in zip(metrics.methods.by_key(), comparison(metrics), strict=True)
     ]
 
 
@@ -188,9 +188,11 @@ def picking_order(folder: OutputFolder) -> str:
 def radius_text(metrics: Metrics) -> str:
     """What the curve of the radius shows."""
     noun, knee = metrics.noun, metrics.knee
+    bound = ""
+    if metrics.selected == Method.CORESET:
+        bound = f", and a lower bound for any choice of as many {noun}s (Gonzalez 1985)"
     text = (
-        "The largest gap left after each pick, and a lower bound for any choice of as many "
-        f"{noun}s (Gonzalez 1985). The marks are the methods at the same count."
+        f"The largest gap left after each pick{bound}. The marks are the methods at the same count."
     )
     if knee is None:
         return text

@@ -24,6 +24,7 @@ NAMES = {
     "fixed_rate": "fixed rate",
     "random": "random",
     "coreset": "coreset",
+    "facility_location": "facility location",
 }
 
 

@@ -18,7 +18,12 @@ class Method(StrEnum):
     """The most diverse frames, by greedy k-center."""
     RANDOM = "random"
     FIXED_RATE = "fixed-rate"
+    FACILITY_LOCATION = "facility-location"
+    """The frames to which all others are nearest on average, by greedy facility location."""
 
+
+GREEDY = (Method.CORESET, Method.FACILITY_LOCATION)
+"""The methods that choose one frame after the other, each the best beside those before it."""
 
 SHARPEST_WITHIN = 0.08
 """Up to here the largest gap is on average what it is without, see `benchmarks/README.md`."""
@@ -156,8 +161,10 @@ class Choice:
         if self.like_strength is None:
             weighed = self.by_query and self.like_share is None
             object.__setattr__(self, "like_strength", LIKE_STRENGTH if weighed else 0.0)
-        if self.method is not Method.CORESET:
-            self._refuse_without_coreset()
+        if self.method is Method.FACILITY_LOCATION:
+            self._refuse(self._of_largest_gap())
+        elif self.method is not Method.CORESET:
+            self._refuse(self._of_largest_gap() | self._of_greedy())
         self._refuse_quality()
         self._refuse_outliers()
         self._refuse_shares()
@@ -238,26 +245,37 @@ class Choice:
                 "skip-outliers, or name typical in a limit, or leave it out."
             )
 
-    def _refuse_without_coreset(self) -> None:
-        given = {
+    def _of_largest_gap(self) -> dict[str, bool]:
+        """Options that only the coreset has, and whether they are given."""
+        return {
             "like-strength": bool(self.like_strength),
             "radius": self.budget.radius is not None,
             "prefer": bool(self.prefer),
             "prefer-sharp": self.prefer_sharp > 0,
-            "balance": bool(self.balance),
             "sharpest-within": bool(self.sharpest_within),
-            "min-per-video": self.min_per_video > 0,
-            "max-per-video": self.max_per_video is not None,
-            "preselected": self.preselected is not None,
             "name": self.name is not None,
             "drop-gone": self.drop_gone,
         }
-        for option, is_given in given.items():
-            if is_given:
-                raise UsageError(
-                    f"{option} works with the coreset method only: leave it out, or do not ask "
-                    f"for {self.method}."
-                )
+
+    def _of_greedy(self) -> dict[str, bool]:
+        """The same of those that facility location has, too."""
+        return {
+            "min-per-video": self.min_per_video > 0,
+            "max-per-video": self.max_per_video is not None,
+            "preselected": self.preselected is not None,
+            "balance": bool(self.balance),
+        }
+
+    def _refuse(self, options: Mapping[str, bool]) -> None:
+        for option, is_given in options.items():
+            if not is_given:
+                continue
+            alone = option in self._of_largest_gap()
+            methods = "method" if alone else "and facility-location methods"
+            raise UsageError(
+                f"{option} works with the coreset {methods} only: leave it out, or do not ask "
+                f"for {self.method}."
+            )
 
     def _refuse_quality(self) -> None:
         for measure, least in self.minimum.items():

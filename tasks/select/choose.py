@@ -12,10 +12,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from coreframe.tasks.errors import UsageError
+from coreframe.tasks.facility.greedy import facility_location
 from coreframe.tasks.kcenter.apportion import apportion
 from coreframe.tasks.kcenter.goal import Classes, Goal, PickedRows, Quota, StoppedBy
 from coreframe.tasks.kcenter.greedy import greedy_k_center
-from coreframe.tasks.kcenter.job import Before
+from coreframe.tasks.kcenter.job import Before, StoredUnits
 from coreframe.tasks.kcenter.partitions import BasePartitions
 from coreframe.tasks.kcenter.tuning import DEFAULT_TUNING, Tuning
 from coreframe.tasks.select.baselines import (
@@ -23,7 +24,7 @@ from coreframe.tasks.select.baselines import (
     distances_in_order,
     keep_apart,
 )
-from coreframe.tasks.select.choice import Choice, Method
+from coreframe.tasks.select.choice import GREEDY, Choice, Method
 from coreframe.tasks.select.kept import CENTER_COLUMNS, KeptCenters
 from coreframe.tasks.select.result import ClassCount, Selection
 from coreframe.tasks.select.units import Derive, Formed, Units, unit_reader, units_of
@@ -119,7 +120,7 @@ def choose(
 
     Args:
         plan: what may be chosen.
-        partitions_of: splits the units that may be; asked for the coreset only.
+        partitions_of: splits the units that may be; asked for by the greedy methods only.
         advance: called with every number of frames just chosen.
         tuning: how the coreset is found; it changes nothing of what is chosen.
 
@@ -128,8 +129,8 @@ def choose(
     """
     units, kept = plan.units, plan.kept
     assert isinstance(kept, KeptCenters)
-    if plan.choice.method is Method.CORESET:
-        picks, centers, frames = _coreset(plan, partitions_of, advance, tuning)
+    if plan.choice.method in GREEDY:
+        picks, centers, frames = _greedy(plan, partitions_of, advance, tuning)
     else:
         picks = _baseline_picks(plan)
         centers = kept.followed_by(picks)
@@ -182,7 +183,7 @@ def chosen_instead(
 
     Args:
         store: to choose from.
-        choice: by the coreset method; what of it names earlier frames does not count.
+        choice: by a greedy method; what of it names earlier frames does not count.
         held: (h,) units that are chosen already.
         n: units to be added at most.
         partitions_of: splits units.
@@ -197,7 +198,7 @@ def chosen_instead(
     free = int((units.eligible & ~np.isin(units.rows, held)).sum())
     plan = Plan(store, choice, formed, HeldCenters(held), None, free, n)
     with _partitions(plan, goal := _goal(plan), partitions_of, tuning) as parts:
-        return np.concatenate([held, greedy_k_center(parts, goal, tuning=tuning).rows])
+        return np.concatenate([held, _picks(plan, goal, parts, lambda _: None, tuning).rows])
 
 
 def _class_counts(units: Units, chosen: NDArray[np.int64], wanted: int) -> list[ClassCount]:
@@ -213,7 +214,7 @@ def _class_counts(units: Units, chosen: NDArray[np.int64], wanted: int) -> list[
     return [ClassCount(*one) for one in zip(names, eligible, asked, got, strict=True)]
 
 
-def _coreset(
+def _greedy(
     plan: Plan, partitions_of: PartitionsOf, advance: Callable[[int], None], tuning: Tuning
 ) -> tuple[PickedRows, pd.DataFrame, pd.DataFrame]:
     """The picks; all centers with those from before; and the frames of these."""
@@ -221,13 +222,28 @@ def _coreset(
     assert isinstance(kept, KeptCenters)
     goal = _goal(plan)
     with _partitions(plan, goal, partitions_of, tuning) as parts:
-        picks = greedy_k_center(parts, goal, lambda count: advance(count * units.length), tuning)
+        picks = _picks(plan, goal, parts, lambda count: advance(count * units.length), tuning)
         centers = kept.followed_by(picks)
         with ThreadPoolExecutor(1) as meanwhile:  # while the partitions write
             frames = meanwhile.submit(_frames_of, centers, units, plan.store)
             if kept.place is not None and len(centers):
                 kept.save(parts, centers)
     return picks, centers, frames.result()
+
+
+def _picks(
+    plan: Plan,
+    goal: Goal,
+    parts: BasePartitions,
+    advance: Callable[[int], None],
+    tuning: Tuning,
+) -> PickedRows:
+    """Pick units by the greedy method asked for, telling how many at a time."""
+    if plan.choice.method is Method.FACILITY_LOCATION:
+        units = plan.units
+        source = StoredUnits(plan.store.path, units.choosable, units.length)
+        return facility_location(parts, source, goal, advance)
+    return greedy_k_center(parts, goal, advance, tuning)
 
 
 def _partitions(

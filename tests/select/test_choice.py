@@ -79,18 +79,34 @@ SENSELESS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "floor at random": (
         {"method": "random", "min_per_video": 1},
-        "min-per-video works with the coreset method only",
+        "min-per-video works with the coreset and facility-location methods only",
     ),
     "cap at random": (
         {"method": "random", "max_per_video": 1},
-        "max-per-video works with the coreset method only",
+        "max-per-video works with the coreset and facility-location methods only",
     ),
     "preselected at random": (
         {"method": "random", "preselected": "a.csv"},
-        "preselected works with the coreset method only",
+        "preselected works with the coreset and facility-location methods only",
     ),
     "name at random": (
         {"method": "random", "name": "a"},
+        "name works with the coreset method only",
+    ),
+    "radius of the mean gap": (
+        {"method": "facility-location", "budget": Budget(radius=0.3)},
+        "radius works with the coreset method only: .* for facility-location",
+    ),
+    "weights of the mean gap": (
+        {"method": "facility-location", "prefer_sharp": 0.3},
+        "prefer-sharp works with the coreset method only",
+    ),
+    "exchanges of the mean gap": (
+        {"method": "facility-location", "sharpest_within": 0.1},
+        "sharpest-within works with the coreset method only",
+    ),
+    "name of the mean gap": (
+        {"method": "facility-location", "name": "a"},
         "name works with the coreset method only",
     ),
     "counting nothing": (
@@ -132,7 +148,7 @@ SENSELESS: dict[str, tuple[dict[str, Any], str]] = {
     "preferred at random": ({"prefer": {"a": 0.1}, "method": "random"}, "prefer works with"),
     "balanced at random": (
         {"balance": (Balance("a"),), "method": "random", "budget": Budget(5)},
-        "balance works with the coreset method only",
+        "balance works with the coreset and facility-location methods only",
     ),
     "all are outliers": ({"skip_outliers": 1.0}, "skip-outliers 1.0 is not from 0 to below 1"),
     "fewer than none": ({"skip_outliers": -0.1}, "skip-outliers -0.1 is not from 0"),

@@ -1,0 +1,1 @@
+"""Facility location: the rows to which all others are nearest on average."""
