@@ -24,6 +24,17 @@ def test_large_store(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert 0 < report["page"]["looking_s"] < report["page"]["seconds"]
 
 
+def test_neighbours_of_vectors_without_structure(
+    load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load("selection")
+    options = ["--scale", "0.05", "--cases", "isotropic"]
+    report = run(load("neighbours"), *options, out=tmp_path / "out.json", monkeypatch=monkeypatch)
+    for result in report["cases"]["isotropic"]["results"].values():
+        assert result["told_off_by"] < 1e-6
+        assert result["missed_by"] < 1e-6
+
+
 def test_gpu_check_without_a_gpu(
     load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
