@@ -153,7 +153,9 @@ def ours(folder: Path, picks: int, workers: int, memory_limit: int | None = None
     from coreframe.flows.parameters import Compute
     from coreframe.tasks.kcenter.on_dask import DaskPartitions
     from coreframe.tasks.select.choice import Budget, Choice
-    from coreframe.tasks.select.choose import choose, plan_selection
+    from coreframe.tasks.select.choose import choose
+    from coreframe.tasks.select.plan import plan_selection
+    from coreframe.tasks.select.units import nothing_derived
     from coreframe.tasks.store.store import Store
 
     arrived: list[tuple[int, float]] = []
@@ -171,7 +173,7 @@ def ours(folder: Path, picks: int, workers: int, memory_limit: int | None = None
 
         def select(store: str, n: int) -> Any:
             choice = Choice(budget=Budget(n_samples=n))
-            plan = plan_selection(Store.open(folder / store), choice)
+            plan = plan_selection(Store.open(folder / store), choice, nothing_derived)
             return choose(plan, on_cluster, advance)
 
         with Client(cluster) as client:

@@ -120,6 +120,7 @@ class Selecting(Parameters):
         le=1,
         description="Choose from this share of the frames alone, those most like it.",
     )
+    objects: bool = Field(default=False, description="Choose frames by the objects in them.")
     prefer_sharp: float = Field(
         default=0.0,
         ge=0,
@@ -183,6 +184,7 @@ class Selecting(Parameters):
             keep_exact_duplicates=self.keep_exact_duplicates,
             keep_suspect=self.keep_suspect,
             keep_flat=self.keep_flat,
+            objects=self.objects,
             skip_outliers=self.skip_outliers,
             neighbours=self.neighbours,
             sequence_length=self.sequence_length,

@@ -11,6 +11,7 @@ from io import TextIOWrapper
 
 import typer
 
+from coreframe.flows.boxes import Boxes
 from coreframe.flows.choosing import Selecting
 from coreframe.flows.local_workers import LocalWorkers
 from coreframe.flows.options import with_options
@@ -190,6 +191,30 @@ def select(
             page_url=page_url,
         )
         show_result(result, out)
+
+
+@app.command()
+@with_options
+def objects(
+    store: StorePath, boxes: Boxes, compute: Compute, wait: Wait, metrics_file: MetricsFile
+) -> None:
+    """Embed what is in boxes of frames, for `select --objects` to choose by."""
+    with _started(compute) as run:
+        from coreframe.flows import preflight
+        from coreframe.tasks.store.store import Store
+
+        preflight.check_compute(compute)
+        Store.open(store)
+        preflight.check_boxes(boxes.files, boxes.replace)
+        preflight.check_metrics_file(metrics_file)
+        preflight.follow_store(store, boxes.ingestion(), compute)
+        from coreframe.flows.objects import objects as flow
+        from coreframe.flows.terminal import show_objects
+
+        result = run(
+            flow, store=store, boxes=boxes, compute=compute, wait=wait, metrics_file=metrics_file
+        )
+        show_objects(result, store)
 
 
 @app.command()

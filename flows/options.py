@@ -16,6 +16,7 @@ import typer
 from pydantic import ByteSize, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
+from coreframe.flows.boxes import Boxes
 from coreframe.flows.choosing import Selecting
 from coreframe.flows.parameters import NEW_STORE, Compute, Ingestion, Parameters, Picture, Sources
 from coreframe.flows.training import Training
@@ -30,6 +31,7 @@ MODELS: dict[str, type[Parameters]] = {
     "selecting": Selecting,
     "picture": Picture,
     "training": Training,
+    "boxes": Boxes,
     "compute": Compute,
 }
 """By the names that flows give them."""

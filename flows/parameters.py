@@ -75,9 +75,7 @@ class Sources(Parameters):
         "ended and, the second time, the video quarantined; 0 to wait for ever.",
     )
     max_frames_per_file: int = Field(
-        default=MOST_FRAMES,
-        ge=1,
-        description="A file that has or claims more frames is broken.",
+        default=MOST_FRAMES, ge=1, description="A file that has or claims more frames is broken."
     )
     retry_quarantined: bool = Field(
         default=False, description="Try videos again that crashed or hung workers."

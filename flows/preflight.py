@@ -268,6 +268,21 @@ def open_store(store: str, ingestion: Ingestion, compute: Compute) -> tuple[Stor
     return Store.open_or_create(store, settings, ingestion.block_rows), ingestion
 
 
+def check_boxes(files: Sequence[str], replace: bool) -> None:
+    """Refuse files of boxes that are not there.
+
+    Raises:
+        UsageError: naming the first, or there is none though others are to be replaced.
+    """
+    if replace and not files:
+        raise UsageError("--replace takes away all boxes that are not in FILE: name a file.")
+    for file in files:
+        try:
+            Path(file).open("rb").close()
+        except OSError as error:
+            raise UsageError(f"cannot read the boxes in {file}: {error.strerror}.") from error
+
+
 def check_training(training: Training) -> int:
     """Find the side in pixels of what is trained on.
 

@@ -218,6 +218,7 @@ def _counts(store: Store, ingested: Ingested, selection: Selection, exported: Ex
         rejected_frames=units.rejected,
         less_like_frames=units.less_like,
         frames_in_no_sequence=units.loose,
+        frames_without_objects=None if selection.crops is None else units.empty,
         eligible_frames=int(units.eligible.sum()) * units.length,
         asked_frames=selection.asked,
         kept_frames=selection.kept,

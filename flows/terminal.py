@@ -14,6 +14,8 @@ from coreframe.tasks.columns.add import AddedColumns, said
 from coreframe.tasks.datasets.formats import Dataset
 from coreframe.tasks.kcenter.goal import StoppedBy
 from coreframe.tasks.names import shown
+from coreframe.tasks.objects.matching import Skip
+from coreframe.tasks.objects.summary import object_summary
 from coreframe.tasks.output.files import PAGE
 from coreframe.tasks.output.metrics import Metrics
 from coreframe.tasks.output.result import Result
@@ -30,6 +32,8 @@ from coreframe.tasks.store.store import Store
 
 NAMED_CLASSES = 12
 """Of what was balanced."""
+NAMED_LABELS = 8
+"""Of a store's objects, the most frequent first."""
 
 LEAST_COLUMNS = 4
 """Of the comparison, with the methods' names: what decides."""
@@ -71,7 +75,7 @@ def _show_warnings(result: Mapping[str, Any]) -> None:
 
 
 def _show_comparison(metrics: Metrics) -> None:
-    rows, console, noun = comparison(metrics), _console(), metrics.noun
+    rows, console, noun = comparison(metrics), _console(), metrics.compared
     table, columns = _comparison_table(rows), len(rows[0])
     if _width(table, console) > console.width:  # titles of two words in two lines
         rows = [{title.replace(" ", "\n"): cell for title, cell in row.items()} for row in rows]
@@ -108,6 +112,7 @@ def _show_counts(run: Run) -> None:
         "outside the limits": counts.rejected_frames,
         "less like what was asked for": counts.less_like_frames,
         "in no whole sequence": counts.frames_in_no_sequence,
+        "without an object": counts.frames_without_objects or 0,
     }
     parts = [f"{count:,} {what}" for what, count in left_out.items() if count]
     _say(_files(counts.files) + (f"; left out: {', '.join(parts)}" if parts else ""))
@@ -150,6 +155,22 @@ def show_ingested(result: Mapping[str, Any], store: str) -> None:
     _show_warnings(result)
 
 
+def show_objects(result: Mapping[str, Any], store: str) -> None:
+    """Print what became of boxes."""
+    counts = result["counts"]
+    pending = counts["pending_objects"]
+    left = f"; {_counted(pending, 'object')} of videos that are not there wait" if pending else ""
+    _say(f"{_counted(counts['embedded_objects'], 'object')} embedded into {store}{left}")
+    known = counts["skipped_boxes"].get(Skip.KNOWN, 0)
+    if known:
+        _say(f"{known:,} of the boxes were there before")
+    if counts["small_objects"]:
+        _say(
+            f"{_counted(counts['small_objects'], 'object')} left out: their frames show too little"
+        )
+    _show_warnings(result)
+
+
 def show_trained(result: Mapping[str, Any], out: str) -> None:
     """Print what training did, and how to use it."""
     counts, losses = result["counts"], result["losses"]
@@ -170,6 +191,8 @@ def show_checked(result: Mapping[str, Any], store: str) -> None:
     for clause in result["described"]:
         _say(f"taken back: {clause}")
     _say("run `coreframe ingest` or `curate` again with the same videos: it embeds what is missing")
+    if any("objects" in clause for clause in result["described"]):
+        _say(f"then `coreframe objects --store {store}`: it embeds what objects are missing")
 
 
 def show_forgotten(found: Mapping[str, Any], store: str) -> None:
@@ -250,6 +273,7 @@ def show_store(store: Store) -> None:
         f"embedder {settings.embedder} ({settings.dim} numbers a frame), sampling "
         f"{settings.sampling}, crop {settings.crop or 'none'}, {settings.block_rows:,} rows a block"
     )
+    _show_stored_objects(store)
     table = Table(box=box.SIMPLE_HEAVY, padding=(0, 0, 0, 1), pad_edge=False)
     table.add_column("video", overflow="fold")
     for title in ("state", "embedded", "seconds", "pixels"):
@@ -273,6 +297,18 @@ def show_store(store: Store) -> None:
     if forgotten:
         rows = sum(video.rows for video in forgotten)
         _say(f"{_counted(len(forgotten), 'video')} forgotten: {_counted(rows, 'row')} stay empty")
+
+
+def _show_stored_objects(store: Store) -> None:
+    """Print how many objects are embedded, and of which labels."""
+    found = object_summary(store)
+    if not found.objects:
+        return
+    labels = [f"{count:,} {label or 'without a label'}" for label, count in found.labels.items()]
+    more = len(labels) - NAMED_LABELS
+    named = labels[:NAMED_LABELS] + ([f"{more:,} more labels"] if more > 0 else [])
+    frames = _counted(found.frames, "frame")
+    _say(f"{_counted(found.objects, 'object')} in {frames}: {', '.join(named)}")
 
 
 def _files(states: Mapping[str, int]) -> str:

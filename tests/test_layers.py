@@ -32,6 +32,7 @@ BELOW = {
     "query": BASE | {"store", "video", "embedders", "kcenter", "engine"},
     "index": BASE | {"storage", "store", "video", "engine"},
     "embed": BASE | {"storage", "store", "video", "gpu_video", "embedders", "engine"},
+    "objects": BASE | {"store", "video", "embedders", "engine", "output"},
     "select": BASE | {"store", "kcenter", "neighbours", "facility", "engine", "query"},
     "export": BASE | {"storage", "store", "video", "engine", "output", "select"},
     "measure": BASE | {"store", "kcenter", "engine", "output", "select"},
@@ -67,7 +68,7 @@ MAY_OPEN = {
     "video/kept_open.py",
     "video/look.py",
     "video/picture.py",
-    *(f"{stage}/job.py" for stage in ("embed", "export", "index", "report", "train")),
+    *(f"{stage}/job.py" for stage in ("embed", "export", "index", "objects", "report", "train")),
     *(f"video/{name}.py" for name in ("census", "decode", "deinterlace", "demux", "indexing")),
 }
 """Modules of `tasks` that use these: what workers run, and `look` and `picture`, processes

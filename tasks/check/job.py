@@ -4,13 +4,15 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from coreframe.tasks.check.files import clause
 from coreframe.tasks.errors import CoreframeError
 from coreframe.tasks.store.frames import FrameState
+from coreframe.tasks.store.objects import BOXES, ObjectState, StoredObjects
 from coreframe.tasks.store.row_reader import RowReader
-from coreframe.tasks.store.settings import StoreSettings
+from coreframe.tasks.store.settings import OBJECTS, StoreSettings
 from coreframe.tasks.store.store import Store
 
 
@@ -66,6 +68,40 @@ def check_block(job: BlockCheck) -> BlockFault | None:
     sound = np.array(table["state"].to_pylist()) == FrameState.OK
     if not (np.all(lengths[sound] > 0) and np.all(lengths[~sound] == 0)):
         return BlockFault(job.block, "rows with a frame lack an embedding, or the reverse")
+    return None
+
+
+@dataclass(frozen=True)
+class ObjectsCheck:
+    """A block of objects to look at."""
+
+    store: str
+    settings: StoreSettings
+    block: int
+    planned: int
+    """Rows of the array."""
+    boxes: pa.Table
+    """That are listed for this block: BOXES_SCHEMA."""
+
+
+def check_objects(job: ObjectsCheck) -> BlockFault | None:
+    """Find what is wrong with a block of objects, None if nothing is."""
+    store = Store(job.store, job.settings)
+    try:
+        table = StoredObjects(store).committed(job.block)
+        if table is None:
+            return None
+        reader = RowReader(store.folder, job.settings, job.planned, OBJECTS)
+        vectors = reader.block(job.block)
+    except CoreframeError as error:
+        return BlockFault(job.block, clause(error))
+    numbers, boxes = table["object"].to_numpy(), job.boxes
+    listed = boxes.filter(np.isin(boxes["object"].to_numpy(), numbers)).to_pandas()
+    if not table.select(boxes.column_names).to_pandas().equals(listed):
+        return BlockFault(job.block, f"it holds objects that {BOXES} does not list")
+    lengths = np.linalg.norm(vectors[numbers - job.block * store.block_rows].astype(float), axis=1)
+    if not np.array_equal(lengths > 0, np.array(table["state"].to_pylist()) == ObjectState.OK):
+        return BlockFault(job.block, "objects lack an embedding, or the reverse")
     return None
 
 

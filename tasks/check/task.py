@@ -7,7 +7,19 @@ from dataclasses import dataclass, field
 from dask.distributed import Client
 
 from coreframe.tasks.check.files import check_kept_files, check_made, clause
-from coreframe.tasks.check.job import BlockCheck, PlannedRows, check_block
+from coreframe.tasks.check.job import (
+    BlockCheck,
+    ObjectsCheck,
+    PlannedRows,
+    check_block,
+    check_objects,
+)
+from coreframe.tasks.check.objects import (
+    check_listed,
+    forgotten_objects,
+    objects_jobs,
+    recount_objects,
+)
 from coreframe.tasks.engine.dispatch import run_jobs
 from coreframe.tasks.engine.progress import stage_bar
 from coreframe.tasks.engine.stage import stage
@@ -17,6 +29,7 @@ from coreframe.tasks.store.catalogue import INACTIVE, Catalogue, VideoState
 from coreframe.tasks.store.catalogue_file import copy_fault, read_copy
 from coreframe.tasks.store.frames import FrameState
 from coreframe.tasks.store.indexes import index_name
+from coreframe.tasks.store.objects import StoredObjects
 from coreframe.tasks.store.store import Store
 
 LISTED = 3
@@ -31,6 +44,8 @@ class Checked:
     """Looked at."""
     faults: dict[int, str] = field(default_factory=dict)
     """block -> what is wrong; its commit is taken back."""
+    objects: dict[int, str] = field(default_factory=dict)
+    """The same of blocks of objects."""
     indexes: list[str] = field(default_factory=list)
     """Names of videos whose index cannot be read; it is deleted."""
     catalogue: str = ""
@@ -47,7 +62,8 @@ class Checked:
     @property
     def sound(self) -> bool:
         """Nothing is wrong."""
-        return not (self.faults or self.indexes or self.catalogue or self.recounted or self.files)
+        blocks = self.faults or self.objects
+        return not (blocks or self.indexes or self.catalogue or self.recounted or self.files)
 
     def described(self) -> list[str]:
         """What is wrong, a clause each, with the first of a kind by name."""
@@ -59,6 +75,7 @@ class Checked:
             more = f" and {len(self.indexes) - 1} more" if len(self.indexes) > 1 else ""
             found.append(f"the index of {self.indexes[0]}{more} cannot be read")
         blocks = [f"block {block}: {reason}" for block, reason in self.faults.items()]
+        blocks += [f"block {block} of objects: {reason}" for block, reason in self.objects.items()]
         found += _first(blocks, "blocks")
         if self.recounted:
             found.append(f"rows of {len(self.recounted)} videos are not as the catalogue counts")
@@ -103,6 +120,7 @@ def check_store(store: Store, cluster: str, *, repair: bool) -> Checked:
                     store.guard()
                     store.take_back(job.block)
             advance(1)
+        _check_objects(client, store, catalogue, checked, repair)
     _recount(store, catalogue, checked)
     if repair and checked.faults:  # the blocks may be embedded by another machine, a little apart
         KeptNeighbours(store).drop()
@@ -112,6 +130,25 @@ def check_store(store: Store, cluster: str, *, repair: bool) -> Checked:
 
 
 check_stage = stage("check")(check_store)
+
+
+def _check_objects(
+    client: Client, store: Store, catalogue: Catalogue, checked: Checked, repair: bool
+) -> None:
+    files: list[str] = []
+    boxes = check_listed(store, files, repair=repair)
+    jobs = objects_jobs(store, boxes)
+    for job, fault in run_jobs(client, check_objects, jobs, _describe):
+        checked.blocks += 1
+        if fault is not None:
+            checked.objects[fault.block] = fault.reason
+            if repair:
+                store.guard()
+                StoredObjects(store).take_back(job.block)
+    missing = recount_objects(store, boxes, checked.objects, repair=repair)
+    checked.files += files + ([missing] if missing and not checked.objects else [])
+    forgotten = forgotten_objects(store, catalogue, boxes, repair=repair)
+    checked.files += [forgotten] if forgotten else []
 
 
 def _catalogue(store: Store, checked: Checked, repair: bool) -> Catalogue:
@@ -180,5 +217,5 @@ def _recount(store: Store, catalogue: Catalogue, checked: Checked) -> None:
                     checked.unavailable.append(video.path)
 
 
-def _describe(job: BlockCheck) -> str:
+def _describe(job: BlockCheck | ObjectsCheck) -> str:
     return f"Checking block {job.block}"

@@ -22,8 +22,7 @@ from coreframe.tasks.embedders.embedder import (
     Embedder,
     EmbedderSpec,
     begin_embedding,
-    forget_embedder,
-    load_embedder,
+    load_embedder_of,
 )
 from coreframe.tasks.errors import (
     BrokenVideoError,
@@ -127,7 +126,9 @@ def embed_part(job: PartJob) -> Part:
     One video that fails does not stop the others: its rows are left out and the reason is given.
     """
     store = Store.open(job.store)
-    embedder = _embedder(job, store)
+    settings = store.settings
+    made = settings.embedder, settings.fingerprint
+    embedder = load_embedder_of(store.path, job.embedder, *made)
     part = Part()
     incidents = part.incidents
     noted = stalls(store)
@@ -195,25 +196,6 @@ def _embed_or_survey(
     logger.info("%s: census taken, %s", segment.source, note)
     surveyed = replace(wanted, index=store.read_index(segment.fingerprint))
     return _embed_segment(job, embedder, surveyed, positions, rows, incidents)
-
-
-def _embedder(job: PartJob, store: Store) -> Embedder:
-    """Load the embedder that the store was made with.
-
-    Raises:
-        CoreframeError: the one of its name here is another.
-    """
-    embedder = load_embedder(job.embedder)
-    if embedder.fingerprint != store.settings.fingerprint:  # its files may have changed since
-        forget_embedder()
-        embedder = load_embedder(job.embedder)
-    if embedder.fingerprint != store.settings.fingerprint:
-        raise CoreframeError(
-            f"the store {store.path} was made with {store.settings.embedder} "
-            f"({store.settings.fingerprint}), and the worker has another of that name "
-            f"({embedder.fingerprint}): give all machines the same model files."
-        )
-    return embedder
 
 
 def commit_block(job: BlockJob, parts: Sequence[Part]) -> BlockReport:

@@ -98,6 +98,30 @@ def forget_embedder() -> None:
         _kept_embedder.cache_clear()
 
 
+def load_embedder_of(store: str, spec: EmbedderSpec, name: str, fingerprint: str) -> Embedder:
+    """Load the embedder that a store was made with.
+
+    Args:
+        store: its path, for people.
+        spec: the embedder's.
+        name: that the store knows it by.
+        fingerprint: likewise.
+
+    Raises:
+        CoreframeError: the one of its name here is another.
+    """
+    embedder = load_embedder(spec)
+    if embedder.fingerprint != fingerprint:  # its files may have changed since
+        forget_embedder()
+        embedder = load_embedder(spec)
+    if embedder.fingerprint != fingerprint:
+        raise CoreframeError(
+            f"the store {store} was made with {name} ({fingerprint}), and the worker has another "
+            f"of that name ({embedder.fingerprint}): give all machines the same model files."
+        )
+    return embedder
+
+
 _loading = Lock()
 
 

@@ -14,12 +14,9 @@ from coreframe.tasks.errors import (
     UsageError,
 )
 from coreframe.tasks.names import shown
-from coreframe.tasks.output.exported import NOTHING_MORE, Exported, Failure, Fault
+from coreframe.tasks.output.exported import NOTHING_MORE, Exported, Failure, fault
 from coreframe.tasks.output.images import ImageFormat, PictureSettings, Pixels, to_pillow
 from coreframe.tasks.output.thumbnails import small_picture
-from coreframe.tasks.storage.files import exists
-from coreframe.tasks.storage.fingerprint import fingerprint
-from coreframe.tasks.store.catalogue import GONE, REPLACED, UNREADABLE, VideoState
 from coreframe.tasks.store.decoding import recorded_frames
 from coreframe.tasks.video.pixels import upright_deep, upright_rgb
 from coreframe.tasks.video.viewing import Viewing
@@ -75,7 +72,7 @@ def export_job(job: ExportJob) -> Exported:
     lacking = not_written(job, due, str(trouble))
     result.failures += lacking
     if lacking and isinstance(trouble, DamagedVideoError | SourceChangedError):
-        result.faults[job.video] = _fault(job, trouble)
+        result.faults[job.video] = fault(job.source, job.fingerprint, trouble)
     return result
 
 
@@ -90,23 +87,6 @@ def not_written(job: ExportJob, due: Iterable[int], why: str) -> list[Failure]:
         for which in sorted(due)
         if job.targets[which]
     ]
-
-
-def _fault(job: ExportJob, trouble: Exception) -> Fault:
-    """What is wrong with a video whose frames did not come: with its file, or what is in it."""
-    cause = trouble.__cause__
-    try:
-        if not exists(job.source):
-            return Fault(VideoState.MISSING, GONE)
-        now = fingerprint(job.source)
-    except OSError as unreadable:
-        cause = unreadable
-    if isinstance(cause, OSError):
-        return Fault(VideoState.MISSING, f"{UNREADABLE}: {cause.strerror or cause}")
-    if now != job.fingerprint:
-        return Fault(VideoState.MISSING, REPLACED)
-    detail = str(trouble).replace(job.source, "it")
-    return Fault(VideoState.QUARANTINED, f"it does not decode to what was embedded: {detail}")
 
 
 def _write(job: ExportJob, which: int, pixels: Pixels, result: Exported) -> bytes:

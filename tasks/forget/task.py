@@ -14,6 +14,7 @@ from coreframe.tasks.store import columns
 from coreframe.tasks.store.catalogue import Video, VideoState
 from coreframe.tasks.store.forgotten import read_forgotten, write_forgotten
 from coreframe.tasks.store.named_selections import names_of
+from coreframe.tasks.store.objects import StoredObjects
 from coreframe.tasks.store.stalls import forget_stalls
 from coreframe.tasks.store.store import Store
 
@@ -94,6 +95,7 @@ def _finish(store: Store, fingerprints: Collection[str], numbers: Collection[int
     columns.erase_rows(store, rows)
     KeptNeighbours(store).erase(rows)
     redact(store.folder, names_to_redact(named, staying))
+    StoredObjects(store).erase(rows)
     blocks = sorted(
         {
             block

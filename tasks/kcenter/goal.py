@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coreframe.tasks.kcenter.apportion import apportion
+from coreframe.tasks.kcenter.company import Groups
 from coreframe.tasks.kcenter.exchange import Substitutes
 
 
@@ -121,6 +122,8 @@ class Goal:
     """How many rows of each video; None for any number."""
     substitutes: Substitutes | None = None
     """What may be taken for a pick; None for the pick alone."""
+    groups: Groups | None = None
+    """What becomes a center with a pick; None for nothing. They are of the quota's rows."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from coreframe.tasks.kcenter.company import Company
 from coreframe.tasks.kcenter.exchange import Exchanger, Near, Pairs, Taken
 from coreframe.tasks.kcenter.goal import Goal, PickedRows
 from coreframe.tasks.kcenter.partition import FAR, Farthest
@@ -95,6 +96,10 @@ def greedy_k_center(
     :class:`coreframe.tasks.kcenter.exchange.Exchanger`. What follows knows the row that was taken
     alone: the next pick is the farthest from those, and radius and bound are theirs.
 
+    With groups, see :class:`coreframe.tasks.kcenter.company.Groups`, all rows of a pick's group
+    become centers with it; ``n`` counts picks. Of so few picks more centers come than that, and no
+    lower bound is known.
+
     The lower bound is half the smallest distance among k + 1 rows that lie apart, the centers and
     the farthest row: of any k centers one is the nearest to two of these (Gonzalez; Hochbaum and
     Shmoys 1985, "A best possible heuristic for the k-center problem"). Without weights,
@@ -109,6 +114,7 @@ def greedy_k_center(
     weighted = corpus.weight(np.empty(0, np.int64)) is not None
     progress = Progress(goal, weighted, corpus.dim, tuning)
     exchange = _exchanger(corpus, goal)
+    company = None if goal.groups is None else Company(corpus, goal.groups)
     reports = _farthest(corpus, progress)
     before = highest_curve(reports)
     if goal.n > 0 and any(report.largest >= FAR for report in reports):
@@ -117,37 +123,53 @@ def greedy_k_center(
         if first is None:  # no class may have any
             return progress.picks(reports, before)
         progress.passes += 2  # finding the mean and its nearest row read the corpus once each
-        vector = corpus.collect(np.array([first]))[0]
-        center = Taken(first, vector, FAR)
-        if exchange is not None:
-            ahead = np.array([first]), vector[None]
-            center = exchange(center, lambda: ahead)
-        progress.take_first(first, center.row)
-        reports = _assign(corpus, progress, [center], advance)
+        picks = _first_pick(corpus, first, exchange, company)
+        progress.take_first(first, picks.taken[0].row)
+        reports = _assign(corpus, progress, picks, advance)
     while len(progress.rows) < goal.n:
         if not any(report.pickable for report in reports):
             if not progress.stop_filling():
                 break
             reports = _farthest(corpus, progress)
             continue
-        picks = _picks(_pool(corpus, reports, progress), progress, exchange, tuning)
+        picks = _picks(_pool(corpus, reports, progress), progress, exchange, company, tuning)
         assert picks.rows, "the best row of all is a candidate, and above the bar"
         progress.take(picks)
-        reports = _assign(corpus, progress, picks.taken, advance)
+        reports = _assign(corpus, progress, picks, advance)
     return progress.picks(reports, before)
 
 
+def _first_pick(
+    corpus: Partitions, row: int, exchange: Exchanger | None, company: Company | None
+) -> PoolPicks:
+    """The very first pick, which is far from every center."""
+    vector = corpus.collect(np.array([row]))[0]
+    own = center = Taken(row, vector, FAR)
+    ahead = np.array([row]), vector[None]
+    if exchange is not None:
+        center = exchange(center, lambda: ahead)
+    picks = PoolPicks()
+    picks.add(own, center, None if company is None else company(center, lambda: ahead))
+    return picks
+
+
 def _picks(
-    pool: Candidates, progress: Progress, exchange: Exchanger | None, tuning: Tuning
+    pool: Candidates,
+    progress: Progress,
+    exchange: Exchanger | None,
+    company: Company | None,
+    tuning: Tuning,
 ) -> PoolPicks:
     """The picks of one pass."""
     left, threshold = progress.goal.n - len(progress.rows), progress.threshold
     left_of = progress.left
-    if exchange is not None:  # picks as they would be, of which most will be
+    if exchange is not None or company is not None:  # as they would be, of which most will be
         copy = None if left_of is None else tuple(map(dict, left_of))
         expected = pick(pool, left, threshold, copy, tuning)
-        exchange.begin_pass(expected.taken)
-    return pick(pool, left, threshold, left_of, tuning, exchange)
+        for one in (exchange, company):
+            if one is not None:
+                one.begin_pass(expected.taken)
+    return pick(pool, left, threshold, left_of, tuning, exchange, company)
 
 
 def _exchanger(corpus: Partitions, goal: Goal) -> Exchanger | None:
@@ -160,17 +182,15 @@ def _exchanger(corpus: Partitions, goal: Goal) -> Exchanger | None:
 def _assign(
     corpus: Partitions,
     progress: Progress,
-    centers: Sequence[Taken],
+    picks: PoolPicks,
     advance: Callable[[int], None],
 ) -> list[Farthest]:
     """Make one pass: let all partitions take up new centers, and ask for the farthest rows."""
-    rows = np.array([center.row for center in centers])
-    vectors = np.stack([center.vector for center in centers])
-    corpus.assign(rows, vectors, curve=progress.needs_curve)
+    corpus.assign(*picks.centers(), curve=progress.needs_curve)
     reports = _farthest(corpus, progress)
     progress.passes += 1
-    progress.note(reports)
-    advance(len(rows))
+    progress.note(reports, picks.ends)
+    advance(len(picks))
     return reports
 
 

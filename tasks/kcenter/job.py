@@ -17,6 +17,7 @@ from coreframe.tasks.kcenter.tuning import DEFAULT_TUNING, Tuning
 from coreframe.tasks.kcenter.vectors import Vectors, mean_vectors
 from coreframe.tasks.lazy import torch
 from coreframe.tasks.store.named_selections import read_centers, read_distances, write_distances
+from coreframe.tasks.store.settings import FRAMES, Place
 from coreframe.tasks.store.store import Store
 
 STATE_BYTES = 256
@@ -42,23 +43,27 @@ class PartitionJob:
     """Memory that vectors may fill, None for as much as they take."""
     tuning: Tuning = DEFAULT_TUNING
     """How the units are worked on."""
+    place: Place = FRAMES
+    """Which of the store's arrays has their vectors."""
 
 
 class StoredUnits:
     """Units of a store, read when asked for: :class:`coreframe.tasks.kcenter.vectors.Source`."""
 
-    def __init__(self, store: str, rows: NDArray[np.int64], length: int) -> None:
-        self._store, self._rows, self._length = store, rows, length
+    def __init__(
+        self, store: str, rows: NDArray[np.int64], length: int, place: Place = FRAMES
+    ) -> None:
+        self._store, self._rows, self._length, self._place = store, rows, length, place
         self._read: Any = None
 
     def __reduce__(self) -> tuple[type[StoredUnits], tuple[Any, ...]]:
-        return StoredUnits, (self._store, self._rows, self._length)
+        return StoredUnits, (self._store, self._rows, self._length, self._place)
 
     def read(
         self, start: int, stop: int, into: NDArray[np.int16] | None = None
     ) -> NDArray[np.int16]:
         if self._read is None:
-            self._read = mean_vectors(Store.open(self._store).row_reader(), self._length)
+            self._read = mean_vectors(Store.open(self._store).row_reader(self._place), self._length)
         return self._read(self._rows[start:stop], into)
 
 
@@ -101,7 +106,9 @@ def load_partition(job: PartitionJob, before: Before | None = None) -> Partition
         part = _resumed(part, job, before.saved, before.gone)
         curves.append(part.curve)
     if len(before.added):
-        vectors = StoredUnits(job.store, before.added, job.length).read(0, len(before.added))
+        vectors = StoredUnits(job.store, before.added, job.length, job.place).read(
+            0, len(before.added)
+        )
         part = assign(part, before.added, vectors, curve=True)
         curves.append(part.curve)
     return replace(part, curve=np.concatenate([curve for curve in curves if curve is not None]))
@@ -145,7 +152,7 @@ def _vectors(job: PartitionJob, rows: NDArray[np.int64]) -> Vectors:
         kept_rows = max(0, (free_bytes - STATE_BYTES * len(rows)) // (2 * dim))
     cuts = np.flatnonzero(np.diff(rows // store.block_rows)) + 1
     edges = np.unique([0, *cuts.tolist(), len(rows)])
-    source = StoredUnits(job.store, rows, job.length)
+    source = StoredUnits(job.store, rows, job.length, job.place)
     return Vectors(source, edges, dim, device, kept_rows, job.tuning)
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from coreframe.tasks.kcenter.job import Before, PartitionJob
 from coreframe.tasks.kcenter.tuning import DEFAULT_TUNING, Tuning
 from coreframe.tasks.store.named_selections import settled_rows
+from coreframe.tasks.store.settings import FRAMES, Place
 from coreframe.tasks.store.store import Store
 
 
@@ -81,6 +82,7 @@ def partition_jobs(
     device: str,
     vectors_bytes: int | None,
     tuning: Tuning = DEFAULT_TUNING,
+    place: Place = FRAMES,
 ) -> list[PartitionJob]:
     """What the process that holds a partition must know, for each.
 
@@ -92,6 +94,7 @@ def partition_jobs(
         device: where tensors are kept.
         vectors_bytes: that vectors may fill in a process, None for as much as they take.
         tuning: how units are worked on.
+        place: which of the store's arrays has their vectors.
     """
     return [
         PartitionJob(
@@ -103,6 +106,7 @@ def partition_jobs(
             device,
             vectors_bytes,
             tuning,
+            place,
         )
         for own in layout.members()
     ]

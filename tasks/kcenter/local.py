@@ -21,6 +21,7 @@ from coreframe.tasks.kcenter.partition import Partition
 from coreframe.tasks.kcenter.partitions import BasePartitions
 from coreframe.tasks.kcenter.tuning import DEFAULT_TUNING, Tuning
 from coreframe.tasks.lazy import torch
+from coreframe.tasks.store.settings import FRAMES, Place
 from coreframe.tasks.store.store import Store
 
 
@@ -86,6 +87,7 @@ def local_partitions(
     before: Before | None = None,
     memory_limit_bytes: int | None = None,
     tuning: Tuning = DEFAULT_TUNING,
+    place: Place = FRAMES,
 ) -> Iterator[LocalPartitions]:
     """Hold units of a store in this process, while the context lasts.
 
@@ -102,6 +104,7 @@ def local_partitions(
         memory_limit_bytes: of this process: vectors that would take it above half of that are
             read anew each time. By default the machine's memory, or the container's.
         tuning: how units are worked on.
+        place: which of the store's arrays has their vectors.
     """
     threads = torch.get_num_threads() if resolve_device(device).type == "cpu" else 1
     layout = split_units(store, rows, weight, before, most_parts=threads)
@@ -113,6 +116,7 @@ def local_partitions(
         device=device,
         vectors_bytes=own_vectors_bytes(memory_limit_bytes) // layout.parts,
         tuning=tuning,
+        place=place,
     )
     with _threads(layout.parts) as pool:
         parts = list(pool.map(partial(job.load_partition, before=before), jobs))

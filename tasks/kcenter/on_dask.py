@@ -20,6 +20,7 @@ from coreframe.tasks.kcenter.layout import partition_jobs, split_units
 from coreframe.tasks.kcenter.memory import vectors_bytes
 from coreframe.tasks.kcenter.partitions import BasePartitions
 from coreframe.tasks.kcenter.tuning import DEFAULT_TUNING, Tuning
+from coreframe.tasks.store.settings import FRAMES, Place
 from coreframe.tasks.store.store import Store
 
 
@@ -43,6 +44,7 @@ class DaskPartitions(BasePartitions):
         device: str = "auto",
         before: Before | None = None,
         tuning: Tuning = DEFAULT_TUNING,
+        place: Place = FRAMES,
     ) -> None:
         """Spread units over the workers.
 
@@ -56,6 +58,7 @@ class DaskPartitions(BasePartitions):
             device: where workers keep tensors.
             before: centers that exist.
             tuning: how workers go about it.
+            place: which of the store's arrays has their vectors.
         """
         places = sharing(client, device)
         layout = split_units(store, rows, weight, before, most_parts=max(1, len(places)))
@@ -69,6 +72,7 @@ class DaskPartitions(BasePartitions):
             device=device,
             vectors_bytes=_vectors_bytes(client),
             tuning=tuning,
+            place=place,
         )
         self._wanted: list[dict[str, Any]] = [{}] * len(jobs)
         if any(len(place) > 1 for place in places):

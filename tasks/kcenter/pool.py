@@ -8,13 +8,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from coreframe.tasks.kcenter.company import Company
 from coreframe.tasks.kcenter.exchange import AHEAD, Exchange, Taken, squared_to
 from coreframe.tasks.kcenter.quotas import Left
 from coreframe.tasks.kcenter.tuning import DEFAULT_TUNING, Tuning
 from coreframe.tasks.lattice import TILE_VALUES
 
+CenterArrays = tuple[NDArray[np.int64], NDArray[np.int16]]
+"""(c,) rows and (c, dim) lattice."""
+
 Standing = tuple[int, int]
 """(key, -row) of a row: of two rows the one with the higher standing is picked first."""
+
+
+FARTHEST = np.iinfo(np.int32).max
+"""Of a vector to none at all."""
 
 
 @dataclass(frozen=True)
@@ -50,20 +58,36 @@ class PoolPicks:
         rows: what was picked.
         squared: the squared distances that these had when they were picked.
         taken: the new centers: the same rows, but for those that were exchanged.
+        company: for each of them what else becomes a center with it.
     """
 
     rows: list[int] = field(default_factory=list)
     squared: list[int] = field(default_factory=list)
     taken: list[Taken] = field(default_factory=list)
+    company: list[CenterArrays] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def add(self, pick: Taken, taken: Taken) -> None:
-        """Add one that stayed or was exchanged."""
+    def add(self, pick: Taken, taken: Taken, company: CenterArrays | None = None) -> None:
+        """Add one that stayed or was exchanged, with its company."""
         self.rows.append(pick.row)
         self.squared.append(pick.squared)
         self.taken.append(taken)
+        none = np.empty(0, np.int64), np.empty((0, len(taken.vector)), np.int16)
+        self.company.append(none if company is None else company)
+
+    def centers(self, start: int = 0) -> CenterArrays:
+        """All (m,) new centers from a pick on, each before its company, and (m, dim) vectors."""
+        some = list(zip(self.taken[start:], self.company[start:], strict=True))
+        rows = [part for one, (others, _) in some for part in ([one.row], others)]
+        vectors = [part for one, (_, own) in some for part in (one.vector[None], own)]
+        return np.concatenate(rows).astype(np.int64), np.concatenate(vectors)
+
+    @property
+    def ends(self) -> NDArray[np.int64]:
+        """(k,) places among all centers of the last that came with each pick."""
+        return np.cumsum([1 + len(rows) for rows, _ in self.company]) - 1
 
 
 def pick(
@@ -73,6 +97,7 @@ def pick(
     left_of: Left | None = None,
     tuning: Tuning = DEFAULT_TUNING,
     exchange: Exchange | None = None,
+    company: Company | None = None,
 ) -> PoolPicks:
     """Pick greedily: always the candidate with the largest key, of equal ones the lowest row.
 
@@ -91,6 +116,7 @@ def pick(
             the picks.
         tuning: how many candidates are looked at together.
         exchange: what is taken for each pick; by default itself.
+        company: what else becomes a center with each; by default nothing.
     """
     state = _PoolState(candidates, squared_threshold, tuning)
     picks, bar = PoolPicks(), candidates.bar
@@ -102,8 +128,8 @@ def pick(
             break
         limit = max((bound for bound in (bar, rest) if bound is not None), default=None)
         before = len(picks)
-        keys, distance = _pick_in_front(state, front, n, limit, left_of, picks, exchange)
-        state.take(picks.taken[before:], left_of)
+        keys, distance = _pick_in_front(state, front, n, limit, left_of, picks, exchange, company)
+        state.take(*picks.centers(before), left_of)
         state.bring_up(front, keys, distance)
     return picks
 
@@ -116,6 +142,7 @@ def _pick_in_front(
     left_of: Left | None,
     picks: PoolPicks,
     exchange: Exchange | None,
+    company: Company | None,
 ) -> tuple[NDArray[np.integer], NDArray[np.int32] | None]:
     """Pick in the front, for as long as no other row can be better: one pick at least.
 
@@ -130,6 +157,7 @@ def _pick_in_front(
         left_of: see :func:`pick`.
         picks: is added to.
         exchange: see :func:`pick`.
+        company: see :func:`pick`.
 
     Returns:
         The (f,) keys that they have then, and with weights their (f,) squared distances.
@@ -145,12 +173,17 @@ def _pick_in_front(
             break
         squared = key if distance is None else int(distance[best])
         own = taken = Taken(row, state.vectors[front[best]], squared)
-        nearer = between[best]
+        nearer, ahead = between[best], partial(_next, rows, state.vectors, front, keys)
         if exchange is not None:
-            taken = exchange(own, partial(_next, rows, state.vectors, front, keys))
+            taken = exchange(own, ahead)
             if taken.row != row:
                 nearer = squared_to(taken.vector, state.vectors[front]).astype(np.int32)
-        picks.add(own, taken)
+        others = None
+        if company is not None:
+            others = company(taken, ahead)
+            nearer = np.minimum(nearer, nearest_squared(state.vectors[front], others[1]))
+            keys[np.isin(rows, others[0])] = -1
+        picks.add(own, taken, others)
         np.minimum(keys, state.keyed(nearer, front), out=keys)
         if distance is not None:
             np.minimum(distance, nearer, out=distance)
@@ -246,10 +279,7 @@ class _PoolState:
         step = max(1, self._tile_values // max(missed.shape))
         for start in range(0, len(places), step):
             at = places[start : start + step]
-            wide = self.vectors[at].astype(np.float32)
-            # whole numbers, and the products exact, see `coreframe.tasks.lattice`
-            nearest = (missed_norms - 2 * (wide @ missed.T).astype(np.int32)).min(axis=1)
-            nearest += _squared_norms(wide)
+            nearest = _nearest(self.vectors[at].astype(np.float32), missed, missed_norms)
             self.keys[at] = np.minimum(self.keys[at], self.keyed(nearest, at))
             if self.distance is not None:
                 self.distance[at] = np.minimum(self.distance[at], nearest)
@@ -291,10 +321,15 @@ class _PoolState:
         norms = np.diagonal(dots)
         return norms[:, None] + norms[None, :] - 2 * dots
 
-    def take(self, taken: list[Taken], left_of: Left | None) -> None:
+    def take(
+        self,
+        rows: NDArray[np.int64],
+        vectors: NDArray[np.int16],
+        left_of: Left | None,
+    ) -> None:
         """Take note of new centers, and of the labels that may have no more."""
-        self._taken += [center.vector for center in taken]
-        self.keys[np.isin(self.rows, [center.row for center in taken])] = -1
+        self._taken += list(vectors)
+        self.keys[np.isin(self.rows, rows)] = -1
         for labels, left in zip(self.labels, left_of or (), strict=False):
             self.keys[np.isin(labels, [label for label, rows in left.items() if rows == 0])] = -1
 
@@ -302,3 +337,19 @@ class _PoolState:
 def _squared_norms(wide: NDArray[np.float32]) -> NDArray[np.int32]:
     """(n, dim) float32 that hold lattice integers to (n,) squared lengths."""
     return np.einsum("ij,ij->i", wide, wide).astype(np.int32)
+
+
+def nearest_squared(vectors: NDArray[np.int16], others: NDArray[np.int16]) -> NDArray[np.int32]:
+    """(n,) squared distances of (n, dim) lattice vectors to their nearest of (m, dim) others."""
+    if len(others) == 0:
+        return np.full(len(vectors), FARTHEST, np.int32)
+    wide = others.astype(np.float32)
+    return _nearest(vectors.astype(np.float32), wide, _squared_norms(wide))
+
+
+def _nearest(
+    wide: NDArray[np.float32], others: NDArray[np.float32], norms: NDArray[np.int32]
+) -> NDArray[np.int32]:
+    # whole numbers, and the products exact, see `coreframe.tasks.lattice`
+    nearest: NDArray[np.int32] = (norms - 2 * (wide @ others.T).astype(np.int32)).min(axis=1)
+    return nearest + _squared_norms(wide)

@@ -83,10 +83,15 @@ class Progress:
         """End the phase in which videos get their least number; False when it was over."""
         return self._limits is not None and self._limits.stop_filling()
 
-    def note(self, reports: Sequence[Farthest]) -> None:
-        """Take the radius after each of the last picks from the partitions' answers."""
+    def note(self, reports: Sequence[Farthest], ends: NDArray[np.int64]) -> None:
+        """Take the radius after each of the last picks from the partitions' answers.
+
+        Args:
+            reports: these.
+            ends: (k,) place of the last center that came with each pick.
+        """
         if self.needs_curve:
-            self._radius += highest_curve(reports).tolist()
+            self._radius += highest_curve(reports)[ends].tolist()
 
     def picks(self, reports: Sequence[Farthest], before: NDArray[np.int32]) -> PickedRows:
         """The selection.
@@ -109,7 +114,7 @@ class Progress:
             center_rows=np.array(self._picked, np.int64),
             distance=distance,
             radius=to_l2(np.array(radius, np.int64)),
-            lower_bound=to_l2(bound) / 2,
+            lower_bound=np.full(len(bound), np.nan) if self.goal.groups else to_l2(bound) / 2,
             radius_before=to_l2(before),
             stopped_by=self._stopped_by(reports, largest),
             passes=self.passes,

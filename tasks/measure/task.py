@@ -29,9 +29,11 @@ from coreframe.tasks.output.metrics import MethodMetrics, Methods, StorageMetric
 from coreframe.tasks.scale import SCALE
 from coreframe.tasks.select.baselines import baseline_rows, keep_apart
 from coreframe.tasks.select.choice import Choice, Method
-from coreframe.tasks.select.choose import PartitionsOf
+from coreframe.tasks.select.crops import Crops
+from coreframe.tasks.select.plan import PartitionsOf
 from coreframe.tasks.select.result import Selection
 from coreframe.tasks.select.units import unit_reader
+from coreframe.tasks.store.settings import OBJECTS
 from coreframe.tasks.store.store import Store
 
 EXACT_UNITS = 50_000
@@ -67,8 +69,14 @@ def measure_selection(
     """Measure the corpus, the selection, the other methods at its size, and what wishes cost.
 
     All methods choose from the same eligible units, so nothing but the method differs. Coverage
-    is over every unit that shows something, exact duplicates and rejected ones included.
+    is over every unit that shows something, exact duplicates and rejected ones included. Where
+    frames are chosen by their objects, distances are between objects, of which each frame brings
+    all of its own.
     """
+    if selection.crops is not None:
+        return _measure_objects(
+            store, selection, selection.crops, choice, exported, device, cluster
+        )
     units, n = selection.units, len(selection.chosen)
     method, seed = choice.method, choice.seed
     eligible = units.choosable
@@ -123,6 +131,50 @@ def measure_selection(
         )
     if n <= COUNTED_UNITS:
         _count_distinct(methods, subsets, unit_reader(store, units))
+    storage = storage_metrics(store, selection.decodable, exported)
+    return Measured(Methods(**methods), storage, wishes)
+
+
+def _measure_objects(
+    store: Store,
+    selection: Selection,
+    crops: Crops,
+    choice: Choice,
+    exported: Exported,
+    device: str,
+    cluster: str,
+) -> Measured:
+    """The same of objects; how many frames are different from one another is not counted."""
+    eligible, n, seed = selection.units.choosable, len(selection.chosen), choice.seed
+    subsets = {
+        "original": np.unique(crops.row),
+        "fixed_rate": baseline_rows(Method.FIXED_RATE, eligible, n, seed),
+        "random": baseline_rows(Method.RANDOM, eligible, n, seed),
+        "coreset": selection.chosen,
+    }
+    methods = {}
+    with Client(cluster) as client:
+        every = DaskPartitions(client, store, crops.objects, device=device, place=OBJECTS)
+        for name, rows in subsets.items():
+            objects = crops.within(rows).objects
+
+            def read(some: NDArray[np.int64]) -> NDArray[np.int16]:
+                return every.collect(np.sort(some))
+
+            facts = _pairs(client, read, objects, seed) | {"n": len(rows), "objects": len(objects)}
+            if name == "original":
+                facts |= {"coverage_radius": 0.0, "coverage_mean": 0.0}
+            else:
+                radius, mean = every.coverage(every.collect(objects))
+                facts |= {"coverage_radius": radius, "coverage_mean": mean, "rows": rows.tolist()}
+            methods[name] = MethodMetrics(**facts)
+        wishes = wish_costs(
+            store,
+            choice,
+            selection,
+            lambda rows: every.coverage(every.collect(crops.within(rows).objects))[0],
+            _partitions_of(client, device),
+        )
     storage = storage_metrics(store, selection.decodable, exported)
     return Measured(Methods(**methods), storage, wishes)
 

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from coreframe.tasks.errors import UsageError
 from coreframe.tasks.output.metrics import WishCost
 from coreframe.tasks.select.choice import GREEDY, Choice
-from coreframe.tasks.select.choose import PartitionsOf, chosen_instead
+from coreframe.tasks.select.choose import chosen_instead
+from coreframe.tasks.select.plan import PartitionsOf
 from coreframe.tasks.select.result import Selection
 from coreframe.tasks.select.without import without_each
 from coreframe.tasks.store.store import Store

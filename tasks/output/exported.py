@@ -3,7 +3,9 @@
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from coreframe.tasks.store.catalogue import VideoState
+from coreframe.tasks.storage.files import exists
+from coreframe.tasks.storage.fingerprint import fingerprint
+from coreframe.tasks.store.catalogue import GONE, REPLACED, UNREADABLE, VideoState
 
 RESTORE = "Restore the video, or ingest it again, and select again."
 NOTHING_MORE = ""
@@ -28,6 +30,29 @@ class Fault(NamedTuple):
     """That it is to be in: quarantined, or missing where its file is gone or cannot be read."""
     reason: str
     """For people."""
+
+
+def fault(source: str, known: str, trouble: Exception) -> Fault:
+    """What is wrong with a video whose frames did not come: with its file, or what is in it.
+
+    Args:
+        source: the file.
+        known: the fingerprint of what was embedded.
+        trouble: what decoding ended with.
+    """
+    cause = trouble.__cause__
+    try:
+        if not exists(source):
+            return Fault(VideoState.MISSING, GONE)
+        now = fingerprint(source)
+    except OSError as unreadable:
+        cause = unreadable
+    if isinstance(cause, OSError):
+        return Fault(VideoState.MISSING, f"{UNREADABLE}: {cause.strerror or cause}")
+    if now != known:
+        return Fault(VideoState.MISSING, REPLACED)
+    detail = str(trouble).replace(source, "it")
+    return Fault(VideoState.QUARANTINED, f"it does not decode to what was embedded: {detail}")
 
 
 @dataclass

@@ -165,7 +165,7 @@ def file_stems(paths: Mapping[int, str]) -> dict[int, str]:
     after ``~x``, so that it stays the same whatever other videos there are. Otherwise no stem has a
     ``~``.
     """
-    stems = {video: _stem(path) for video, path in paths.items()}
+    stems = {video: plain_stem(path) for video, path in paths.items()}
     times = Counter(stem.casefold() for stem in stems.values())
     return {
         video: f"{stem}~{video}" if times[stem.casefold()] > 1 else stem
@@ -173,7 +173,8 @@ def file_stems(paths: Mapping[int, str]) -> dict[int, str]:
     }
 
 
-def _stem(path: str) -> str:
+def plain_stem(path: str) -> str:
+    """The stem of a video that no other has; see :func:`file_stems`."""
     without_suffix = PurePosixPath(path).with_suffix("") if PurePosixPath(path).name else path
     joined = unicodedata.normalize("NFC", "__".join(PurePosixPath(without_suffix).parts))
     safe = re.sub(r"[^\w.-]", "_", joined).strip(".").lstrip(".-") or "video"

@@ -22,7 +22,7 @@ class MethodMetrics(Part):
         {
             *("l2_mean_ci95", "l2_p10_ci95", "l2_p90_ci95"),
             *("sampled_frames", "sampled_pairs", "rows", "coverage_radius_all"),
-            "distinct",
+            *("distinct", "objects"),
         }
     )
 
@@ -62,6 +62,9 @@ class MethodMetrics(Part):
     distinct: int | None = None
     """Units that are left when, in the order of choosing, each is passed over that lies nearer to
     an earlier one than :attr:`Methods.different`. Of small sets only."""
+    objects: int | None = None
+    """Objects in the set's frames, where these were chosen by them: then distances are between
+    objects, and gaps are those of objects."""
     rows: list[int] | None = None
     """Rows of the store that hold the chosen frames; not of the corpus itself."""
 
@@ -189,6 +192,11 @@ class Metrics(Document):
     def chosen(self) -> MethodMetrics:
         """What was measured of the selected method."""
         return self.methods.by_key()[self.selected_key]
+
+    @property
+    def compared(self) -> str:
+        """What distances are between: units, or objects in them."""
+        return self.noun if self.chosen.objects is None else "object"
 
     @property
     def noun(self) -> str:

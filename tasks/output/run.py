@@ -58,6 +58,8 @@ class Trouble(Part):
 class Counts(Part):
     """What the run counted."""
 
+    OMITTED_IF_NONE: ClassVar[frozenset[str]] = frozenset({"frames_without_objects"})
+
     files: dict[str, int]
     """The run's files by state."""
     embedded_frames: int
@@ -91,6 +93,8 @@ class Counts(Part):
     """Left out because others are more like what was asked for."""
     frames_in_no_sequence: int
     """Left out because they are in no whole sequence."""
+    frames_without_objects: int | None = None
+    """Left out because no object is in them; None where frames are not chosen by these."""
     eligible_frames: int
     """From which all methods choose."""
     asked_frames: int | None

@@ -59,10 +59,17 @@ SELECTION_SCHEMA = pa.schema(
 )
 
 
+OBJECT = "object"
+"""Of frames that were chosen by the objects in them, the one that each was taken for."""
+
+
 def write_selection(out: Path, selection: pd.DataFrame) -> None:
-    """Write ``selection.parquet``: the columns of SELECTION_SCHEMA."""
-    columns = selection[SELECTION_SCHEMA.names]
-    table = pa.Table.from_pandas(columns, schema=SELECTION_SCHEMA, preserve_index=False)
+    """Write ``selection.parquet``: the columns of SELECTION_SCHEMA, and OBJECT if it is there."""
+    schema = SELECTION_SCHEMA
+    if OBJECT in selection:
+        schema = schema.append(pa.field(OBJECT, pa.int64()))
+    columns = selection[schema.names]
+    table = pa.Table.from_pandas(columns, schema=schema, preserve_index=False)
     for name in ("distance", "radius", "lower_bound"):
         with_nan = table[name].combine_chunks().fill_null(float("nan"))
         table = table.set_column(table.schema.get_field_index(name), name, with_nan)

@@ -24,6 +24,11 @@ class Histogram:
         return cls(low, float(edges[-1]), np.bincount(places, minlength=bins).tolist())
 
 
+def picture_key(row: int, object: int) -> int:
+    """By what the picture is known of a frame, or of an object in it if its number is not -1."""
+    return row if object < 0 else -1 - object
+
+
 @dataclass(frozen=True)
 class Evidence:
     """What is known of one selection in one store.
@@ -39,7 +44,9 @@ class Evidence:
             ``kind``, ``row``, ``video``, ``name``, ``frame_index``, ``time_s``, ``distance``.
             Kinds are ``near`` and ``far``, the nearest and the farthest of those that each of the
             chosen units stands for that stand for most; and ``farthest``, the farthest of all, one
-            of each chosen unit.
+            of each chosen unit. Where frames are chosen by the objects in them, these are
+            objects, their numbers in ``object``, and in ``beside`` that of the nearest chosen one;
+            else these are -1.
         flat: some of the units that were left out because they show nothing, evenly over the
             corpus: ``row``, ``video``, ``name``, ``frame_index``, ``time_s``.
         odd: some of the units that were skipped because nothing resembles them, the least typical
@@ -66,7 +73,8 @@ class Evidence:
             :mod:`coreframe.tasks.report.marks`.
         images: small WebP pictures of chosen units' first frames, by file.
         pictured: of how many chosen units, the first in pick order, the pictures fit in the page.
-        frames: small WebP pictures of the first frames of units that were not chosen, by row.
+        frames: small WebP pictures of the first frames of units that were not chosen, and of
+            objects, by :func:`picture_key`.
     """
 
     units: int

@@ -60,12 +60,14 @@ def verdict(metrics: Metrics) -> str:
     start = f"{chosen.n:,} of {metrics.methods.original.n:,} {nouns} ({metrics.selected})"
     if chosen.n == 0:
         return f"{start} are chosen: none."
+    objects = metrics.methods.original.objects
+    covered = "the corpus" if objects is None else f"the {objects:,} objects of the corpus"
     others = " and ".join(
         f"{name.replace('_', ' ')} at the same count within {measured.coverage_radius:.3f}"
         for name, measured in metrics.methods.by_key().items()
         if name not in ("original", metrics.selected_key)
     )
-    return f"{start} cover the corpus within {chosen.coverage_radius:.3f}; {others}."
+    return f"{start} cover {covered} within {chosen.coverage_radius:.3f}; {others}."
 
 
 def first_troubles(videos: Sequence[Video], unread: Sequence[Unread]) -> list[Trouble]:

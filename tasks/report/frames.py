@@ -1,14 +1,15 @@
 """Small pictures of frames of a store: the jobs that decode them, run in other processes."""
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from coreframe.tasks.report.job import FrameJob
+from coreframe.tasks.report.evidence import picture_key
+from coreframe.tasks.report.job import CropJob, FrameJob
 from coreframe.tasks.store.catalogue import Video
 from coreframe.tasks.store.store import Store
 
@@ -61,3 +62,15 @@ def frame_jobs(
                 )
             )
     return jobs
+
+
+def crop_jobs(
+    store: Store, wanted: pd.DataFrame, videos: Mapping[int, Video], side_px: int
+) -> Iterator[CropJob]:
+    """One or more for each video that any of the objects is in: object, row and BOX of each."""
+    boxes: dict[int, list[tuple[int, tuple[float, ...]]]] = {}
+    for number, row, *box in wanted.itertuples(index=False):
+        boxes.setdefault(int(row), []).append((picture_key(0, int(number)), tuple(box)))
+    frames = store.frames_at(np.array(sorted(boxes)))
+    for job in frame_jobs(store, frames, videos, side_px):
+        yield CropJob(job, tuple(tuple(boxes[row]) for row in job.rows))

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from coreframe.tasks.output.folder import OutputFolder
-from coreframe.tasks.report.evidence import Evidence
+from coreframe.tasks.report.evidence import Evidence, picture_key
 
 STRIP_MARKS = 200
 """Frames of one method that are marked on the strip of one video."""
@@ -120,7 +120,7 @@ def odd_frames(evidence: Evidence) -> list[dict[str, Any]]:
 def _unchosen(evidence: Evidence, row: Any, what: str, label: str) -> dict[str, Any]:
     """The entry of a frame of which no image was written."""
     return {
-        "picture": data_url(evidence.frames.get(row.row)),
+        "picture": data_url(evidence.frames.get(picture_key(row.row, getattr(row, "object", -1)))),
         "alt": f"{what}: {row.name} at {row.time_s:.2f} s",
         "row": row.row,
         "label": label,
@@ -176,12 +176,17 @@ def _strip(folder: OutputFolder, evidence: Evidence, row: Any, video: str) -> di
 
 
 def dropped_frames(evidence: Evidence, picks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The sections of what was dropped: the farthest frames, and what some picks stand for."""
+    """The sections of what was dropped: the farthest frames, and what some picks stand for.
+
+    Where frames are chosen by the objects in them, objects are shown.
+    """
     by_kind = {kind: some for kind, some in evidence.dropped.groupby("kind", sort=False)}
 
-    def chosen(pick: int) -> dict[str, Any]:
-        label = f"number {pick + 1}, for {evidence.stands_for[pick]:,} others"
-        return dict(picks[pick]) | {"label": label}
+    def chosen(row: Any) -> dict[str, Any]:
+        label = f"number {row.pick + 1}, for {evidence.stands_for[row.pick]:,} others"
+        crop = evidence.frames.get(picture_key(0, row.beside)) if row.beside >= 0 else None
+        shown = {} if crop is None else {"picture": data_url(crop)}
+        return dict(picks[row.pick]) | {"label": label} | shown
 
     def dropped(row: Any) -> dict[str, Any]:
         return _unchosen(evidence, row, "Dropped", away(row.distance))
@@ -191,11 +196,10 @@ def dropped_frames(evidence: Evidence, picks: Sequence[Mapping[str, Any]]) -> di
 
     return {
         "farthest": [
-            {"dropped": dropped(row), "chosen": chosen(row.pick)}
-            for row in rows_of_kind("farthest")
+            {"dropped": dropped(row), "chosen": chosen(row)} for row in rows_of_kind("farthest")
         ],
         "represented": [
-            {"chosen": chosen(near.pick), "near": dropped(near), "far": dropped(far)}
+            {"chosen": chosen(near), "near": dropped(near), "far": dropped(far)}
             for near, far in zip(rows_of_kind("near"), rows_of_kind("far"), strict=True)
         ],
     }

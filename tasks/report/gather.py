@@ -17,10 +17,12 @@ from coreframe.tasks.kcenter.on_dask import DaskPartitions
 from coreframe.tasks.output.metrics import Methods
 from coreframe.tasks.output.thumbnails import kept_pictures, side_px
 from coreframe.tasks.report.alike import alike_side_by_side
-from coreframe.tasks.report.evidence import Evidence, Histogram
-from coreframe.tasks.report.frames import frame_jobs
-from coreframe.tasks.report.job import ImageJob, shrink_frames, shrink_images
-from coreframe.tasks.report.marks import SHARPEST, plain_pictures, soft_frames
+from coreframe.tasks.report.compared import Compared, Standing
+from coreframe.tasks.report.evidence import Evidence
+from coreframe.tasks.report.frames import crop_jobs, frame_jobs
+from coreframe.tasks.report.job import ImageJob, shrink_crops, shrink_frames, shrink_images
+from coreframe.tasks.report.marks import plain_pictures, soft_frames
+from coreframe.tasks.report.measures import MEASURES, spans_and_measures
 from coreframe.tasks.report.projection import projections
 from coreframe.tasks.report.rivals import PICTURED, rival_rows, rival_sheets
 from coreframe.tasks.scale import SCALE
@@ -28,6 +30,7 @@ from coreframe.tasks.select.choice import TYPICAL, Choice, Method
 from coreframe.tasks.select.derive import deriving
 from coreframe.tasks.select.units import Units, unit_reader, units_of
 from coreframe.tasks.store.catalogue import Video
+from coreframe.tasks.store.objects import BOX, StoredObjects
 from coreframe.tasks.store.store import Store
 
 COMPARED = 12
@@ -38,15 +41,6 @@ SKIPPED = 24
 
 MISSED = 6
 """Chosen units shown that each of the other methods misses by most."""
-
-SHARES = (0.0, 0.02, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0)
-"""Of units that measure less than one that is shown: closer where limits are set."""
-
-MEASURES = ("luminance", "sharpness")
-"""Of every frame, for limits to be found by."""
-
-BARS, MOST_SHOWN = 60, 0.995
-"""Bins of a measure's histogram, and up to which share of the units it reaches."""
 
 LEAST_BYTES = 500
 """Of a picture, so that no more are made than can fit."""
@@ -95,45 +89,47 @@ def gather_evidence(
     """
     videos = {video.video: video for video in store.read_catalogue().videos}
     corpus, units = _corpus_and_units(store, choice, device, cluster)
-    spans, graded, histograms = _spans_and_measures(corpus, units)
+    spans, graded, histograms = spans_and_measures(corpus, units)
     chosen = selection.iloc[:: units.length]
     picks = chosen["row"].to_numpy()
-    rows, rivals = units.measured, rival_rows(methods)
-    present = np.isin(picks, rows)
-    asked = _on_the_map(rows, picks, choice.seed, limits)
+    rivals, compared = rival_rows(methods), Compared.of(store, choice, units, chosen)
+    rows = compared.numbers
+    sample = np.random.default_rng(choice.seed).permutation(len(rows))[: limits.mapped]
+    present = np.isin(picks, units.measured)
+    first = compared.centers[compared.pick < limits.mapped_chosen]
+    asked = np.union1d(rows[sample], first[np.isin(first, rows)])
+    leading = compared.reader(store, units)(compared.leading)
     with Client(cluster) as client:
-        parts = DaskPartitions(client, store, rows, length=units.length, device=device)
-        centers = np.asarray(unit_reader(store, units)(picks))
-        stood, nearest, squared = parts.represented(picks, centers, asked)
-        vectors = parts.collect(asked)
-        del parts
-        dropped, flat = _dropped(store, stood), _flat(store, units.flat)
+        stood, standing, mapped, vectors = _stood_for(client, store, units, compared, asked, device)
+        flat = _flat(store, units.flat)
+        dropped = _dropped(store, stood, compared, standing)
         odd = _odd(store, units, corpus)
         graded = graded.join(store.frames_at(graded.pop("row").to_numpy(), PICTURED))
-        asks = {} if choice.method is not Method.CORESET or not present.any() else rivals
+        asks = rivals if _is_missed(choice) and present.any() else {}
         missed = _missed(client, store, units, picks[present], asks, device)
         missed["pick"] = np.flatnonzero(present)[missed["pick"].to_numpy()]
         sheets = rival_sheets(store, units, methods)
         images, pictured = small_pictures(client, out, chosen["file"], small, limits)
         seen = _named(videos, dropped, flat, odd, missed, graded, sheets)
         frames = pictures_of_dropped(client, store, seen, videos)
+        frames |= pictures_of_objects(client, store, _shown_objects(dropped), videos)
     planes, variance = projections(vectors, choice.seed)
-    known = {"pick": nearest, "distance": np.sqrt(squared) / SCALE, "chosen": np.isin(asked, picks)}
+    places = _mapped(store, compared.located(asked)[0], planes, videos)
     return Evidence(
         units=len(rows),
-        stands_for=stood.count - present,
+        stands_for=standing.count,
         dropped=dropped,
         flat=flat,
         odd=odd,
         graded=graded,
         histograms=histograms,
-        mapped=_mapped(store, asked, planes, videos).assign(**known),
+        mapped=places.join(mapped),
         variance=variance,
         spans=spans,
         rivals={name: store.frames_at(own, ["video", "time_s"]) for name, own in rivals.items()},
         missed=missed,
         sheets=sheets,
-        alike=alike_side_by_side(centers[:pictured]),
+        alike=alike_side_by_side(leading[:pictured]),
         marks=_marks(store, chosen[:pictured], spans, images),
         images=images,
         pictured=pictured,
@@ -141,11 +137,29 @@ def gather_evidence(
     )
 
 
-def _on_the_map(rows: np.ndarray, picks: np.ndarray, seed: int, limits: PageLimits) -> np.ndarray:
-    """(a,) int64 ascending: of some units some at random, and those of the picks among them."""
-    sample = np.random.default_rng(seed).permutation(len(rows))[: limits.mapped]
-    first = picks[: limits.mapped_chosen]
-    return np.union1d(rows[sample], first[np.isin(first, rows)])
+def _stood_for(
+    client: Client,
+    store: Store,
+    units: Units,
+    compared: Compared,
+    asked: np.ndarray,
+    device: str,
+) -> tuple[Represented, Standing, pd.DataFrame, np.ndarray]:
+    """What each center stands for, and each chosen unit; of those asked a part of the map.
+
+    At last the (a, dim) lattice vectors of these.
+    """
+    length, place = units.length, compared.place
+    parts = DaskPartitions(
+        client, store, compared.numbers, length=length, device=device, place=place
+    )
+    centers = np.asarray(compared.reader(store, units)(compared.centers))
+    stood, nearest, squared = parts.represented(compared.centers, centers, asked)
+    pick = compared.pick[nearest] if compared.picks else nearest
+    standing = compared.standing(stood, centers)
+    mapped = pd.DataFrame({"pick": pick, "distance": np.sqrt(squared) / SCALE})
+    mapped["chosen"] = np.isin(asked, compared.centers)
+    return stood, standing, mapped, parts.collect(asked)
 
 
 def _named(videos: Mapping[int, Video], *tables: pd.DataFrame) -> pd.DataFrame:
@@ -175,25 +189,38 @@ def _mapped(
     return mapped
 
 
-def _dropped(store: Store, stood: Represented) -> pd.DataFrame:
+def _is_missed(choice: Choice) -> bool:
+    """Whether it is shown what other methods miss: of whole units, and of a coreset."""
+    return choice.method is Method.CORESET and not choice.objects
+
+
+def _shown_objects(dropped: pd.DataFrame) -> np.ndarray:
+    """The dropped objects, and the chosen ones shown beside them."""
+    objects = np.union1d(dropped["object"].to_numpy(), dropped["beside"].to_numpy())
+    return objects[objects >= 0]
+
+
+def _dropped(
+    store: Store, stood: Represented, compared: Compared, standing: Standing
+) -> pd.DataFrame:
     """See :attr:`Evidence.dropped`."""
-    some = np.flatnonzero(stood.near_row >= 0)
-    by_number = some[np.argsort(-stood.count[some], kind="stable")][:COMPARED]
-    by_distance = some[np.argsort(-stood.far[some], kind="stable")][:COMPARED]
+    shown, weakest = standing.shown, standing.weakest
+    some = np.flatnonzero((shown >= 0) & (stood.near_row[shown] >= 0))
+    count = standing.count + compared.own
+    by_number = some[np.argsort(-count[some], kind="stable")][:COMPARED]
+    by_distance = some[np.argsort(-stood.far[weakest[some]], kind="stable")][:COMPARED]
     parts = [
-        (by_number, "near", stood.near_row, stood.near),
-        (by_number, "far", stood.far_row, stood.far),
-        (by_distance, "farthest", stood.far_row, stood.far),
+        (by_number, shown[by_number], "near", stood.near_row, stood.near),
+        (by_number, shown[by_number], "far", stood.far_row, stood.far),
+        (by_distance, weakest[by_distance], "farthest", stood.far_row, stood.far),
     ]
-    return pd.concat(
-        [
-            store.frames_at(rows[picks], PICTURED).assign(
-                pick=picks, kind=kind, distance=np.sqrt(squared[picks]) / SCALE
-            )
-            for picks, kind, rows, squared in parts
-        ],
-        ignore_index=True,
-    )
+    tables = []
+    for picks, centers, kind, numbers, squared in parts:
+        rows, objects = compared.located(numbers[centers])
+        table = store.frames_at(rows, PICTURED).assign(pick=picks, kind=kind, object=objects)
+        table["beside"] = compared.located(compared.centers[centers])[1]
+        tables.append(table.assign(distance=np.sqrt(squared[centers]) / SCALE))
+    return pd.concat(tables, ignore_index=True)
 
 
 def _corpus_and_units(
@@ -209,39 +236,6 @@ def _corpus_and_units(
     again = choice.without_queries()  # whose files may be gone by now
     formed = units_of(store, again, ("time_s", *MEASURES), deriving(partitions_of=on_cluster))
     return formed.frames, formed.units
-
-
-def _spans_and_measures(
-    corpus: pd.DataFrame, units: Units
-) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Histogram]]:
-    """Of :class:`Evidence` the spans, what is graded, the histograms."""
-    times = corpus.groupby("video")["time_s"]
-    spans = pd.DataFrame({"sampled": times.size(), "first_s": times.min(), "last_s": times.max()})
-    spans["sharpest"] = corpus.groupby("video")["sharpness"].quantile(SHARPEST)
-    graded, histograms = _graded(corpus, units.measured)
-    return spans, graded, histograms
-
-
-def _graded(corpus: pd.DataFrame, rows: np.ndarray) -> tuple[pd.DataFrame, dict[str, Histogram]]:
-    """Of :attr:`Evidence.graded` what frames tables tell, and :attr:`Evidence.histograms`.
-
-    Args:
-        corpus: frames in row order, with all measures.
-        rows: (u,) int64 ascending, first rows of units.
-    """
-    at = np.searchsorted(corpus["row"].to_numpy(), rows)
-    if not len(rows):
-        return pd.DataFrame({"measure": [], "below": [], "value": [], "row": rows}), {}
-    tables, histograms = [], {}
-    for measure in MEASURES:
-        values = corpus[measure].to_numpy()[at]
-        places = np.rint(np.array(SHARES) * (len(values) - 1)).astype(int)
-        some = np.argsort(values, kind="stable")[np.unique(places)]
-        below = np.searchsorted(np.sort(values), values[some]) / len(values)
-        table = {"measure": measure, "below": below, "value": values[some], "row": rows[some]}
-        tables.append(pd.DataFrame(table))
-        histograms[measure] = Histogram.of(values, BARS, MOST_SHOWN)
-    return pd.concat(tables, ignore_index=True), histograms
 
 
 def _missed(
@@ -373,6 +367,26 @@ def pictures_of_dropped(
         frame_jobs(store, frames, videos, DROPPED_PX),
         lambda job: f"Decoding frames of {job.source}",
         killed=lambda job, error: {},
+    ):
+        found |= pictures
+    return found
+
+
+def pictures_of_objects(
+    client: Client,
+    store: Store,
+    objects: np.ndarray,
+    videos: Mapping[int, Video],
+) -> dict[int, bytes]:
+    """Decode what some objects are, and make small WebP pictures of it, by `picture_key`."""
+    found: dict[int, bytes] = {}
+    if not len(objects):
+        return found
+    table = StoredObjects(store).table(["object", "row", *BOX]).to_pandas()
+    wanted = table[table["object"].isin(objects)]
+    jobs = crop_jobs(store, wanted, videos, DROPPED_PX)
+    for _, pictures in run_jobs(
+        client, shrink_crops, jobs, lambda _: "Decoding objects", killed=lambda job, error: {}
     ):
         found |= pictures
     return found

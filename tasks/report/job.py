@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 from PIL import Image
@@ -37,6 +38,15 @@ class FrameJob:
     side_px: int
 
 
+@dataclass(frozen=True)
+class CropJob:
+    """Parts of some frames of one video."""
+
+    frames: FrameJob
+    boxes: tuple[tuple[tuple[int, tuple[float, ...]], ...], ...]
+    """Of each frame, by what its picture is called: x, y, width, height in pixels of it."""
+
+
 def shrink_images(job: ImageJob) -> dict[str, bytes]:
     """Make small WebP pictures of a job's files; a file that cannot be read has none."""
     found = {}
@@ -60,3 +70,18 @@ def shrunk(job: FrameJob) -> Iterator[tuple[int, bytes]]:
         ):
             image = Image.fromarray(np.ascontiguousarray(upright_rgb(frame, job.viewing)))
             yield job.rows[which], small_picture(image, job.side_px)
+
+
+def shrink_crops(job: CropJob) -> dict[int, bytes]:
+    """Make small WebP pictures of parts of frames; what cannot be had any more has none."""
+    found, frames = {}, job.frames
+    with suppress(Exception):
+        for which, frame in recorded_frames(
+            frames.store, frames.source, frames.fingerprint, frames.frame_index, frames.digest
+        ):
+            image = upright_rgb(frame, frames.viewing)
+            for key, (x, y, width, height) in job.boxes[which]:
+                inside = image[int(y) : ceil(y + height), int(x) : ceil(x + width)]
+                picture = Image.fromarray(np.ascontiguousarray(inside))
+                found[key] = small_picture(picture, frames.side_px)
+    return found

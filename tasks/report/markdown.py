@@ -50,6 +50,7 @@ def report_markdown(run: Run, metrics: Metrics) -> str:
         cost=cost_text(run, metrics),
         comparison=comparison(metrics),
         noun=metrics.noun,
+        between=metrics.compared,
         sampled=[one for one in metrics.methods.by_key().values() if not one.exact],
         storage_rows=storage_table(run, metrics.storage),
         stored=storage_sentence(run, metrics.storage),

@@ -93,6 +93,7 @@ def top(
         "sections": [one for one in SECTIONS if there.get(one[0], True)],
         "facts": key_figures(run, metrics),
         "noun": metrics.noun,
+        "between": metrics.compared,
         "selected": metrics.selected_name,
     }
 
@@ -104,6 +105,7 @@ def comparison_section(run: Run, metrics: Metrics) -> dict[str, Any]:
         "columns": list(comparison(metrics)[0]),
         "comparison": comparison_table(metrics),
         "units": f"{metrics.methods.original.n:,}",
+        "between_count": f"{metrics.methods.original.objects or metrics.methods.original.n:,}",
         "eligible": f"{run.counts.eligible_frames:,}",
         "sampled": sampling_text(metrics),
         "with_flat": with_flat_text(metrics),

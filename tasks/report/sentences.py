@@ -56,7 +56,7 @@ def key_figures(run: Run, metrics: Metrics) -> list[dict[str, str]]:
         facts.append(
             {
                 "value": f"{chosen.l2_min:.3f}",
-                "what": f"between the two nearest {metrics.noun}s; {NAMES[rival]}: "
+                "what": f"between the two nearest {metrics.compared}s; {NAMES[rival]}: "
                 + ("–" if theirs.l2_min is None else f"{theirs.l2_min:.3f}"),
             }
         )
@@ -148,6 +148,7 @@ def input_facts(counts: Counts) -> list[str]:
         (counts.rejected_frames, "left out by the quality limits"),
         (counts.less_like_frames, "left out as less like what was asked for"),
         (counts.frames_in_no_sequence, "in no whole sequence"),
+        (counts.frames_without_objects or 0, "without an object left out"),
         (counts.kept_frames, "of the chosen were selected before this run"),
         (counts.absent_frames, "of the chosen are of videos that are gone or have changed"),
         (counts.gone_frames, "selected before, but dropped with their videos"),
@@ -173,6 +174,11 @@ def picking_order(folder: OutputFolder) -> str:
         or folder.selection["preselected"].any()
     ):
         return ""
+    if selecting.get("objects"):
+        return (
+            ": each holds the object that was the farthest from all objects of those before it, so "
+            "the first few hold the most different of the corpus"
+        )
     rows = folder.units
     exchanged = int((rows["row"] != rows["center_row"]).sum())
     text = (

@@ -47,6 +47,8 @@ def comparison(metrics: Metrics) -> list[dict[str, str]]:
                 continue
             in_sequences = column == "n" and metrics.sequence_length > 1
             row["sequences" if in_sequences else title] = _cell(measured, column)
+            if column == "n" and measured.objects is not None:
+                row["objects"] = _cell(measured, "objects")
         if not measured.exact:
             row["method"] += " *"
         rows.append(row)

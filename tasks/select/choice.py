@@ -137,6 +137,8 @@ class Choice:
     """For a pick the sharpest frame as near to it as this (L2) may be taken, 0 for none: see
     :mod:`coreframe.tasks.kcenter.exchange`. None for what is usual: SHARPEST_WITHIN, but 0 where
     it does not belong to what is asked for."""
+    objects: bool = False
+    """Whether frames are chosen by the objects in them: see :mod:`coreframe.tasks.select.crops`."""
     min_per_video: int = 0
     max_per_video: int | None = None
     preselected: str | None = None
@@ -154,8 +156,8 @@ class Choice:
         except ValueError:
             raise UsageError(f"unknown method {self.method!r}: use {', '.join(Method)}.") from None
         if self.sharpest_within is None:
-            other = self.budget.radius is not None or self.sequence_length > 1 or self.preferences
-            usual = self.method is Method.CORESET and not other
+            whole = self.budget.radius is None and self.sequence_length == 1 and not self.objects
+            usual = self.method is Method.CORESET and whole and not self.preferences
             object.__setattr__(self, "sharpest_within", SHARPEST_WITHIN if usual else 0.0)
         self._refuse_queries()
         if self.like_strength is None:
@@ -165,6 +167,8 @@ class Choice:
             self._refuse(self._of_largest_gap())
         elif self.method is not Method.CORESET:
             self._refuse(self._of_largest_gap() | self._of_greedy())
+        if self.objects:
+            self._refuse_with_objects()
         self._refuse_quality()
         self._refuse_outliers()
         self._refuse_shares()
@@ -255,6 +259,7 @@ class Choice:
             "sharpest-within": bool(self.sharpest_within),
             "name": self.name is not None,
             "drop-gone": self.drop_gone,
+            "objects": self.objects,
         }
 
     def _of_greedy(self) -> dict[str, bool]:
@@ -276,6 +281,20 @@ class Choice:
                 f"{option} works with the coreset {methods} only: leave it out, or do not ask "
                 f"for {self.method}."
             )
+
+    def _refuse_with_objects(self) -> None:
+        """What takes a frame, or several, for what its own vector says of it."""
+        given = {
+            "sequence-length": (self.sequence_length > 1, "an object is in one frame"),
+            "sharpest-within": (bool(self.sharpest_within), "another frame has other objects"),
+            "preselected": (self.preselected is not None, "it names frames of any kind"),
+            "name": (self.name is not None, "what is kept of a selection is of whole frames"),
+        }
+        for option, (is_given, why) in given.items():
+            if is_given:
+                raise UsageError(
+                    f"{option} does not go with objects, for {why}: leave one of them out."
+                )
 
     def _refuse_quality(self) -> None:
         for measure, least in self.minimum.items():

@@ -1,22 +1,19 @@
 """Choose frames from what a store holds, wherever the partitions of its corpus are."""
 
-from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from coreframe.tasks.errors import UsageError
 from coreframe.tasks.facility.greedy import facility_location
 from coreframe.tasks.kcenter.apportion import apportion
-from coreframe.tasks.kcenter.goal import Classes, Goal, PickedRows, Quota, StoppedBy
+from coreframe.tasks.kcenter.goal import Goal, PickedRows, StoppedBy
 from coreframe.tasks.kcenter.greedy import greedy_k_center
-from coreframe.tasks.kcenter.job import Before, StoredUnits
+from coreframe.tasks.kcenter.job import StoredUnits
 from coreframe.tasks.kcenter.partitions import BasePartitions
 from coreframe.tasks.kcenter.tuning import DEFAULT_TUNING, Tuning
 from coreframe.tasks.select.baselines import (
@@ -26,88 +23,12 @@ from coreframe.tasks.select.baselines import (
 )
 from coreframe.tasks.select.choice import GREEDY, Choice, Method
 from coreframe.tasks.select.kept import CENTER_COLUMNS, KeptCenters
+from coreframe.tasks.select.plan import HeldCenters, PartitionsOf, Plan, goal_of
 from coreframe.tasks.select.result import ClassCount, Selection
-from coreframe.tasks.select.units import Derive, Formed, Units, unit_reader, units_of
+from coreframe.tasks.select.units import Derive, Units, unit_reader, units_of
 from coreframe.tasks.store.corpus import FRAME_COLUMNS
+from coreframe.tasks.store.settings import FRAMES, OBJECTS
 from coreframe.tasks.store.store import Store
-
-
-class PartitionsOf(Protocol):
-    """Gives the partitions of units of a store, for as long as a context lasts."""
-
-    def __call__(
-        self,
-        store: Store,
-        rows: NDArray[np.int64],
-        *,
-        length: int,
-        weight: NDArray[np.int64] | None,
-        group: NDArray[np.int32] | None,
-        before: Before | None,
-        tuning: Tuning,
-    ) -> AbstractContextManager[BasePartitions]:
-        """Split units; see :class:`coreframe.tasks.kcenter.on_dask.DaskPartitions`."""
-        ...
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What may be chosen and how much of it, settled before any method chooses.
-
-    So methods differ in nothing else; see `coreframe.tasks.select.units` for the order in which
-    options take effect.
-    """
-
-    store: Store
-    choice: Choice
-    formed: Formed
-    kept: "KeptCenters | HeldCenters"
-    asked: int | None
-    """Frames that the budget asks for; None when it sets no number."""
-    available: int
-    """Units that may be chosen and are not."""
-    wanted: int
-    """Units to be chosen, perhaps more than there are."""
-
-    @property
-    def units(self) -> Units:
-        """What can be chosen."""
-        return self.formed.units
-
-    @property
-    def n(self) -> int:
-        """Units to be chosen at most."""
-        return min(self.wanted, self.available)
-
-    @property
-    def frames(self) -> int:
-        """Frames to be chosen at most."""
-        return self.n * self.units.length
-
-
-def plan_selection(store: Store, choice: Choice, derive: Derive) -> Plan:
-    """Look up what of a store may be chosen.
-
-    Args:
-        store: to choose from.
-        choice: what is asked for.
-        derive: computes of vectors what the choice needs.
-
-    Raises:
-        UsageError: nothing may be, or an option names what the corpus does not hold.
-    """
-    formed = units_of(store, choice, derive=derive)
-    units, decodable = formed.units, len(formed.frames)
-    asked = choice.budget.asked(decodable)
-    kept = KeptCenters(store, choice, units)
-    available = int((units.eligible & ~np.isin(units.rows, kept.rows)).sum())
-    nothing_shown = len(units) > 0 and not (units.shown | units.odd).any()
-    if nothing_shown or (available == 0 and len(kept.rows) == 0):
-        raise UsageError(_why_nothing(choice, formed))
-    wanted = available
-    if asked is not None:
-        wanted = max(0, max(1, asked // units.length) - kept.counted)
-    return Plan(store, choice, formed, kept, asked, available, wanted)
 
 
 def choose(
@@ -127,7 +48,7 @@ def choose(
     Raises:
         UsageError: this corpus cannot give what is asked for.
     """
-    units, kept = plan.units, plan.kept
+    units, kept, crops = plan.units, plan.kept, plan.formed.crops
     assert isinstance(kept, KeptCenters)
     if plan.choice.method in GREEDY:
         picks, centers, frames = _greedy(plan, partitions_of, advance, tuning)
@@ -153,21 +74,9 @@ def choose(
         passes=picks.passes,
         distances_formed=picks.distances_formed,
         rough_distances_formed=picks.rough_distances_formed,
+        crops=None if crops is None else crops.within(units.measured),
         classes=_class_counts(units, centers["row"].to_numpy(), kept.counted + plan.n),
     )
-
-
-@dataclass(frozen=True)
-class HeldCenters:
-    """Centers that exist before a selection which is not kept."""
-
-    rows: NDArray[np.int64]
-
-    @property
-    def before(self) -> Before | None:
-        """See :class:`coreframe.tasks.select.kept.KeptCenters`."""
-        none = np.empty(0, np.int64)
-        return Before(saved=None, gone=none, added=self.rows) if len(self.rows) else None
 
 
 def chosen_instead(
@@ -197,8 +106,9 @@ def chosen_instead(
     units = formed.units
     free = int((units.eligible & ~np.isin(units.rows, held)).sum())
     plan = Plan(store, choice, formed, HeldCenters(held), None, free, n)
-    with _partitions(plan, goal := _goal(plan), partitions_of, tuning) as parts:
-        return np.concatenate([held, _picks(plan, goal, parts, lambda _: None, tuning).rows])
+    with _partitions(plan, goal := goal_of(plan), partitions_of, tuning) as parts:
+        picks, _ = _picks(plan, goal, parts, lambda _: None, tuning)
+        return np.concatenate([held, picks.rows])
 
 
 def _class_counts(units: Units, chosen: NDArray[np.int64], wanted: int) -> list[ClassCount]:
@@ -220,15 +130,18 @@ def _greedy(
     """The picks; all centers with those from before; and the frames of these."""
     units, kept = plan.units, plan.kept
     assert isinstance(kept, KeptCenters)
-    goal = _goal(plan)
+    goal = goal_of(plan)
     with _partitions(plan, goal, partitions_of, tuning) as parts:
-        picks = _picks(plan, goal, parts, lambda count: advance(count * units.length), tuning)
+        picks, objects = _picks(
+            plan, goal, parts, lambda count: advance(count * units.length), tuning
+        )
         centers = kept.followed_by(picks)
         with ThreadPoolExecutor(1) as meanwhile:  # while the partitions write
             frames = meanwhile.submit(_frames_of, centers, units, plan.store)
             if kept.place is not None and len(centers):
                 kept.save(parts, centers)
-    return picks, centers, frames.result()
+    chosen = frames.result()
+    return picks, centers, chosen if objects is None else chosen.assign(object=objects)
 
 
 def _picks(
@@ -237,100 +150,34 @@ def _picks(
     parts: BasePartitions,
     advance: Callable[[int], None],
     tuning: Tuning,
-) -> PickedRows:
-    """Pick units by the greedy method asked for, telling how many at a time."""
+) -> tuple[PickedRows, NDArray[np.int64] | None]:
+    """Pick units by the greedy method asked for; by which objects, where it is by objects."""
+    units, crops = plan.units, plan.choosable_crops
     if plan.choice.method is Method.FACILITY_LOCATION:
-        units = plan.units
         source = StoredUnits(plan.store.path, units.choosable, units.length)
-        return facility_location(parts, source, goal, advance)
-    return greedy_k_center(parts, goal, advance, tuning)
+        return facility_location(parts, source, goal, advance), None
+    picks = greedy_k_center(parts, goal, advance, tuning)
+    if crops is None:
+        return picks, None
+    rows = crops.rows_of(picks.rows)
+    return replace(picks, rows=rows, center_rows=rows), picks.rows
 
 
 def _partitions(
     plan: Plan, goal: Goal, partitions_of: PartitionsOf, tuning: Tuning
 ) -> AbstractContextManager[BasePartitions]:
-    """Those of what may be chosen, with the centers that exist before."""
-    units = plan.units
+    """Those of what may be picked, with the centers that exist before."""
+    units, crops = plan.units, plan.choosable_crops
     return partitions_of(
         plan.store,
-        units.choosable,
+        units.choosable if crops is None else crops.objects,
         length=units.length,
-        weight=None if units.weight is None else units.weight[units.eligible],
+        weight=None if units.weight is None else plan.of_each(units.weight),
         group=None if goal.quota is None else goal.quota.group,
         before=plan.kept.before,
         tuning=tuning,
+        place=FRAMES if crops is None else OBJECTS,
     )
-
-
-def _why_nothing(choice: Choice, formed: Formed) -> str:
-    units, wishes, columns = formed.units, formed.wishes, formed.columns
-    if len(units) == 0:
-        return (
-            f"no video has {choice.sequence_length} consecutive sampled frames that can all be "
-            "decoded: ask for a smaller sequence-length."
-        )
-    if not (units.shown | units.odd).any():
-        return (
-            f"none of the {len(columns):,} frames shows anything (each is black, or of one "
-            "colour): --keep-flat chooses from them all the same."
-        )
-    spans = []
-    for column in sorted({one for one, _ in (*wishes.minimum, *wishes.maximum)}, key=str):
-        low, high = columns.smallest(column), columns.largest(column)
-        if np.isnan(high).all():
-            spans.append(f"no frame has {column.name}")
-        else:
-            spans.append(f"{column.name} is {np.nanmin(low):.4g} to {np.nanmax(high):.4g}")
-    if wishes.where is not None:
-        spans.append(f"{int(columns.holds(wishes.where).sum()):,} meet where {choice.where}")
-    return (
-        f"none of the {len(columns):,} frames is within the limits of min, max and where "
-        f"({', '.join(spans)}): loosen them."
-    )
-
-
-def _goal(plan: Plan) -> Goal:
-    """When the selection is done, in units.
-
-    Raises:
-        UsageError: the budget is less than the least number of every video.
-    """
-    choice, units, n = plan.choice, plan.units, plan.n
-    quota = None
-    least, most = -(-choice.min_per_video // units.length), None
-    if choice.max_per_video is not None:
-        most = choice.max_per_video // units.length
-    if least or most is not None or units.classes is not None:
-        video = units.video[units.eligible].astype(np.int64)
-        held = np.isin(units.rows, plan.kept.rows)
-        taken = Counter(units.video[held].tolist())
-        classes = None if units.classes is None else _classes(units, held)
-        quota = Quota(most, least, units.choosable, video, taken, classes)
-        eligible = Counter(video.tolist())
-        needed = sum(max(0, min(least, eligible[v]) - taken[v]) for v in eligible)
-        if n < needed:
-            raise UsageError(
-                f"min-per-video {choice.min_per_video} needs {needed * units.length:,} frames of "
-                f"the {len(eligible):,} videos, and the budget allows {n * units.length:,}: ask "
-                "for fewer of each, or for more in all."
-            )
-    budget = choice.budget
-    thresholds = budget.squared_min_distance, budget.squared_radius
-    return Goal(n, *thresholds, quota, units.substitutes)
-
-
-def _classes(units: Units, held: NDArray[np.bool_]) -> Classes:
-    """The classes of what may be chosen, and how much of each is there.
-
-    Args:
-        units: with classes.
-        held: (u,) which of them were chosen before.
-    """
-    assert units.classes is not None
-    of, count = units.classes.of, len(units.classes.names)
-    taken = np.bincount(of[held & units.eligible], minlength=count).tolist()
-    free = np.bincount(of[~held & units.eligible], minlength=count).tolist()
-    return Classes(of[units.eligible], units.classes.shares, tuple(taken), tuple(free))
 
 
 def _baseline_picks(plan: Plan) -> PickedRows:

@@ -4,8 +4,9 @@ from functools import partial
 
 from coreframe.tasks.kcenter.local import local_partitions
 from coreframe.tasks.select.choice import Choice
-from coreframe.tasks.select.choose import choose, plan_selection
+from coreframe.tasks.select.choose import choose
 from coreframe.tasks.select.derive import deriving
+from coreframe.tasks.select.plan import plan_selection
 from coreframe.tasks.select.result import Selection
 from coreframe.tasks.store.store import Store
 

@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from coreframe.tasks.kcenter.goal import StoppedBy
+from coreframe.tasks.select.crops import Crops
 from coreframe.tasks.select.units import Derived, Units
 
 
@@ -29,7 +30,7 @@ class Selection:
     frames: pd.DataFrame
     """One row a frame in pick order: rank, row, video (its catalogue number), frame_index, pts,
     time_s, center_row (the greedy pick that it was taken for), distance, radius, lower_bound,
-    preselected, sequence, digest."""
+    preselected, sequence, digest; with objects also object, the one that each was taken for."""
     chosen: NDArray[np.int64]
     """(k,) units in pick order, those from before first; a unit is named by its first row."""
     units: Units
@@ -55,6 +56,9 @@ class Selection:
     """What was computed of the corpus's frames for the choice."""
     classes: list[ClassCount]
     """In their order; empty where nothing is balanced."""
+
+    crops: Crops | None = None
+    """The objects in frames that show something, where these are chosen by them."""
 
     @property
     def added(self) -> NDArray[np.int64]:

@@ -15,8 +15,9 @@ from coreframe.tasks.kcenter.tuning import DEFAULT_TUNING, Tuning
 from coreframe.tasks.query.on_dask import scores_on
 from coreframe.tasks.query.vectors import let_go
 from coreframe.tasks.select.choice import Choice
-from coreframe.tasks.select.choose import choose, plan_selection
+from coreframe.tasks.select.choose import choose
 from coreframe.tasks.select.derive import deriving
+from coreframe.tasks.select.plan import plan_selection
 from coreframe.tasks.select.result import Selection
 from coreframe.tasks.store.store import Store
 

@@ -2,10 +2,10 @@
 
 Options take effect in one order. Sequences are formed; those with damaged pictures are left out,
 then those that show nothing, then exact duplicates, then a share that nothing resembles; limits and
-conditions close what is outside them; of what is left, all but a share that is most like what was
-asked for may be left out; what remains is *eligible*. Then come preselected centers, the least
-number of every video, and last the greedy choice under weights, the largest number of a video, and
-the shares of classes.
+conditions close what is outside them, and with objects frames without any are left out; of what is
+left, all but a share that is most like what was asked for may be; what remains is *eligible*. Then
+come preselected centers, the least number of every video, and last the greedy choice under weights,
+the largest number of a video, and the shares of classes.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +22,7 @@ from coreframe.tasks.scale import squared_reach
 from coreframe.tasks.select.balance import ClassTable, form_classes
 from coreframe.tasks.select.choice import TYPICAL, Choice, exact
 from coreframe.tasks.select.columns import FrameColumns, KnownColumns
+from coreframe.tasks.select.crops import Crops
 from coreframe.tasks.select.preferences import Preference, best_share, mean_quality, weights
 from coreframe.tasks.select.wishes import Wishes
 from coreframe.tasks.store.corpus import read_corpus
@@ -52,6 +53,7 @@ class Units:
         duplicates: frames left out because earlier ones have the same pixels.
         rejected: frames left out by limits and conditions.
         loose: frames that are in no whole sequence.
+        empty: frames left out because no object is in them, though that is what is asked for.
     """
 
     rows: NDArray[np.int64]
@@ -71,6 +73,7 @@ class Units:
     rejected: int
     less_like: int
     loose: int
+    empty: int = 0
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -143,6 +146,7 @@ class Formed:
         wishes: what of the choice names columns.
         columns: their values.
         derived: columns of the frames that were computed of vectors.
+        crops: the objects of the corpus, where frames are chosen by them.
     """
 
     frames: pd.DataFrame
@@ -150,6 +154,7 @@ class Formed:
     wishes: Wishes
     columns: FrameColumns
     derived: Derived
+    crops: Crops | None
 
 
 def units_of(
@@ -177,8 +182,10 @@ def units_of(
     frames = frames.assign(**derived)
     columns = FrameColumns(frames, known, store, catalogue)
     first_row = {video.video: video.first_row for video in catalogue.videos}
-    units = form_units(frames, first_row, choice, wishes, columns)
-    return Formed(frames, units, wishes, columns, derived)
+    crops = Crops.read(store) if choice.objects else None
+    holding = None if crops is None else crops.row
+    units = form_units(frames, first_row, choice, wishes, columns, holding)
+    return Formed(frames, units, wishes, columns, derived, crops)
 
 
 def form_units(
@@ -187,6 +194,7 @@ def form_units(
     choice: Choice,
     wishes: Wishes | None = None,
     columns: FrameColumns | None = None,
+    holding: NDArray[np.int64] | None = None,
 ) -> Units:
     """Apply the options that say what may be chosen at all.
 
@@ -197,6 +205,7 @@ def form_units(
         choice: the options.
         wishes: what of it names columns, looked up; by default among those that every frame has.
         columns: their values; by default those in ``frames``.
+        holding: rows of frames that objects are in; None where none need be.
     """
     columns = columns or FrameColumns(frames)
     wishes = wishes or Wishes.of(choice, columns.known)
@@ -222,12 +231,13 @@ def form_units(
         skipped = least_typical(typical, kept, choice.skip_outliers)
         odd = skipped | (~kept & seen & _repeating(frames["digest"].to_numpy()[members], skipped))
     usual = kept & ~skipped
-    within = eligible = usual & wishes.met(columns)[members].all(axis=1)
+    within = usual & wishes.met(columns)[members].all(axis=1)
+    full = eligible = within if holding is None else within & np.isin(rows[starts], holding)
     score = None
     if choice.by_query:
         score = frames[LIKE].to_numpy()[members].sum(axis=1)  # which orders as the mean does
         if choice.like_share is not None:
-            eligible = best_share(score, within, choice.like_share)
+            eligible = best_share(score, full, choice.like_share)
     classes = _classes(wishes, columns, members, eligible)
     substitutes = None
     if choice.sharpest_within:
@@ -248,8 +258,9 @@ def form_units(
         outliers=length * int(skipped.sum()),
         duplicates=length * int((seen & ~kept).sum()),
         rejected=length * int((usual & ~within).sum()),
-        less_like=length * int((within & ~eligible).sum()),
+        less_like=length * int((full & ~eligible).sum()),
         loose=len(rows) - length * len(starts),
+        empty=int((within & ~full).sum()),
     )
 
 

@@ -15,11 +15,12 @@ from coreframe.tasks.storage.folders import Folder
 from coreframe.tasks.store.reading import understandably
 from coreframe.tasks.store.seals import BLANK, SEAL_KEY, check_seal, parse_json, sealed, sealed_json
 from coreframe.tasks.store.settings import (
-    ARRAY,
     EMBEDDINGS,
     FORMAT_VERSION,
+    FRAMES,
     MADE,
     SETTINGS_COPY,
+    Place,
     StoreSettings,
 )
 
@@ -29,7 +30,7 @@ ARRAY_ATTRIBUTES: dict[str, Any] = {
 }
 """As the CF conventions name it: xarray, for one, applies it."""
 
-ARRAY_DOCUMENT = f"{ARRAY}/zarr.json"
+ARRAY_DOCUMENT = FRAMES.document
 
 CORE_CODECS = ("bytes", "zstd")
 CODECS = {1: ("numcodecs.fixedscaleoffset", *CORE_CODECS), 2: CORE_CODECS, 3: CORE_CODECS}
@@ -42,13 +43,22 @@ def group_document(settings: StoreSettings) -> bytes:
     return _documents(settings)[0]
 
 
-def array_document(settings: StoreSettings, rows: int) -> bytes:
-    """What Zarr writes of an array of so many rows, with a seal but in stores of format 1."""
-    document = json.loads(_documents(settings)[1])
-    return _with_rows(document, rows)
+def array_document(settings: StoreSettings, rows: int, place: Place = FRAMES) -> bytes:
+    """What Zarr writes of an array of so many rows.
+
+    With a seal, but of the frames' array in stores of format 1.
+    """
+    document = json.loads(_documents(settings, place)[1])
+    return _with_rows(document, rows, place)
 
 
-def _documents(settings: StoreSettings) -> tuple[bytes, bytes]:
+def _format(settings: StoreSettings, place: Place) -> int:
+    """Of an array: that of frames has the store's, others are like those of new stores."""
+    return settings.format_version if place == FRAMES else FORMAT_VERSION
+
+
+def _documents(settings: StoreSettings, place: Place = FRAMES) -> tuple[bytes, bytes]:
+    name = place.array.removeprefix(f"{EMBEDDINGS}/")
     memory: dict[str, Any] = {}
     group = zarr.open_group(zarr.storage.MemoryStore(memory), path=EMBEDDINGS, mode="w")
     common: dict[str, Any] = dict(
@@ -56,47 +66,48 @@ def _documents(settings: StoreSettings) -> tuple[bytes, bytes]:
         chunks=(settings.block_rows, settings.dim),
         compressors=[ZstdCodec(level=3)],
     )
-    if settings.format_version == 1:
+    if _format(settings, place) == 1:
         from zarr.codecs.numcodecs import FixedScaleOffset
 
         with quiet_codec():
             filters = [FixedScaleOffset(offset=0, scale=SCALE, dtype="f4", astype="i2")]
-            group.create_array(
-                "embedding", dtype="float32", fill_value=0.0, filters=filters, **common
-            )
+            group.create_array(name, dtype="float32", fill_value=0.0, filters=filters, **common)
         attributes: dict[str, Any] = {}
     else:
         attributes = {SEAL_KEY: BLANK}
         own = ARRAY_ATTRIBUTES | attributes
         group.create_array(
-            "embedding", dtype="int16", fill_value=0, filters=None, attributes=own, **common
+            name, dtype="int16", fill_value=0, filters=None, attributes=own, **common
         )
     group.attrs.update({"coreframe": settings.written()} | attributes)
-    made, array = memory[MADE].to_bytes(), memory[ARRAY_DOCUMENT].to_bytes()
+    made, array = memory[MADE].to_bytes(), memory[place.document].to_bytes()
     return (sealed(MADE, made) if attributes else made), array
 
 
-def _with_rows(document: dict[str, Any], rows: int) -> bytes:
+def _with_rows(document: dict[str, Any], rows: int, place: Place) -> bytes:
     document["shape"] = [rows, document["shape"][1]]
     if SEAL_KEY not in document["attributes"]:  # of a store that was made before there were seals
         return json.dumps(document, indent=2).encode()
     document["attributes"][SEAL_KEY] = BLANK
-    return sealed(ARRAY_DOCUMENT, json.dumps(document, indent=2).encode())
+    return sealed(place.document, json.dumps(document, indent=2).encode())
 
 
-def read_array_document(folder: Folder, settings: StoreSettings) -> dict[str, Any]:
-    """What is written of the array, looked at.
+def read_array_document(
+    folder: Folder, settings: StoreSettings, place: Place = FRAMES
+) -> dict[str, Any]:
+    """What is written of an array, looked at.
 
     Raises:
         CoreframeError: it is missing or damaged, or is not as Coreframe writes it.
     """
-    with understandably(folder.name, ARRAY_DOCUMENT):
-        data = folder.read(ARRAY_DOCUMENT)
-        check_seal(ARRAY_DOCUMENT, data)
+    name = place.document
+    with understandably(folder.name, name):
+        data = folder.read(name)
+        check_seal(name, data)
         document: dict[str, Any] = json.loads(data)
         chunk = document["chunk_grid"]["configuration"]["chunk_shape"]
         codecs = tuple(codec["name"] for codec in document["codecs"])
-        ours = [settings.block_rows, settings.dim], CODECS[settings.format_version]
+        ours = [settings.block_rows, settings.dim], CODECS[_format(settings, place)]
         if (chunk, codecs) != ours:
             raise ValueError(f"chunks of {chunk} by {codecs}, where ingest makes {ours}")
         rows, dim = document["shape"]
@@ -105,9 +116,10 @@ def read_array_document(folder: Folder, settings: StoreSettings) -> dict[str, An
     return document
 
 
-def write_rows(folder: Folder, settings: StoreSettings, rows: int) -> None:
-    """Let the array have so many rows."""
-    folder.write(ARRAY_DOCUMENT, _with_rows(read_array_document(folder, settings), rows))
+def write_rows(folder: Folder, settings: StoreSettings, rows: int, place: Place = FRAMES) -> None:
+    """Let an array have so many rows."""
+    document = read_array_document(folder, settings, place)
+    folder.write(place.document, _with_rows(document, rows, place))
 
 
 def read_settings(folder: Folder, newest: int = FORMAT_VERSION) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from coreframe.tasks.storage.folders import Folder
 from coreframe.tasks.store.array import read_array_document
 from coreframe.tasks.store.reading import mend, understandably
 from coreframe.tasks.store.seals import open_table
-from coreframe.tasks.store.settings import ARRAY, StoreSettings
+from coreframe.tasks.store.settings import FRAMES, Place, StoreSettings
 
 READ_VALUES = 2**22
 """Numbers at most in blocks that are read at once, if they are more than one."""
@@ -26,12 +26,7 @@ VECTORS, ROWS = b"vectors", b"rows"
 
 def frames_name(block: int) -> str:
     """The file of the store that holds a block's table."""
-    return f"frames/block-{block:08d}.parquet"
-
-
-def chunk_name(block: int) -> str:
-    """The file of the store that holds a block's embeddings."""
-    return f"{ARRAY}/c/{block}/0"
+    return FRAMES.table(block)
 
 
 @dataclass(frozen=True)
@@ -57,20 +52,28 @@ class RowReader:
     for what it now holds. Of a block without a commit nothing is known.
     """
 
-    def __init__(self, folder: Folder, settings: StoreSettings, planned: int | None = None) -> None:
-        """Look at how the store's array is laid out.
+    def __init__(
+        self,
+        folder: Folder,
+        settings: StoreSettings,
+        planned: int | None = None,
+        place: Place = FRAMES,
+    ) -> None:
+        """Look at how an array of the store is laid out.
 
         Args:
             folder: the store's.
             settings: what made it.
             planned: rows of the array, where what is written of it is not to be looked at.
+            place: the array, and its tables.
 
         Raises:
             CoreframeError: it cannot be read, or is not as Coreframe writes it.
         """
         self._folder, self._size, self._dim = folder, settings.block_rows, settings.dim
+        self._place = place
         if planned is None:
-            planned = int(read_array_document(folder, settings)["shape"][0])
+            planned = int(read_array_document(folder, settings, place)["shape"][0])
         self._planned = planned
         self._commits: dict[int, Commit | None] = {}
 
@@ -99,8 +102,8 @@ class RowReader:
         size, dim = self._size, self._dim
         if len(rows) and rows.max() >= self._planned:
             raise CoreframeError(
-                f"the array {self._folder.name}/{ARRAY} has {self._planned:,} rows, and row "
-                f"{rows.max():,} is committed: {mend(self._folder.name)}."
+                f"the array {self._folder.name}/{self._place.array} has {self._planned:,} rows, "
+                f"and row {rows.max():,} is committed: {mend(self._folder.name)}."
             )
         vectors = np.empty((len(rows), dim), np.int16) if into is None else into
         order = np.argsort(rows // size, kind="stable")
@@ -125,22 +128,22 @@ class RowReader:
         written, and are still those of the rows that it had.
         """
         if block not in self._commits:
-            self._commits[block] = read_commit(self._folder, block, self._size)
+            self._commits[block] = read_commit(self._folder, block, self._size, self._place)
         for attempt in (1, 2):
             commit = self._commits[block]
             self._decode(block, vectors)
             if commit is None or commit.holds(vectors):
                 return
             if attempt == 1:  # another run may have written it anew just now
-                self._commits[block] = read_commit(self._folder, block, self._size)
+                self._commits[block] = read_commit(self._folder, block, self._size, self._place)
         store = self._folder.name
         raise CoreframeError(
-            f"{store}/{chunk_name(block)} holds other embeddings of block {block} than were "
+            f"{store}/{self._place.chunk(block)} holds other embeddings of block {block} than were "
             f"committed: {mend(store)}."
         )
 
     def _decode(self, block: int, vectors: NDArray[np.int16]) -> None:
-        name = chunk_name(block)
+        name = self._place.chunk(block)
         with understandably(self._folder.name, name):
             try:
                 compressed = self._folder.read(name)
@@ -151,13 +154,15 @@ class RowReader:
                 vectors[:] = values.reshape(vectors.shape)
 
 
-def read_commit(folder: Folder, block: int, block_rows: int) -> Commit | None:
+def read_commit(
+    folder: Folder, block: int, block_rows: int, place: Place = FRAMES
+) -> Commit | None:
     """What a block's table says of its embeddings; None where it says nothing, or is not there.
 
     Raises:
         CoreframeError: the table is damaged.
     """
-    name = frames_name(block)
+    name = place.table(block)
     with understandably(folder.name, name):
         try:
             table = open_table(name, folder.read(name))

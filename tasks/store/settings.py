@@ -38,6 +38,34 @@ MADE = f"{EMBEDDINGS}/zarr.json"
 """The group's metadata, with what made the store: with it there is a store."""
 SETTINGS_COPY = "settings.json"
 """The same once more, to mend the other from."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where rows of one kind lie in a store: an array of their vectors, a table for each block."""
+
+    array: str
+    tables: str
+    """A folder."""
+
+    def table(self, block: int) -> str:
+        """The file that holds a block's table."""
+        return f"{self.tables}/block-{block:08d}.parquet"
+
+    def chunk(self, block: int) -> str:
+        """The file that holds a block's vectors."""
+        return f"{self.array}/c/{block}/0"
+
+    @property
+    def document(self) -> str:
+        """The file that says what the array is."""
+        return f"{self.array}/zarr.json"
+
+
+FRAMES = Place(ARRAY, "frames")
+OBJECTS = Place(f"{EMBEDDINGS}/objects", "objects")
+"""Of pictures inside frames; see `coreframe.tasks.store.objects`."""
+
 RUNS = "runs"
 """Folder with a record of every run that wrote to the store, in the order of their names."""
 

@@ -50,8 +50,10 @@ from coreframe.tasks.store.settings import (
     FORMAT_VERSION,
     MADE,
     SETTINGS_COPY,
+    Place,
     StoreSettings,
 )
+from coreframe.tasks.store.settings import FRAMES as FRAME_PLACE
 from coreframe.tasks.video.index import VideoFacts, VideoIndex
 
 if TYPE_CHECKING:  # workers never need pandas, which takes 35 MB of each
@@ -266,9 +268,9 @@ class Store:
         """Undo a block's commit: its rows are missing again."""
         self.folder.delete(frames_name(block))
 
-    def row_reader(self) -> RowReader:
+    def row_reader(self, place: Place = FRAME_PLACE) -> RowReader:
         """What reads vectors of the store as it is now."""
-        return RowReader(self.folder, self.settings)
+        return RowReader(self.folder, self.settings, place=place)
 
     def read_block(self, block: int) -> NDArray[np.int16]:
         """(rows, dim) int16 lattice of one block."""

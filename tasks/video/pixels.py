@@ -1,5 +1,6 @@
 """What is taken from a decoded frame: upright pixels, the embedder's input, measures."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -19,7 +20,7 @@ from coreframe.tasks.video.colours import (
 from coreframe.tasks.video.orientation import orientation, square_size
 from coreframe.tasks.video.planes import plane_lines
 from coreframe.tasks.video.tone_map import tone_map
-from coreframe.tasks.video.viewing import AS_SHOWN, UPRIGHT, Margins, Orientation, Viewing
+from coreframe.tasks.video.viewing import AS_SHOWN, UPRIGHT, Crop, Margins, Orientation, Viewing
 
 SCALING = Interpolation.ACCURATE_RND | Interpolation.BITEXACT | Interpolation.FULL_CHR_H_INT
 """The same integers on every processor, and colour as fine as light, at no measurable cost."""
@@ -160,14 +161,52 @@ class InputScaler:
         self._scaler = VideoReformatter()
 
     def __call__(self, frame: VideoFrame) -> NDArray[np.uint8]:
-        viewing, transfer = self._viewing, int(frame.color_trc)
-        asked = orientation(frame, viewing)
-        mapped = is_tone_mapped(frame, viewing)  # once it is small
-        shown = shown_size(frame, viewing)
+        viewing = self._viewing
         if viewing.crop is not None or any(_margins(frame, viewing)):
-            stored = to_deep(frame) if mapped else to_rgb(frame, viewing)
-            frame = _as_frame(_upright(stored, frame, viewing))
-            asked, shown = UPRIGHT, (frame.width, frame.height)
+            whole = self._whole(frame)
+            return self._small(_as_frame(whole), frame)
+        return self._small(frame, frame, orientation(frame, viewing), shown_size(frame, viewing))
+
+    def crops(self, frame: VideoFrame, crops: Sequence[Crop | None]) -> Iterator[NDArray[np.uint8]]:
+        """The same of parts of the picture, as of frames that are cropped to them.
+
+        Args:
+            frame: that holds them.
+            crops: in pixels of what is seen of it; None for all of that.
+        """
+        whole = None
+        for crop in crops:
+            if crop is None:
+                yield self(frame)
+                continue
+            if whole is None:
+                whole = self._whole(frame)
+            inside = whole[crop.y : crop.y + crop.height, crop.x : crop.x + crop.width]
+            yield self._small(_as_frame(inside), frame)
+
+    def _whole(self, frame: VideoFrame) -> NDArray[Any]:
+        """All that is seen of a frame, upright, in as many bits as its colours need."""
+        mapped = is_tone_mapped(frame, self._viewing)
+        stored = to_deep(frame) if mapped else to_rgb(frame, self._viewing)
+        return _upright(stored, frame, self._viewing)
+
+    def _small(
+        self,
+        frame: VideoFrame,
+        original: VideoFrame,
+        asked: Orientation = UPRIGHT,
+        shown: tuple[int, int] | None = None,
+    ) -> NDArray[np.uint8]:
+        """Scale a frame, or what was cut from one.
+
+        Args:
+            frame: to scale.
+            original: the decoded frame, which knows its colours.
+            asked: how the frame is turned.
+            shown: (width, height) of the shape it is seen in; that of its pixels by default.
+        """
+        mapped = is_tone_mapped(original, self._viewing)  # once it is small
+        shown = shown or (frame.width, frame.height)
         width, height = self._framing.scaled_px(*shown)
         small = self._scaler.reformat(
             convertible(frame),
@@ -177,7 +216,9 @@ class InputScaler:
             interpolation=self._flags,
             threads=1,
         ).to_ndarray()
-        pixels = tone_map(np.asarray(small, np.uint16), transfer) if mapped else small
+        pixels = (
+            tone_map(np.asarray(small, np.uint16), int(original.color_trc)) if mapped else small
+        )
         return framed(np.asarray(pixels, np.uint8), asked, self._framing)
 
 

@@ -21,7 +21,7 @@ from coreframe.flows.parameters import Compute, Parameters
 from coreframe.flows.values import OtherPaths, StorePath, Wait
 from coreframe.tasks.errors import UsageError
 
-FLOWS = ("curate", "ingest", "selection:select", "train", "check", "report")
+FLOWS = ("curate", "ingest", "objects", "selection:select", "train", "check", "report")
 
 
 def below_ten(value: str) -> str:

@@ -16,8 +16,8 @@ from coreframe.flows.cluster import open_cluster
 from coreframe.flows.parameters import Compute
 from coreframe.tasks.errors import UsageError
 from coreframe.tasks.select.choice import Budget, Choice, Method
-from coreframe.tasks.select.choose import plan_selection
 from coreframe.tasks.select.derive import deriving
+from coreframe.tasks.select.plan import plan_selection
 from coreframe.tasks.select.preferences import best_share, weights
 from coreframe.tasks.select.result import Selection
 from coreframe.tasks.select.task import choose_frames

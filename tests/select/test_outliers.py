@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from coreframe.tasks.errors import UsageError
 from coreframe.tasks.select.choice import Budget, Choice
-from coreframe.tasks.select.choose import plan_selection
 from coreframe.tasks.select.derive import deriving
 from coreframe.tasks.select.local import choose_here
+from coreframe.tasks.select.plan import plan_selection
 from coreframe.tasks.select.result import Selection
 from coreframe.tasks.select.task import choose_frames
 from coreframe.tasks.select.units import form_units

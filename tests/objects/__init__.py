@@ -1,0 +1,1 @@
+"""Objects: boxes read, matched, embedded, chosen by."""
