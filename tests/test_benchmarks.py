@@ -228,3 +228,13 @@ def test_clips(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     report = run(clips, *options, out=tmp_path / "out.json", monkeypatch=monkeypatch)
     nights = report["nights"]
     assert [night["embedded_frames"] for night in nights.values()] == [80, 80, 0]
+
+
+def test_facility(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    facility = load("facility")
+    options = ["--scale", "0.01"]
+    report = run(facility, *options, out=tmp_path / "out.json", monkeypatch=monkeypatch)
+    rival, product = report["cases"]["rival"], report["cases"]["product"]
+    assert rival["ours"]["mean_gap"] == pytest.approx(rival["other"]["mean_gap"], rel=0.02)
+    assert product["ours"]["pairs"] > 0.5 * product["rows"] ** 2
+    assert product["processor_ratio"] > 0

@@ -3,7 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-FIRST = 64
+from coreframe.tasks.facility.standing import ASIDE
+
+FIRST = 256
 """Candidates looked at together after a pick."""
 
 GROWTH = 3
@@ -12,27 +14,42 @@ GROWTH = 3
 MOST = 2048
 """Candidates looked at together at most."""
 
+LOOKED_AT = 4
+"""Of the stretches, the share in which they are: one of so many. Mostly that already shows that
+others bring more."""
+
 
 class Bounds:
     """What each unit would bring at most, as the next center, stretch by stretch of the corpus.
 
-    A gain only ever becomes less. In a stretch in which a pick brings nothing no row changes, and
-    nor do others' gains there; and what a unit would not bring once it will never. So a pick makes
-    only those gains uncertain that lie in the same stretches as its own.
+    A gain only ever becomes less, and in a stretch by no more than the sum of the gaps there has
+    fallen. In a stretch in which a pick brings nothing no row changes, and nor do others' gains
+    there; and what a unit would not bring once it will never. So a pick makes only those gains
+    uncertain that lie in the same stretches as its own.
 
     Attributes:
         total: (u,) int64 over all stretches, never less than the true gain.
         fresh: (u,) bool, whether it is the true gain.
         gain: (u, s) int32 in each stretch.
-        since: (u,) int64 portions of centers that there were when gains were found last.
     """
 
-    def __init__(self, gain: NDArray[np.int32], portions: int) -> None:
-        """Begin with all (u, s) true gains, found after so many portions of centers."""
+    def __init__(self, gain: NDArray[np.int32], gap: NDArray[np.int64], portions: int = 0) -> None:
+        """Begin with all true gains.
+
+        Args:
+            gain: (u, s) these.
+            gap: (s,) the sums of the gaps in each stretch.
+            portions: of centers that partitions were given.
+        """
         self.gain, self.total = gain, gain.sum(axis=1, dtype=np.int64)
         self.fresh = np.ones(len(gain), bool)
-        self.since = np.full(len(gain), portions, np.int64)
+        self._since = np.full(gain.shape, portions, np.int32)  # when each was found
+        self._gap = [gap] * (portions + 1)  # after each portion of centers
         self._evaluated = 0
+
+    def note_portion(self, gap: NDArray[np.int64]) -> None:
+        """Note the sums of the gaps after one more portion of centers."""
+        self._gap.append(gap)
 
     def best(self, can: NDArray[np.bool_]) -> int | None:
         """The unit of the highest bound among (u,) some, of equal ones the lowest."""
@@ -59,10 +76,27 @@ class Bounds:
         above = places[total > least]
         return np.concatenate([above, places[total == least][: count - len(above)]])
 
-    def note(self, places: NDArray[np.int64], gain: NDArray[np.int32], portions: int) -> None:
-        """Note the true gains, (b, s), of (b,) units after so many portions of centers."""
+    def since(self, places: NDArray[np.int64]) -> NDArray[np.int32]:
+        """(b, s) where to look for what (b,) units would bring, see `standing.Asked`.
+
+        The first ones after a pick are looked at wherever they may have lost anything, so that one
+        true gain is known. Others at first where they may have lost most.
+        """
+        since, loss = self._since[places], self._loss(places)
+        wanted = loss > 0
+        if self._evaluated:
+            count = -(-loss.shape[1] // LOOKED_AT)
+            least = np.partition(loss, -count, axis=1)[:, -count]
+            wanted &= loss >= least[:, None]
+        return np.where(wanted, since, ASIDE)
+
+    def note(
+        self, places: NDArray[np.int64], since: NDArray[np.int32], gain: NDArray[np.int32]
+    ) -> None:
+        """Note (b, s) what (b,) units would bring, true where it was asked for."""
         self.gain[places], self.total[places] = gain, gain.sum(axis=1, dtype=np.int64)
-        self.fresh[places], self.since[places] = True, portions
+        self._since[places] = np.where(since == ASIDE, self._since[places], len(self._gap) - 1)
+        self.fresh[places] = ~self._loss(places).any(axis=1)
         self._evaluated += len(places)
 
     def take(self, place: int) -> None:
@@ -70,3 +104,9 @@ class Bounds:
         for stretch in np.flatnonzero(self.gain[place]):
             self.fresh &= self.gain[:, stretch] == 0
         self._evaluated = 0
+
+    def _loss(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(b, s) how much less (b,) units may bring than they would have, at most."""
+        every = np.array(self._gap)
+        before = np.take_along_axis(every, self._since[places].astype(np.int64), axis=0)
+        return np.minimum(self.gain[places], before - every[-1])

@@ -1,6 +1,7 @@
 """The corpus as facility location asks it, wherever its partitions are."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +17,7 @@ from coreframe.tasks.kcenter.vectors import Source
 GUESSES = 1024
 """Units, near the others on average, of which the most central is guessed."""
 
-STRETCHES = 32
+STRETCHES = 16
 """Into which all units are cut, about. Of each unit it is kept what it would bring in each."""
 
 
@@ -64,7 +65,7 @@ class Field:
 
     def report(self) -> list[Report]:
         """How the partitions stand."""
-        return self._corpus.ask(standing.report)
+        return self._corpus.ask(standing.report, self._length)
 
     def take(self, places: Sequence[int], vectors: Sequence[NDArray[np.int16]]) -> None:
         """Let the partitions take new centers into account, in this order."""
@@ -94,7 +95,8 @@ class Field:
         self, asked: Asked, gain: NDArray[np.int32]
     ) -> tuple[NDArray[np.int32], list[Answer]]:
         """(b, s) what candidates would bring in each stretch, given what they would have once."""
-        each = np.split(gain, self._first[1:-1], axis=1)
+        spans = [slice(*ends) for ends in pairwise(self._first.tolist())]
+        each = [(span, gain[:, span]) for span in spans]
         held = self._corpus.hold(asked)
         answers = self._corpus.ask(standing.evaluate, held, self._length, each=each)
         return np.concatenate([answer.gain for answer in answers], axis=1), answers

@@ -57,19 +57,17 @@ class _Search:
     def __init__(self, field: Field, goal: Goal, advance: Callable[[int], None]) -> None:
         """Find every gain once, and with no center yet the first pick."""
         self._field, self._goal, self._advance = field, goal, advance
-        reports = field.report()
-        self._before = _highest_curve(reports)
+        self._reports = field.report()
+        self._before = _highest_curve(self._reports)
         self.picked: list[int] = []
         self._squared: list[int] = []
         self._radius: list[int] = []
         self._pending: dict[int, NDArray[np.int16]] = {}  # picks that partitions do not know of
-        self._unheard = False  # whether partitions have not yet said what radius the last ones left
         self._at_hand: dict[int, tuple[NDArray[np.int16], int]] = {}
         """Candidates whose gains are known: vectors, and squared distances to a center."""
         self._passes = self._formed = 0
         self._first_alone = False
-        self._portions = 0  # of picks that partitions know of
-        self._bounds = Bounds(np.zeros((len(field), 0), np.int32), 0)
+        self._bounds = Bounds(np.zeros((len(field), 0), np.int32), np.zeros(0, np.int64))
         state = field.state()
         self.openings = Openings(goal, field.rows, state.open)
         self.openings.close(np.flatnonzero(state.squared < goal.squared_min_distance))
@@ -80,7 +78,7 @@ class _Search:
         """Find every gain, given the (u,) gaps."""
         self._first_alone = bool((gap == NO_CENTER).any())
         if not self._first_alone:
-            self._bounds = Bounds(self._gains(gap).gain, 0)
+            self._bounds = Bounds(self._gains(gap).gain, _gap_sums(self._reports))
             return
         first = self._field.central()
         self._passes += 3  # of which two are for the guess: near a sample, and near all
@@ -93,9 +91,9 @@ class _Search:
             gap = self._field.gaps_to(medoid)
             found = self._gains(gap)
         vectors, squared = self._field.look(np.array([medoid]))
-        self._bounds = Bounds(found.gain, 1)
         self._note_pick(medoid, vectors[0], int(squared[0]))
         self._tell()
+        self._bounds = Bounds(found.gain, _gap_sums(self._reports), portions=1)
 
     def _gains(self, gap: NDArray[np.int16]) -> Gains:
         found = self._field.gains(gap)
@@ -125,12 +123,13 @@ class _Search:
         if len(places) == 0:
             return
         bounds = self._bounds
-        wanted = Asked(vectors, bounds.since[places])
-        gain, answers = self._field.evaluate(wanted, bounds.gain[places])
-        self._hear([answer.report for answer in answers])
+        since = bounds.since(places)
+        gain, answers = self._field.evaluate(Asked(vectors, since), bounds.gain[places])
         self._passes += 1
         self._formed += sum(answer.distances_formed for answer in answers)
-        bounds.note(places, gain, self._portions)
+        bounds.note(places, since, gain)
+        known = bounds.fresh[places]
+        places, vectors, squared = places[known], vectors[known], squared[known]
         best = np.lexsort((places, -bounds.total[places]))[:FIRST]
         self._keep(places[best], vectors[best], squared[best])
 
@@ -177,31 +176,23 @@ class _Search:
         """Let partitions know of the picks that they do not know of."""
         if not self._pending:
             return
-        if self._unheard:
-            self._hear(self._field.report())
         self._field.take(list(self._pending), list(self._pending.values()))
+        self._reports = self._field.report()
+        self._radius += _highest_curve(self._reports).tolist()
+        self._bounds.note_portion(_gap_sums(self._reports))
         self._advance(len(self._pending))
-        self._pending, self._unheard = {}, True
-        self._portions += 1
+        self._pending = {}
         self._passes += 1
-
-    def _hear(self, reports: Sequence[Report]) -> None:
-        """Note the radius after each of the last picks, unless that is known."""
-        if self._unheard:
-            self._unheard = False
-            self._radius += _highest_curve(reports).tolist()
 
     def picks(self) -> PickedRows:
         """The selection."""
         self._tell()
-        reports = self._field.report()
-        self._hear(reports)
         distance = to_l2(np.array(self._squared, np.int64))
         if self._first_alone:
             distance[0] = np.nan
         rows = self._field.rows[np.array(self.picked, np.int64)]
-        formed = sum(report.distances_formed for report in reports)
-        rough = sum(report.rough_distances_formed for report in reports)
+        formed = sum(report.distances_formed for report in self._reports)
+        rough = sum(report.rough_distances_formed for report in self._reports)
         return PickedRows(
             rows=rows,
             center_rows=rows,
@@ -220,3 +211,8 @@ def _highest_curve(reports: Sequence[Report]) -> NDArray[np.int32]:
     """(m,) squared covering radius after each of the centers that partitions last took up."""
     curves = [report.curve for report in reports if report.curve is not None]
     return np.max(curves, axis=0) if curves else np.empty(0, np.int32)
+
+
+def _gap_sums(reports: Sequence[Report]) -> NDArray[np.int64]:
+    """(s,) sums of the gaps in each stretch."""
+    return np.concatenate([report.gap for report in reports])

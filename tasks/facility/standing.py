@@ -21,7 +21,10 @@ GROUPS = 16
 """States of the gaps, as they were when candidates were looked at last, that are made again to see
 which rows changed: those of most candidates. Each takes two bytes a row."""
 
-CALLED = 4096
+ASIDE = -1
+"""Says that a gain is not wanted."""
+
+CALLED = 32_768
 """Distances that could be formed while one more product is called for."""
 
 
@@ -64,8 +67,9 @@ class Asked(NamedTuple):
 
     vectors: NDArray[np.int16]
     """(b, dim) lattice."""
-    since: NDArray[np.int64]
-    """(b,) portions of centers that there were when a candidate's gains were found last."""
+    since: NDArray[np.int32]
+    """(b, s) portions of centers that there were when a gain was found last, in every stretch of
+    the corpus; ASIDE where it is not wanted."""
 
 
 class Report(NamedTuple):
@@ -73,6 +77,8 @@ class Report(NamedTuple):
 
     curve: NDArray[np.int32] | None
     """See :class:`coreframe.tasks.kcenter.partition.Partition`."""
+    gap: NDArray[np.int64]
+    """(s,) sums of the gaps in each of its stretches."""
     distances_formed: int
     rough_distances_formed: int
 
@@ -83,12 +89,6 @@ class Answer(NamedTuple):
     gain: NDArray[np.int32]
     """(b, s) in each of its stretches."""
     distances_formed: int
-    report: Report
-
-
-def stretches(rows: int, length: int) -> int:
-    """Into how many stretches of so many rows side by side a partition's rows are cut."""
-    return -(-rows // length)
 
 
 def take(standing: Standing, centers: CenterArrays) -> Standing:
@@ -100,10 +100,12 @@ def take(standing: Standing, centers: CenterArrays) -> Standing:
     return Standing(part, gap, (*standing.changes, Change(places.int(), before)))
 
 
-def report(standing: Standing) -> Report:
-    """How a partition stands."""
+def report(standing: Standing, length: int) -> Report:
+    """How a partition stands, in stretches of so many rows."""
     part = standing.part
-    return Report(part.curve, part.distances_formed, part.rough_distances_formed)
+    sums = [some.sum(dtype=torch.float64) for some in standing.gap.split(length) if len(some)]
+    gap = np.array([int(one) for one in sums], np.int64)
+    return Report(part.curve, gap, part.distances_formed, part.rough_distances_formed)
 
 
 class State(NamedTuple):
@@ -185,31 +187,36 @@ def gap_sums(standing: Standing, vectors: NDArray[np.int16]) -> NDArray[np.int64
     return found.cpu().numpy()
 
 
-def evaluate(standing: Standing, asked: Asked, length: int, gain: NDArray[np.int32]) -> Answer:
+def evaluate(
+    standing: Standing,
+    asked: Asked,
+    length: int,
+    own: tuple[slice, NDArray[np.int32]],
+) -> Answer:
     """Find what candidates would bring: by how much the sum of the gaps would fall.
 
-    Nothing has to be formed in a stretch in which a candidate gained nothing, for it never will
-    again. In others only rows count that new centers have come near since, or all, whichever is
-    less work.
+    In a stretch only rows count that new centers have come near since a gain was found there last,
+    or all, whichever is less work.
 
     Args:
         standing: the partition.
         asked: the candidates.
         length: of a stretch.
-        gain: (b, s) what each would have brought in each stretch, when that was found last.
+        own: which stretches are its own; and (b, s) what each would have brought there.
     """
     part = standing.part
     targets = _targets(part, asked.vectors)
     order = targets.place.cpu().numpy()
-    since, found = asked.since[order], gain[order]
+    since, found = asked.since[order, own[0]], own[1][order]
     before = _before(standing, since)
     sums = _Savings(standing, targets)
     for stretch in range(found.shape[1]):
         rows = slice(stretch * length, min((stretch + 1) * length, len(part)))
-        members = np.flatnonzero(found[:, stretch])
         lost, anew, work = [], [], 0
-        for known in np.unique(since[members]).tolist():
-            group = members[since[members] == known]
+        for known in np.unique(since[:, stretch]).tolist():
+            if known == ASIDE:
+                continue
+            group = np.flatnonzero(since[:, stretch] == known)
             if known not in before:
                 anew.append(group)
                 continue
@@ -228,13 +235,13 @@ def evaluate(standing: Standing, asked: Asked, length: int, gain: NDArray[np.int
             found[group, stretch] = sums.of(group, places)
     result = np.empty_like(found)
     result[order] = found
-    return Answer(result, sums.formed, report(standing))
+    return Answer(result, sums.formed)
 
 
-def _before(standing: Standing, since: NDArray[np.int64]) -> dict[int, torch.Tensor]:
+def _before(standing: Standing, since: NDArray[np.int32]) -> dict[int, torch.Tensor]:
     """The (n,) int16 gaps after those numbers of portions that most candidates have."""
     gap, undone, found = standing.gap.short(), len(standing.changes), {}
-    numbers, counts = np.unique(since, return_counts=True)
+    numbers, counts = np.unique(since[since != ASIDE], return_counts=True)
     for number in sorted(numbers[np.argsort(-counts, kind="stable")[:GROUPS]].tolist())[::-1]:
         gap = gap.clone()
         for change in reversed(standing.changes[number:undone]):

@@ -78,13 +78,8 @@ def measure_selection(
             store, selection, selection.crops, choice, exported, device, cluster
         )
     units, n = selection.units, len(selection.chosen)
-    method, seed = choice.method, choice.seed
-    eligible = units.choosable
-    subsets = {
-        "original": units.measured,
-        "fixed_rate": baseline_rows(Method.FIXED_RATE, eligible, min(n, len(eligible)), seed),
-        "random": baseline_rows(Method.RANDOM, eligible, min(n, len(eligible)), seed),
-    }
+    method, seed, eligible = choice.method, choice.seed, units.choosable
+    subsets = {"original": units.measured} | _baselines(eligible, n, seed)
     with Client(cluster) as client:
         every = DaskPartitions(client, store, units.measured, length=units.length, device=device)
         flat = None
@@ -145,11 +140,10 @@ def _measure_objects(
     cluster: str,
 ) -> Measured:
     """The same of objects; how many frames are different from one another is not counted."""
-    eligible, n, seed = selection.units.choosable, len(selection.chosen), choice.seed
+    eligible, seed = selection.units.choosable, choice.seed
     subsets = {
         "original": np.unique(crops.row),
-        "fixed_rate": baseline_rows(Method.FIXED_RATE, eligible, n, seed),
-        "random": baseline_rows(Method.RANDOM, eligible, n, seed),
+        **_baselines(eligible, len(selection.chosen), seed),
         "coreset": selection.chosen,
     }
     methods = {}
@@ -180,6 +174,13 @@ def _measure_objects(
 
 
 metrics_stage = stage("metrics")(measure_selection)
+
+
+def _baselines(eligible: NDArray[np.int64], n: int, seed: int) -> dict[str, NDArray[np.int64]]:
+    """As many units, or all there are, at a fixed rate and at random."""
+    n = min(n, len(eligible))
+    methods = {"fixed_rate": Method.FIXED_RATE, "random": Method.RANDOM}
+    return {name: baseline_rows(method, eligible, n, seed) for name, method in methods.items()}
 
 
 def _count_distinct(

@@ -89,6 +89,10 @@ class Compared:
             return numbers, np.full(len(numbers), NO_OBJECT)
         return self.crops.rows_of(numbers), numbers
 
+    def first(self, picks: int) -> np.ndarray:
+        """The centers of the first so many chosen units."""
+        return self.centers[self.pick < picks]
+
     def standing(self, stood: Represented, vectors: NDArray[np.int16]) -> "Standing":
         """What each chosen unit stands for.
 

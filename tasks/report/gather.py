@@ -90,14 +90,12 @@ def gather_evidence(
     videos = {video.video: video for video in store.read_catalogue().videos}
     corpus, units = _corpus_and_units(store, choice, device, cluster)
     spans, graded, histograms = spans_and_measures(corpus, units)
-    chosen = selection.iloc[:: units.length]
-    picks = chosen["row"].to_numpy()
+    picks = (chosen := selection.iloc[:: units.length])["row"].to_numpy()
     rivals, compared = rival_rows(methods), Compared.of(store, choice, units, chosen)
     rows = compared.numbers
     sample = np.random.default_rng(choice.seed).permutation(len(rows))[: limits.mapped]
     present = np.isin(picks, units.measured)
-    first = compared.centers[compared.pick < limits.mapped_chosen]
-    asked = np.union1d(rows[sample], first[np.isin(first, rows)])
+    asked = np.union1d(rows[sample], np.intersect1d(compared.first(limits.mapped_chosen), rows))
     leading = compared.reader(store, units)(compared.leading)
     with Client(cluster) as client:
         stood, standing, mapped, vectors = _stood_for(client, store, units, compared, asked, device)
@@ -114,7 +112,7 @@ def gather_evidence(
         frames = pictures_of_dropped(client, store, seen, videos)
         frames |= pictures_of_objects(client, store, _shown_objects(dropped), videos)
     planes, variance = projections(vectors, choice.seed)
-    places = _mapped(store, compared.located(asked)[0], planes, videos)
+    mapped = _mapped(store, compared.located(asked)[0], planes, videos).join(mapped)
     return Evidence(
         units=len(rows),
         stands_for=standing.count,
@@ -123,7 +121,7 @@ def gather_evidence(
         odd=odd,
         graded=graded,
         histograms=histograms,
-        mapped=places.join(mapped),
+        mapped=mapped,
         variance=variance,
         spans=spans,
         rivals={name: store.frames_at(own, ["video", "time_s"]) for name, own in rivals.items()},

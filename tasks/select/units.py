@@ -225,11 +225,7 @@ def form_units(
     seen = whole & shown
     distinct = ~_repeated(frames["digest"].to_numpy()[members], seen)
     kept = seen if choice.keep_exact_duplicates else seen & distinct
-    skipped = odd = np.zeros(len(starts), bool)
-    if choice.skip_outliers:
-        typical = frames[TYPICAL].to_numpy()[members].mean(axis=1)
-        skipped = least_typical(typical, kept, choice.skip_outliers)
-        odd = skipped | (~kept & seen & _repeating(frames["digest"].to_numpy()[members], skipped))
+    skipped, odd = _outliers(frames, members, choice.skip_outliers, seen, kept)
     usual = kept & ~skipped
     within = usual & wishes.met(columns)[members].all(axis=1)
     full = eligible = within if holding is None else within & np.isin(rows[starts], holding)
@@ -280,6 +276,23 @@ def _weight(
         of_frames = columns.largest(column) if strength > 0 else -columns.smallest(column)
         preferences.append((mean_quality(of_frames, members), abs(strength)))
     return weights(preferences, eligible)
+
+
+def _outliers(
+    frames: pd.DataFrame,
+    members: NDArray[np.int64],
+    share: float,
+    seen: NDArray[np.bool_],
+    kept: NDArray[np.bool_],
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """(u,) the least typical of those kept, and (u,) with copies of them that are seen."""
+    if not share:
+        none = np.zeros(len(members), bool)
+        return none, none
+    typical = frames[TYPICAL].to_numpy()[members].mean(axis=1)
+    skipped = least_typical(typical, kept, share)
+    again = _repeating(frames["digest"].to_numpy()[members], skipped)
+    return skipped, skipped | (~kept & seen & again)
 
 
 def _classes(

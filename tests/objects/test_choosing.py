@@ -13,9 +13,9 @@ from dask.distributed import LocalCluster
 from coreframe.tasks.errors import UsageError
 from coreframe.tasks.select.choice import Budget, Choice
 from coreframe.tasks.select.local import choose_here
+from coreframe.tasks.select.preferences import weights
 from coreframe.tasks.select.result import Selection
 from coreframe.tasks.select.task import choose_frames
-from coreframe.tasks.select.units import weights
 from coreframe.tasks.store.objects import BOXES_SCHEMA, SCHEMA, Boxes, ObjectState, StoredObjects
 from coreframe.tasks.store.store import Store
 from tests.objects.textbook import Asked, frames_by_objects
@@ -152,7 +152,7 @@ def test_limits_and_preferences_are_those_of_frames(corpus: Corpus, cluster: str
     rows = np.unique(corpus.row[numbers])
     quality = sharpness.astype(np.float64)
     eligible = np.isin(np.arange(sum(LENGTHS)), rows)
-    asked.weight = weights(quality, eligible, 0.5)[asked.frame]
+    asked.weight = weights([(quality, 0.5)], eligible)[asked.frame]
     corpus.expect(choose_frames(corpus.store, choice, "cpu", cluster), numbers, asked)
 
 

@@ -21,8 +21,9 @@ NAMES = ["a.mp4", "b.mp4"]
 @pytest.mark.usefixtures("server")
 def test_from_boxes_to_a_page(tmp_path: Path, cluster: str) -> None:
     from coreframe.flows.boxes import Boxes
+    from coreframe.flows.choosing import Selecting
     from coreframe.flows.objects import objects
-    from coreframe.flows.parameters import Compute, Selecting
+    from coreframe.flows.parameters import Compute
     from coreframe.flows.selection import select
 
     videos(tmp_path / "videos", NAMES)

@@ -46,9 +46,7 @@ def measured(corpus: Corpus) -> np.ndarray:
 def test_gaps_are_between_objects(made: tuple[Corpus, Selection], cluster: str) -> None:
     corpus, selection = made
     choice = by_objects(N)
-    found = measure_selection(
-        corpus.store, selection, choice.method, 0, Exported(), "cpu", cluster
-    ).methods
+    found = measure_selection(corpus.store, selection, choice, Exported(), "cpu", cluster).methods
     every = measured(corpus)
     assert (found.original.n, found.original.objects) == (len(set(corpus.row[every])), len(every))
     assert set(selection.chosen.tolist()) == set(found.coreset.rows or [])
@@ -118,5 +116,5 @@ def test_the_table_names_the_object_only_where_there_is_one(
         write_selection(tmp_path, chosen.frames.assign(video="v", file="f"))
         table = pd.read_parquet(tmp_path / "selection.parquet")
         assert ("object" in table) is there
-    found = measure_selection(corpus.store, plain, "coreset", 0, Exported(), "cpu", cluster)
+    found = measure_selection(corpus.store, plain, Choice(), Exported(), "cpu", cluster)
     assert "objects" not in json.dumps(found.methods.model_dump())

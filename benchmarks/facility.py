@@ -1,0 +1,152 @@
+"""Facility location: against a lazy greedy in NumPy, and against one product of all pairs.
+
+    pip install apricot-select      # optional; MIT; taken for the lazy greedy where it is there
+    python benchmarks/facility.py [--json FILE] [--cases rival product] [--scale F]
+
+``rival``: 20,000 x 128, 200 picks: seconds, and one function's value of both choices. ``product``:
+200,000 x 384, 1,000 picks on two threads, against X @ X.T of the same matrix, block by block in
+float32. Processor seconds are told beside those of the clock, which other processes lengthen.
+"""
+
+import argparse
+import heapq
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+
+from selection import measure, video_like, write_store  # noqa: E402
+
+CASES = {"rival": (20_000, 128, 200), "product": (200_000, 384, 1_000)}
+"""Rows, numbers a vector, and picks."""
+AT_ONCE = 1024
+"""Rows of the product formed together."""
+
+
+def ours(folder: Path, picks: int) -> dict[str, Any]:
+    """Coreframe in one process, from a store on disk."""
+    from coreframe.tasks.select.choice import Budget, Choice
+    from coreframe.tasks.select.local import choose_here
+    from coreframe.tasks.store.store import Store
+
+    choose_here(Store.open(folder / "tiny"), Choice("facility-location", Budget(3)), "cpu")
+    choice = Choice("facility-location", Budget(picks))
+    start, processor = time.perf_counter(), time.process_time()
+    chosen = choose_here(Store.open(folder / "store"), choice, "cpu")
+    return {
+        "seconds": time.perf_counter() - start,
+        "processor_s": time.process_time() - processor,
+        "chosen": chosen.chosen.tolist(),
+        "pairs": chosen.distances_formed,
+        "passes": chosen.passes,
+    }
+
+
+def product(folder: Path, _: int) -> dict[str, Any]:
+    """All products of the rows with one another, in float32; they are dropped at once."""
+    vectors = torch.from_numpy(np.load(folder / "vectors.npy"))
+    buffer = torch.empty((AT_ONCE, len(vectors)))
+    start, processor = time.perf_counter(), time.process_time()
+    for some in vectors.split(AT_ONCE):
+        torch.mm(some, vectors.T, out=buffer[: len(some)])
+    processor = time.process_time() - processor
+    return {"seconds": time.perf_counter() - start, "processor_s": processor}
+
+
+def rival(folder: Path, picks: int) -> dict[str, Any]:
+    """apricot-select, or the same lazy greedy in NumPy, on a matrix of all similarities."""
+    vectors = np.load(folder / "vectors.npy")
+    start = time.perf_counter()
+    similar = _similarities(vectors)
+    if find_spec("apricot"):
+        from apricot import FacilityLocationSelection
+
+        found = FacilityLocationSelection(picks, metric="precomputed", optimizer="lazy")
+        chosen = found.fit(similar).ranking.tolist()
+    else:
+        chosen = _lazy(similar, picks)
+    return {"seconds": time.perf_counter() - start, "chosen": [int(row) for row in chosen]}
+
+
+def _similarities(vectors: np.ndarray) -> np.ndarray:
+    """(n, n) float32: 2.1 less the distance, which is never below 0."""
+    norms = np.square(vectors).sum(axis=1)
+    squared = norms[:, None] + norms[None] - 2 * (vectors @ vectors.T)
+    return np.float32(2.1) - np.sqrt(np.maximum(squared, 0))
+
+
+def _lazy(similar: np.ndarray, picks: int) -> list[int]:
+    """Minoux (1978): look again at whoever has the highest bound."""
+    best, chosen = np.zeros(len(similar), np.float32), []
+    bounds = [(-float(gain), row) for row, gain in enumerate(similar.sum(axis=1, dtype=float))]
+    heapq.heapify(bounds)
+    fresh = {bounds[0][1]}
+    while len(chosen) < picks:
+        _, row = heapq.heappop(bounds)
+        if row in fresh:
+            chosen.append(row)
+            np.maximum(best, similar[row], out=best)
+            fresh = set()
+            continue
+        gain = float(np.maximum(similar[row] - best, 0).sum(dtype=float))
+        fresh.add(row)
+        heapq.heappush(bounds, (-gain, row))
+    return chosen
+
+
+def mean_gap(vectors: np.ndarray, chosen: list[int]) -> float:
+    """Mean L2 distance of a row to its nearest chosen one, in float64."""
+    wide = torch.from_numpy(vectors).double()
+    centers = wide[torch.tensor(chosen)]
+    nearest = [torch.cdist(some, centers).amin(dim=1) for some in wide.split(4096)]
+    return float(torch.cat(nearest).mean())
+
+
+def run_case(name: str, scale: float) -> dict[str, Any]:
+    """Both contenders of one case."""
+    rows, dim, picks = CASES[name]
+    rows, picks = int(rows * scale), max(2, int(picks * scale))
+    vectors = video_like(rows, dim, 0)
+    contenders: dict[str, Callable] = {"other": rival if name == "rival" else product, "ours": ours}
+    found: dict[str, Any] = {"rows": rows, "dim": dim, "picks": picks}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        np.save(folder / "vectors.npy", vectors)
+        write_store(folder, vectors)
+        for contender, function in contenders.items():
+            found[contender] = measure(function, folder, picks)
+            if "chosen" in found[contender]:
+                chosen = found[contender].pop("chosen")
+                found[contender]["mean_gap"] = mean_gap(vectors, chosen)
+    found["ratio"] = found["ours"]["seconds"] / found["other"]["seconds"]
+    if name == "product":
+        found["processor_ratio"] = found["ours"]["processor_s"] / found["other"]["processor_s"]
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", type=Path, help="write the figures here too")
+    parser.add_argument("--cases", nargs="*", default=list(CASES), choices=list(CASES))
+    parser.add_argument("--scale", type=float, default=1.0, help="of rows and picks")
+    arguments = parser.parse_args()
+    report: dict[str, Any] = {"apricot": find_spec("apricot") is not None, "cases": {}}
+    for name in arguments.cases:
+        found = report["cases"][name] = run_case(name, arguments.scale)
+        print(f"{name}: {json.dumps(found)}", flush=True)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(report, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
