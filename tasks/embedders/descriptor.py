@@ -29,6 +29,7 @@ from dataclasses import dataclass
 
 from coreframe.tasks.embedders.names import DESCRIPTOR, EARLIER_DESCRIPTOR
 from coreframe.tasks.errors import UsageError
+from coreframe.tasks.lattice import square_roots
 from coreframe.tasks.lazy import torch
 from coreframe.tasks.video.pixels import Framing
 
@@ -263,10 +264,10 @@ def _scatter(bins: torch.Tensor, values: torch.Tensor, size: int) -> torch.Tenso
 
 def _root(values: torch.Tensor) -> torch.Tensor:
     """int64 >= 0 -> int64 square roots, in 1 / ROOT."""
-    return torch.round(torch.sqrt(values.double()) * ROOT).to(torch.int64)
+    return torch.round(square_roots(values.double()) * ROOT).to(torch.int64)
 
 
 def _unit(values: torch.Tensor, extra: int) -> torch.Tensor:
     """int64 (batch, n) -> float64 (batch, n), divided by sqrt(length ** 2 + extra)."""
     square = (values * values).sum(1, keepdim=True) + extra
-    return values.double() / torch.sqrt(square.double())
+    return values.double() / square_roots(square.double())
