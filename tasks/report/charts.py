@@ -240,7 +240,7 @@ def timeline_chart(videos: pd.DataFrame, ticks: pd.DataFrame, *, ordered: bool =
     colour = alt.Color(
         "method:N",
         title=None,
-        scale=alt.Scale(domain=list(METHODS[:3])),
+        scale=alt.Scale(domain=list(METHODS)),
         legend=alt.Legend(orient="top", values=ticks["method"].unique().tolist()),
     )
     layers = [

@@ -6,6 +6,7 @@ from typing import Any
 from coreframe.tasks.kcenter.goal import StoppedBy
 from coreframe.tasks.output.metrics import Metrics
 from coreframe.tasks.output.run import ChangedVideos, Run, Trouble
+from coreframe.tasks.select.choice import Method
 from coreframe.tasks.store.catalogue import Video, VideoState
 from coreframe.tasks.video.listing import Unread
 
@@ -41,6 +42,8 @@ WAYS = {
 def headline(metrics: Metrics) -> str:
     """What whoever decides wants to know, in words; the verdict where that was not counted."""
     chosen, noun = metrics.chosen, metrics.noun
+    if chosen.n and metrics.selected is Method.FACILITY_LOCATION:
+        return _mean_gaps(metrics)
     if not chosen.n or not chosen.distinct:
         return verdict(metrics)
     every = "all" if chosen.distinct == chosen.n else f"{chosen.distinct:,} of them"
@@ -51,6 +54,19 @@ def headline(metrics: Metrics) -> str:
     ]
     start = f"{chosen.n:,} chosen {noun}{'s' * (chosen.n != 1)}, {every} different from one another"
     return f"{start}. {' are; '.join(others).capitalize()}."
+
+
+def _mean_gaps(metrics: Metrics) -> str:
+    """How near the corpus is to the chosen units on average, and to those of other methods."""
+    chosen, noun = metrics.chosen, metrics.noun
+    others = [
+        f"of {measured.n:,} {WAYS[key]}, {measured.coverage_mean:.3f}"
+        for key, measured in metrics.methods.by_key().items()
+        if key in WAYS and key != metrics.selected_key and measured.coverage_mean is not None
+    ]
+    nearest = f"is on average {chosen.coverage_mean:.3f} from the nearest of"
+    start = f"A {noun} of the corpus {nearest} {chosen.n:,} chosen {noun}{'s' * (chosen.n != 1)}"
+    return f"{start}; {'; '.join(others)}."
 
 
 def verdict(metrics: Metrics) -> str:

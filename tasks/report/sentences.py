@@ -45,7 +45,15 @@ def key_figures(run: Run, metrics: Metrics) -> list[dict[str, str]]:
     rival = "random" if metrics.selected == Method.FIXED_RATE else "fixed_rate"
     theirs = metrics.methods.by_key()[rival]
     facts = []
-    if chosen.coverage_radius is not None:
+    by_mean = metrics.selected == Method.FACILITY_LOCATION
+    if by_mean and chosen.coverage_mean is not None:
+        facts.append(
+            {
+                "value": f"{chosen.coverage_mean:.3f}",
+                "what": f"mean gap; {NAMES[rival]} leaves {theirs.coverage_mean:.3f}",
+            }
+        )
+    elif chosen.coverage_radius is not None:
         facts.append(
             {
                 "value": f"{chosen.coverage_radius:.3f}",

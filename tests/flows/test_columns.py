@@ -1,6 +1,5 @@
 """Columns from file to page, and those of every night."""
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from coreframe.tasks.store.columns import column_tables, drop
 from coreframe.tasks.store.store import Store
 from tests.commands import coreframe
 from tests.flows.again import again
+from tests.runs import run
 from tests.videos import clips
 
 NAMES = [f"clip-{number:02d}" for number in range(6)]
@@ -62,12 +62,12 @@ def test_every_night_adds_what_is_known_of_its_videos(tmp_path: Path, cluster: s
 
     assert again(tmp_path, cluster, **options)["run"]["nothing_new"]
     labels(tmp_path, "b")
-    assert "nothing_new" not in again(tmp_path, cluster, **options)["run"]
     shutil.move(tmp_path / last.name, last)
-    third = again(tmp_path, cluster, **options | {"n_samples": 6})["run"]
-    assert third["added_columns"][0]["matched"] == 12
-    assert third["counts"]["kept_frames"] == 5
-    assert [one["chosen"] for one in third["classes"]] == [1] * 6
+    next_night = again(tmp_path, cluster, **options | {"n_samples": 6})["run"]
+    assert next_night["added_columns"][0]["matched"] == 12
+    assert next_night["counts"]["kept_frames"] == 5
+    assert [one["name"] for one in next_night["classes"]] == [f"b & {name}.mp4" for name in NAMES]
+    assert [one["chosen"] for one in next_night["classes"]] == [1] * 6
 
     store = Store.open(tmp_path / "store")
     drop(store, "labels")
@@ -81,8 +81,7 @@ def test_every_night_adds_what_is_known_of_its_videos(tmp_path: Path, cluster: s
 
 
 def test_the_command_adds_lists_and_drops(tmp_path: Path, cluster: str) -> None:
-    clips(tmp_path / "videos", NAMES)
-    again(tmp_path, cluster)
+    run(clips(tmp_path / "videos", NAMES), tmp_path / "store", cluster)
     file = labels(tmp_path, "a")
     said = coreframe("columns", "add", "seen", file, "--store", "store", cwd=tmp_path)
     assert said.returncode == 0, said.stderr
@@ -98,4 +97,3 @@ def test_the_command_adds_lists_and_drops(tmp_path: Path, cluster: str) -> None:
     assert wrong.returncode == 2
     assert wrong.stderr.count("\n") == 1
     assert "has no columns named seen: it has none" in wrong.stderr
-    assert json.loads((tmp_path / "out" / "run.json").read_text())["columns"] == ""

@@ -639,3 +639,23 @@ def test_the_projection_keeps_distances_in_a_plane(dim: int) -> None:
     assert np.allclose(np.linalg.norm(shown[:, None] - shown[None], axis=2), apart, atol=1e-5)
     assert pca(np.ones((3, 4)))[1] == 0
     assert pca(np.ones((1, 1)))[0].tolist() == [[0, 0]]
+
+
+def test_facility_location_is_told_by_its_mean_gap(
+    store: Store, tmp_path: Path, cluster: str
+) -> None:
+    written, evidence = selected(store, tmp_path, 20, cluster, method="facility-location")
+    mean = written.metrics.chosen.coverage_mean
+    assert mean is not None
+    assert mean < (written.metrics.methods.coreset.coverage_mean or 0)
+    html = page_of(written, evidence, store)
+    found = (
+        f"A frame of the corpus is on average {mean:.3f} from the nearest of 20 chosen frames; of"
+    )
+    assert found in html
+    fixed = written.metrics.methods.fixed_rate.coverage_mean
+    assert f"mean gap; fixed rate leaves {fixed:.3f}" in html
+    timeline = json.loads(re.search(r'id="data">(.*?)</script>', html, re.DOTALL)[1])["charts"][
+        "timeline"
+    ]
+    assert "facility location" in json.dumps(timeline["layer"][-1]["encoding"]["color"]["scale"])
