@@ -240,7 +240,9 @@ def show_exported(written: Dataset, to: str) -> None:
     """Print where a dataset is, and what is not in it."""
     lost = written.without_image
     left_out = f"; left out: {_counted(lost, 'frame')} without an image" if lost else ""
-    _say(f"{_counted(written.frames, 'frame')} written to {written.place} as {to}{left_out}")
+    with_boxes = f" with {_counted(written.boxes, 'object')}" if written.boxes else ""
+    frames = f"{_counted(written.frames, 'frame')}{with_boxes}"
+    _say(f"{frames} written to {written.place} as {to}{left_out}")
 
 
 def show_found(frames: Sequence[Mapping[Any, Any]], out: str) -> None:

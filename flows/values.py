@@ -144,7 +144,7 @@ Destination = Annotated[
 StoreOfSelection = Annotated[
     str | None,
     Field(default=None),
-    Described("For csv [default: the store that the selection is from]."),
+    Described("For csv and coco [default: the store that the selection is from]."),
 ]
 LogJson = Annotated[
     bool,

@@ -109,7 +109,7 @@ def test_places_that_cannot_be(made: Made, tmp_path: Path) -> None:
             export_dataset(str(made.out), "coco", place)
 
 
-@pytest.mark.parametrize("to", ["coco", "webdataset"])
+@pytest.mark.parametrize("to", ["imagefolder", "webdataset"])
 def test_a_full_disk_leaves_the_earlier_dataset(to: str, made: Made, tmp_path: Path) -> None:
     export_dataset(str(made.out), to)
     before = files_of(made.out)
@@ -241,8 +241,8 @@ def test_columns_to_come_are_passed_on(made: Made) -> None:
 def test_wrong_wishes_are_said_so(made: Made) -> None:
     with pytest.raises(UsageError, match=r"unknown format 'yolo': use imagefolder, .* or csv"):
         export_dataset(str(made.out), "yolo")
-    with pytest.raises(UsageError, match=r"coco needs no store: leave --store s out"):
-        export_dataset(str(made.out), "coco", store="s")
+    with pytest.raises(UsageError, match=r"imagefolder needs no store: leave --store s out"):
+        export_dataset(str(made.out), "imagefolder", store="s")
 
 
 def test_csv_without_its_store_is_said_so(made: Made, tmp_path: Path) -> None:

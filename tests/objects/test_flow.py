@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from coreframe.tasks.datasets.formats import export_dataset
+from coreframe.tasks.store.objects import BOX
 from tests.commands import coreframe_each
-from tests.objects.corpus import drawn_boxes, held, videos, write_csv
+from tests.objects.corpus import drawn_boxes, held, videos, without_nan, write_csv
 from tests.runs import ingest
 from tests.stores import make_store
 
@@ -23,7 +25,7 @@ def test_from_boxes_to_a_page(tmp_path: Path, cluster: str) -> None:
     from coreframe.flows.boxes import Boxes
     from coreframe.flows.choosing import Selecting
     from coreframe.flows.objects import objects
-    from coreframe.flows.parameters import Compute
+    from coreframe.flows.parameters import Compute, Picture
     from coreframe.flows.selection import select
 
     videos(tmp_path / "videos", NAMES)
@@ -39,7 +41,11 @@ def test_from_boxes_to_a_page(tmp_path: Path, cluster: str) -> None:
     again = objects(store.path, Boxes(files=[str(boxes)]), compute)
     assert again["counts"]["embedded_objects"] == 0
     chosen = select(
-        store.path, str(tmp_path / "out"), Selecting(objects=True, n_samples=4), compute=compute
+        store.path,
+        str(tmp_path / "out"),
+        Selecting(objects=True, n_samples=4),
+        Picture(resize="48x"),
+        compute,
     )
     table = pd.read_parquet(tmp_path / "out" / "selection.parquet")
     row_of = [one["row"] for one in held(store)[0]]
@@ -48,6 +54,24 @@ def test_from_boxes_to_a_page(tmp_path: Path, cluster: str) -> None:
     assert measured["original"]["objects"] == len(rows)
     assert chosen["run"]["counts"]["frames_without_objects"] > 0
     assert chosen["run"]["command"].count("--objects") == 1
+    exported = export_dataset(str(tmp_path / "out"), "coco")
+    coco = json.loads((tmp_path / "out" / "coco" / "annotations.json").read_text())
+    rows_of = {image["id"]: image["row"] for image in coco["images"]}
+    names = {one["id"]: one["name"] for one in coco["categories"]}
+    told = sorted(
+        (rows_of[one["image_id"]], names[one["category_id"]], *one["bbox"], one.get("score"))
+        for one in coco["annotations"]
+    )
+    half = [  # of the pictures that are half as large
+        (one["row"], one["label"], *(one[side] / 2 for side in BOX), one["score"])
+        for one in without_nan(held(store)[0])
+        if one["row"] in rows_of.values()
+    ]
+    assert exported.boxes == len(told) == len(half) == 12
+    for ours, theirs in zip(told, sorted(half), strict=True):
+        assert ours[:2] == theirs[:2]
+        assert ours[2:6] == pytest.approx(theirs[2:6], abs=1e-4)
+        assert ours[6] == pytest.approx(theirs[6], abs=1e-6)
     page = (tmp_path / "out" / "report.html").read_text()
     assert f"4 of 8 frames (coreset) cover the {len(rows)} objects of the corpus within" in page
     assert "chosen frames whose objects stand for the most others" in page
