@@ -14,7 +14,7 @@ from coreframe.tasks.select.result import Selection
 from coreframe.tasks.select.without import without_each
 from coreframe.tasks.store.store import Store
 
-MOST_PAIRS = 10**10
+MOST_PAIRS = 2 * 10**9
 """Pairs of units and picks, of one selection, up to which it is made again for each wish."""
 
 

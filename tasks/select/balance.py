@@ -9,6 +9,7 @@ from fractions import Fraction
 from math import isnan
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from coreframe.tasks.errors import UsageError
@@ -124,14 +125,14 @@ def form_classes(
     return ClassTable(tuple(names), every, tuple(shares))
 
 
-def _of_units(values: NDArray[np.object_], members: NDArray[np.int64]) -> list[object]:
+def _of_units(values: NDArray[np.object_], members: NDArray[np.int64]) -> NDArray[np.object_]:
     if members.shape[1] == 1:
-        return values[members[:, 0]].tolist()
-    found = []
-    for own in values[members].tolist():
+        return values[members[:, 0]]
+    found: NDArray[np.object_] = np.full(len(members), None, object)
+    for unit, own in enumerate(values[members].tolist()):
         counts = Counter(own)
         most = max(counts.values())
-        found.append(min((one for one, n in counts.items() if n == most), key=_order))
+        found[unit] = min((one for one, n in counts.items() if n == most), key=_order)
     return found
 
 
@@ -142,34 +143,31 @@ def _order(value: object) -> tuple[bool, float, str]:
 
 
 def _classes_of(
-    balance: Balance, values: Sequence[object], eligible: NDArray[np.bool_]
+    balance: Balance, values: NDArray[np.object_], eligible: NDArray[np.bool_]
 ) -> ClassTable:
-    values = [_plain(one) for one in values]
-    own = [one for one, fits in zip(values, eligible.tolist(), strict=True) if fits]
-    names = _named(balance, own)
-    order = {names[one]: None for one in sorted(set(own), key=_order)}
+    codes, distinct = pd.factorize(values)  # -1 for no value
+    plain = [*map(_plain, distinct), None]
+    there = np.unique(codes[eligible]).tolist()
+    names = _named(balance, [plain[code] for code in there])
+    own = [names[one] for one in sorted((plain[code] for code in there), key=_order)]
     given = balance.file_shares()
-    for name in given or {}:
-        order.setdefault(name, None)
-    number = {name: place for place, name in enumerate(order)}
-    of = [
-        number[names[one]] if fits else -1
-        for one, fits in zip(values, eligible.tolist(), strict=True)
-    ]
+    number = {name: place for place, name in enumerate(dict.fromkeys([*own, *(given or {})]))}
+    of_code = np.full(len(plain), -1, np.int64)
+    of_code[there] = [number[names[plain[code]]] for code in there]
+    of = np.where(eligible, of_code[codes], -1)
     if given is not None:
-        shares = [given.get(name, Fraction(0)) for name in order]
-        there = {names[one] for one in own}
-        if not any(given.get(name) for name in there):
+        shares = [given.get(name, Fraction(0)) for name in number]
+        if not any(given.get(name) for name in own):
             raise UsageError(
                 f"balance {balance.column}: {balance.shares} gives no share to any class that may "
-                f"be chosen: these are {', '.join(sorted(there)[:9])}."
+                f"be chosen: these are {', '.join(sorted(set(own))[:9])}."
             )
     elif balance.shares == INPUT:
-        counts = Counter(names[one] for one in own)
-        shares = [Fraction(counts[name], len(own)) for name in order]
+        counts = np.bincount(of[eligible], minlength=len(number)).tolist()
+        shares = [Fraction(count, sum(counts)) for count in counts]
     else:
-        shares = [Fraction(1, len(order))] * len(order)
-    return ClassTable(tuple(order), np.array(of, np.int64), tuple(shares))
+        shares = [Fraction(1, len(number))] * len(number)
+    return ClassTable(tuple(number), of, tuple(shares))
 
 
 def _plain(value: object) -> object:
