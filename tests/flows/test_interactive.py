@@ -121,7 +121,7 @@ def test_the_contact_sheet_has_a_place_for_every_pick(corpus: coreframe.Corpus) 
     [
         ({"n_sample": 3}, "n_sample: Extra inputs"),
         ({"proportion": 3}, "proportion: Input should be less"),
-        ({"min": ["beauty=1"]}, "min: must be"),
+        ({"min": ["beauty=1"]}, "min beauty: there is no such column"),
         ({"n_samples": 2, "sequence_length": 3}, "the options: n-samples 2 is less than one"),
         ({"device": "tpu"}, "device: Input should be 'auto', 'cpu' or 'cuda'"),
         ({"memory_limit": "2 frames"}, "memory_limit: could not interpret byte unit"),
