@@ -99,6 +99,10 @@ class Bounds:
         self.fresh[places] = ~self._loss(places).any(axis=1)
         self._evaluated += len(places)
 
+    def lower(self, places: NDArray[np.int64], total: NDArray[np.int64]) -> None:
+        """Note (c,) true gains of which it is not known what they are in each stretch."""
+        self.total[places] = np.minimum(self.total[places], total)
+
     def take(self, place: int) -> None:
         """Note a pick, whose true gain is known."""
         for stretch in np.flatnonzero(self.gain[place]):

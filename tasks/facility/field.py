@@ -101,6 +101,15 @@ class Field:
         answers = self._corpus.ask(standing.evaluate, held, self._length, each=each)
         return np.concatenate([answer.gain for answer in answers], axis=1), answers
 
+    def count_pairs(self, places: NDArray[np.int64]) -> int:
+        """How many units are nearer to some units than to their center: the sum over these."""
+        vectors, _ = self.look(places)
+        return sum(self._corpus.ask(standing.count_pairs, vectors))
+
+    def list_pairs(self, places: NDArray[np.int64]) -> None:
+        """Let partitions list the pairs with ascending candidates, in place of others."""
+        self._corpus.replace(standing.listing, self._source, self._corpus.hold(places))
+
     def central(self) -> int:
         """The place of a unit that is probably nearest to all on average, and exactly so of few.
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from coreframe.tasks.facility.bounds import FIRST, Bounds
 from coreframe.tasks.facility.field import Field, Gains
 from coreframe.tasks.facility.gaps import NO_CENTER
+from coreframe.tasks.facility.listing import EVERY, Listing, worth_listing
 from coreframe.tasks.facility.openings import Openings
 from coreframe.tasks.facility.standing import Asked, Report
 from coreframe.tasks.kcenter.goal import Goal, PickedRows
@@ -66,6 +67,8 @@ class _Search:
         self._at_hand: dict[int, tuple[NDArray[np.int16], int]] = {}
         """Candidates whose gains are known: vectors, and squared distances to a center."""
         self._passes = self._formed = 0
+        self._listing: Listing | None = None
+        self._list_after = 0  # picks
         self._first_alone = False
         self._bounds = Bounds(np.zeros((len(field), 0), np.int32), np.zeros(0, np.int64))
         state = field.state()
@@ -105,6 +108,13 @@ class _Search:
         """Make the next pick; False when no row may be picked."""
         while True:
             can = self.openings.now()
+            best = self._best_listed(can)
+            if best is not None:
+                self._keep(*self._look(np.array([best])))
+                if best in self._at_hand:
+                    self._take(best)
+                    return True
+                continue
             best = self._bounds.best(can)
             if best is None:
                 return False
@@ -114,8 +124,38 @@ class _Search:
             self._tell()
             if self._bounds.fresh[best]:
                 self._keep(*self._look(self._bounds.equals(best, can)))
-            else:
+            elif not self._list(can):
                 self._refresh(self._bounds.batch(can))
+
+    def _best_listed(self, can: NDArray[np.bool_]) -> int | None:
+        """The best of all, if it is certain that it is listed; if not, nothing is any longer."""
+        if self._listing is None:
+            return None
+        self._tell()
+        best = self._listing.best(can, self._bounds.total)
+        if best is None:
+            self._bounds.lower(self._listing.places, self._listing.gain)
+            self._listing = None
+            self._field.list_pairs(np.empty(0, np.int64))
+        return best
+
+    def _list(self, can: NDArray[np.bool_]) -> bool:
+        """List the pairs of the candidates that may be the next picks, if they are few enough."""
+        known = self._bounds.best(can & self._bounds.fresh)
+        if known is None or len(self.picked) < self._list_after:
+            return False
+        self._list_after = len(self.picked) + len(self.picked) // EVERY + 1
+        gain = int(self._bounds.total[known])
+        places = worth_listing(self._field, can, self._bounds.total, gain)
+        if len(places) == 0:
+            return False
+        self._field.list_pairs(places)
+        self._passes += 2
+        self._reports = self._field.report()
+        self._listing = Listing(places)
+        self._listing.begin(self._reports)
+        self._formed += sum(report.listed_formed for report in self._reports)
+        return True
 
     def _refresh(self, asked: NDArray[np.int64]) -> None:
         """Find gains anew."""
@@ -180,6 +220,8 @@ class _Search:
         self._reports = self._field.report()
         self._radius += _highest_curve(self._reports).tolist()
         self._bounds.note_portion(_gap_sums(self._reports))
+        if self._listing is not None:
+            self._listing.lessen(self._reports)
         self._advance(len(self._pending))
         self._pending = {}
         self._passes += 1

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from coreframe.tasks.facility.gaps import Gaps, whole_gaps
+from coreframe.tasks.facility.listed import Lists, Sums, make_lists
 from coreframe.tasks.kcenter import partition
 from coreframe.tasks.kcenter.assign import assign
 from coreframe.tasks.kcenter.job import CenterArrays
 from coreframe.tasks.kcenter.partition import Partition
+from coreframe.tasks.kcenter.vectors import Source
 from coreframe.tasks.lattice import Targets, on_device
 from coreframe.tasks.lazy import torch
 
@@ -45,11 +47,13 @@ class Standing:
         part: its rows and centers.
         gap: (n,) float32 whole lattice units to the nearest center; NO_CENTER before the first.
         changes: what each portion of new centers changed, in the order of their arrival.
+        lists: the pairs with some candidates, if any were asked for.
     """
 
     part: Partition
     gap: torch.Tensor
     changes: tuple[Change, ...] = ()
+    lists: Lists | None = None
 
     @classmethod
     def of(cls, part: Partition) -> Standing:
@@ -59,6 +63,7 @@ class Standing:
     def __sizeof__(self) -> int:
         """Bytes, so that Dask knows what moving this would cost."""
         noted = sum(change.places.nbytes + change.gap.nbytes for change in self.changes)
+        noted += 0 if self.lists is None else self.lists.nbytes
         return self.part.__sizeof__() + self.gap.nbytes + noted
 
 
@@ -81,6 +86,10 @@ class Report(NamedTuple):
     """(s,) sums of the gaps in each of its stretches."""
     distances_formed: int
     rough_distances_formed: int
+    listed: Sums | None
+    """What listed candidates bring, or since the last centers bring less; see `listed.Lists`."""
+    listed_formed: int
+    """Distances formed for the lists that there are."""
 
 
 class Answer(NamedTuple):
@@ -97,7 +106,24 @@ def take(standing: Standing, centers: CenterArrays) -> Standing:
     gap = whole_gaps(part.distance)
     places = torch.nonzero(gap < standing.gap).flatten()
     before = standing.gap.index_select(0, places).short()
-    return Standing(part, gap, (*standing.changes, Change(places.int(), before)))
+    lists = standing.lists
+    if lists is not None:
+        lists = replace(lists, sums=lists.lost(standing.gap, gap))
+    return Standing(part, gap, (*standing.changes, Change(places.int(), before)), lists)
+
+
+def listing(standing: Standing, source: Source, units: NDArray[np.int64]) -> Standing:
+    """List the pairs of its rows with (c,) candidates, ascending units; none for none."""
+    lists = make_lists(standing.part, standing.gap, source, units) if len(units) else None
+    return replace(standing, lists=lists)
+
+
+def count_pairs(standing: Standing, vectors: NDArray[np.int16]) -> int:
+    """How many rows are nearer to (b, dim) vectors than to their center: the sum over these."""
+    count, gap = 0, standing.gap
+    for places, gaps in _gap_tiles(standing, _targets(standing.part, vectors)):
+        count += int((gaps < gap[places]).sum())
+    return count
 
 
 def report(standing: Standing, length: int) -> Report:
@@ -105,7 +131,10 @@ def report(standing: Standing, length: int) -> Report:
     part = standing.part
     sums = [some.sum(dtype=torch.float64) for some in standing.gap.split(length) if len(some)]
     gap = np.array([int(one) for one in sums], np.int64)
-    return Report(part.curve, gap, part.distances_formed, part.rough_distances_formed)
+    formed = part.distances_formed, part.rough_distances_formed
+    lists = standing.lists
+    listed = (None, 0) if lists is None else (lists.sums, lists.formed)
+    return Report(part.curve, gap, *formed, *listed)
 
 
 class State(NamedTuple):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from coreframe.tasks.facility import gaps
+from coreframe.tasks.facility import gaps, listed, listing
 from coreframe.tasks.facility.field import Field
 from coreframe.tasks.facility.greedy import facility_location
 from coreframe.tasks.facility.standing import Standing, take
@@ -89,7 +90,13 @@ def test_equals_the_textbook_for_any_split_and_option(data: st.DataObject) -> No
         pruning_devices=frozenset(data.draw(st.sampled_from([{"cpu"}, set()]))),
     )
     kept_rows, blocks = data.draw(st.sampled_from([None, 0, 7])), data.draw(st.integers(1, 9))
-    check(run(lattice, asked, cuts, kept_rows, blocks, tuning), textbook(lattice, asked))
+    pairs, block_rows = data.draw(st.sampled_from([0, 30, 2**21])), data.draw(st.integers(1, 9))
+    with (
+        mock.patch.multiple(listing, PAIRS=0, LEAST_PAIRS=pairs),
+        mock.patch.object(listed, "BLOCK_ROWS", block_rows),
+    ):
+        found = run(lattice, asked, cuts, kept_rows, blocks, tuning)
+    check(found, textbook(lattice, asked))
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -100,12 +107,37 @@ def test_equals_the_textbook_where_most_is_left_as_it_was(
     monkeypatch.setattr("coreframe.tasks.facility.bounds.FIRST", first)
     monkeypatch.setattr("coreframe.tasks.facility.standing.CALLED", 16)
     monkeypatch.setattr("coreframe.tasks.facility.standing.GROUPS", 3)
+    monkeypatch.setattr(listing, "PAIRS", 0)
+    monkeypatch.setattr(listing, "LEAST_PAIRS", 0)
     lattice = walks(700, 32, seed)
     asked = Asked(120, before=[] if seed else [5, 600, 44])
     picks = run(lattice, asked, [300, 310], blocks=64)
     check(picks, textbook(lattice, asked))
     assert picks.distances_formed < 700 * 700 * 3
     assert picks.passes < 3 * 120
+
+
+@pytest.mark.parametrize("pairs", [20, 60, 300])
+def test_equals_the_textbook_where_pairs_are_listed(
+    pairs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "PAIRS", pairs)
+    monkeypatch.setattr(listing, "LEAST_PAIRS", 0)
+    monkeypatch.setattr(listed, "BLOCK_ROWS", 64)
+    made = []
+    original = Field.list_pairs
+
+    def list_pairs(self: Field, places: NDArray[np.int64]) -> None:
+        made.append(len(places))
+        original(self, places)
+
+    monkeypatch.setattr(Field, "list_pairs", list_pairs)
+    lattice = walks(700, 32, 2)
+    asked = Asked(120)
+    picks = run(lattice, asked, [300, 310], blocks=64)
+    check(picks, textbook(lattice, asked))
+    assert any(made)
+    assert picks.distances_formed < 700 * 700 * 4
 
 
 def test_tiles_smaller_than_partitions(monkeypatch: pytest.MonkeyPatch) -> None:
