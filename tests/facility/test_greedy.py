@@ -137,7 +137,7 @@ def test_equals_the_textbook_where_pairs_are_listed(
     picks = run(lattice, asked, [300, 310], blocks=64)
     check(picks, textbook(lattice, asked))
     assert any(made)
-    assert picks.distances_formed < 700 * 700 * 4
+    assert picks.passes < 1.3 * 120  # mostly a pass a pick, where bounds take two or three
 
 
 def test_tiles_smaller_than_partitions(monkeypatch: pytest.MonkeyPatch) -> None:

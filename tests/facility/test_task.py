@@ -128,9 +128,9 @@ def test_workers_and_blocks_change_nothing(
 
 def test_a_killed_worker_changes_nothing(store: Store, processes: str) -> None:
     expected = choose_here(store, wish(40), "cpu")
-    original, calls, killed = Field.evaluate, [], []
+    original, calls, killed = Field.take, [], []
 
-    def evaluate(self: Field, *arguments: Any) -> Any:
+    def take(self: Field, *arguments: Any) -> Any:
         calls.append(1)
         if len(calls) in (3, 8):
             with Client(processes) as client:
@@ -139,7 +139,7 @@ def test_a_killed_worker_changes_nothing(store: Store, processes: str) -> None:
             killed.append(pid)
         return original(self, *arguments)
 
-    with mock.patch.object(Field, "evaluate", evaluate):
+    with mock.patch.object(Field, "take", take):
         found = choose_frames(store, wish(40), "cpu", processes)
     assert len(killed) == 2
     pd.testing.assert_frame_equal(found.frames, expected.frames)

@@ -35,6 +35,17 @@ def test_neighbours_of_vectors_without_structure(
         assert result["missed_by"] < 1e-6
 
 
+def test_facility_location_on_more_rows(
+    load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load("selection")
+    options = ["--scale", "0.1", "--cases", "rival"]
+    report = run(load("facility"), *options, out=tmp_path / "out.json", monkeypatch=monkeypatch)
+    rival = report["cases"]["rival"]
+    assert rival["same_picks"] or report["apricot"]
+    assert rival["ours"]["sum_of_gaps"] == pytest.approx(rival["other"]["sum_of_gaps"], rel=1e-6)
+
+
 def test_gpu_check_without_a_gpu(
     load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
