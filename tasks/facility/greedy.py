@@ -74,6 +74,8 @@ class _Search:
         state = field.state()
         self.openings = Openings(goal, field.rows, state.open)
         self.openings.close(np.flatnonzero(state.squared < goal.squared_min_distance))
+        if not self.openings.now().any():  # centers may be all that each video should have
+            self.openings.stop_filling()
         if goal.n > 0 and self.openings.now().any():
             self._begin(state.gap)
 

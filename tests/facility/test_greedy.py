@@ -180,6 +180,12 @@ def test_equal_rows_are_picked_only_after_all_distinct_ones() -> None:
     assert picks.distance[4:].tolist() == [0.0] * 8
 
 
+def test_centers_that_are_all_that_each_video_should_have() -> None:
+    lattice = walks(60, 8, 4)
+    asked = Asked(3, before=[0, 20, 40], video=np.arange(60) // 20, least=1)
+    check(run(lattice, asked), textbook(lattice, asked))
+
+
 def test_why_it_stopped() -> None:
     lattice = walks(60, 8, 4)
     video = np.arange(60) // 20
