@@ -13,7 +13,7 @@ from coreframe.flows.selection import select
 from coreframe.tasks.errors import UsageError
 from coreframe.tasks.store.columns import column_tables, drop
 from coreframe.tasks.store.store import Store
-from tests.commands import coreframe
+from tests.commands import coreframe_each
 from tests.flows.again import again
 from tests.runs import run
 from tests.videos import clips
@@ -83,17 +83,24 @@ def test_every_night_adds_what_is_known_of_its_videos(tmp_path: Path, cluster: s
 def test_the_command_adds_lists_and_drops(tmp_path: Path, cluster: str) -> None:
     run(clips(tmp_path / "videos", NAMES), tmp_path / "store", cluster)
     file = labels(tmp_path, "a")
-    said = coreframe("columns", "add", "seen", file, "--store", "store", cwd=tmp_path)
-    assert said.returncode == 0, said.stderr
-    assert "seen: 12 of 13 lines are about 12 frames; the first that is about none: " in said.stdout
-    assert "columns: good (boolean), kind (text)" in said.stdout
-    said = coreframe("columns", "list", "--store", "store", cwd=tmp_path)
-    assert "seen: good (boolean), kind (text); 12 lines" in said.stdout
-    assert "of every frame: sharpness (number), " in said.stdout
-    assert column_tables(Store.open(tmp_path / "store")).keys() == {"seen"}
-    assert coreframe("columns", "drop", "seen", "--store", "store", cwd=tmp_path).returncode == 0
+    of_store = ("--store", "store")
+    added, listed, dropped, wrong = coreframe_each(
+        [
+            ["columns", "add", "seen", file, *of_store],
+            ["columns", "list", *of_store],
+            ["columns", "drop", "seen", *of_store],
+            ["columns", "drop", "seen", *of_store],
+        ],
+        tmp_path,
+    )
+    assert added.returncode == 0, added.stderr
+    found = "seen: 12 of 13 lines are about 12 frames; the first that is about none: "
+    assert found in added.stdout
+    assert "columns: good (boolean), kind (text)" in added.stdout
+    assert "seen: good (boolean), kind (text); 12 lines" in listed.stdout
+    assert "of every frame: sharpness (number), " in listed.stdout
+    assert dropped.returncode == 0
     assert column_tables(Store.open(tmp_path / "store")) == {}
-    wrong = coreframe("columns", "drop", "seen", "--store", "store", cwd=tmp_path)
     assert wrong.returncode == 2
     assert wrong.stderr.count("\n") == 1
     assert "has no columns named seen: it has none" in wrong.stderr

@@ -217,7 +217,9 @@ def test_curate_chooses_by_queries(
     page = tmp_path / "out" / "report.html"
     assert "left out as less like what was asked for" in page.read_text()
     picture.unlink()
-    again = commands.coreframe("report", "--store", "store", "--out", "out", cwd=tmp_path)
+    again = commands.coreframe(
+        *("report", "--store", "store", "--out", "out"), cwd=tmp_path, server=server
+    )
     assert again.returncode == 0, again.stderr
     refused = commands.coreframe(
         *("select", "--store", "store", "--out", "out2", "--like", "text:rain"), cwd=tmp_path
