@@ -30,6 +30,7 @@ class Bounds:
     Attributes:
         total: (u,) int64 over all stretches, never less than the true gain.
         fresh: (u,) bool, whether it is the true gain.
+        listed: (u,) bool, whether it is kept so by lists, see `listed`.
         gain: (u, s) int32 in each stretch.
     """
 
@@ -43,6 +44,7 @@ class Bounds:
         """
         self.gain, self.total = gain, gain.sum(axis=1, dtype=np.int64)
         self.fresh = np.ones(len(gain), bool)
+        self.listed = np.zeros(len(gain), bool)
         self._since = np.full(gain.shape, portions, np.int32)  # when each was found
         self._gap = [gap] * (portions + 1)  # after each portion of centers
         self._evaluated = 0
@@ -50,6 +52,11 @@ class Bounds:
     def note_portion(self, gap: NDArray[np.int64]) -> None:
         """Note the sums of the gaps after one more portion of centers."""
         self._gap.append(gap)
+
+    @property
+    def sure(self) -> NDArray[np.bool_]:
+        """(u,) whether each is the true gain."""
+        return self.fresh | self.listed
 
     def best(self, can: NDArray[np.bool_]) -> int | None:
         """The unit of the highest bound among (u,) some, of equal ones the lowest."""
@@ -59,12 +66,13 @@ class Bounds:
 
     def equals(self, best: int, can: NDArray[np.bool_]) -> NDArray[np.int64]:
         """The first of those units whose true gain is that of the best, in ascending order."""
-        return np.flatnonzero(can & self.fresh & (self.total == self.total[best]))[:FIRST]
+        return np.flatnonzero(can & self.sure & (self.total == self.total[best]))[:FIRST]
 
     def batch(self, can: NDArray[np.bool_]) -> NDArray[np.int64]:
         """(b,) units to be looked at next: of those that might come before the best true gain."""
-        stale = can & ~self.fresh
-        known = self.best(can & self.fresh)
+        sure = self.sure
+        stale = can & ~sure
+        known = self.best(can & sure)
         if known is not None:
             bar = self.total[known]
             stale[:known] &= self.total[:known] >= bar
@@ -94,14 +102,17 @@ class Bounds:
         self, places: NDArray[np.int64], since: NDArray[np.int32], gain: NDArray[np.int32]
     ) -> None:
         """Note (b, s) what (b,) units would bring, true where it was asked for."""
-        self.gain[places], self.total[places] = gain, gain.sum(axis=1, dtype=np.int64)
+        self.gain[places] = gain
+        self.total[places] = np.minimum(self.total[places], gain.sum(axis=1, dtype=np.int64))
         self._since[places] = np.where(since == ASIDE, self._since[places], len(self._gap) - 1)
         self.fresh[places] = ~self._loss(places).any(axis=1)
         self._evaluated += len(places)
 
-    def lower(self, places: NDArray[np.int64], total: NDArray[np.int64]) -> None:
-        """Note (c,) true gains of which it is not known what they are in each stretch."""
-        self.total[places] = np.minimum(self.total[places], total)
+    def list(self, places: NDArray[np.int64], total: NDArray[np.int64]) -> None:
+        """Note (c,) true gains that lists keep, and that they keep no others."""
+        self.listed[:] = False
+        self.listed[places] = True
+        self.total[places] = total
 
     def take(self, place: int) -> None:
         """Note a pick, whose true gain is known."""

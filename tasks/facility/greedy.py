@@ -109,14 +109,9 @@ class _Search:
     def pick(self) -> bool:
         """Make the next pick; False when no row may be picked."""
         while True:
+            if self._listing is not None:
+                self._tell()
             can = self.openings.now()
-            best = self._best_listed(can)
-            if best is not None:
-                self._keep(*self._look(np.array([best])))
-                if best in self._at_hand:
-                    self._take(best)
-                    return True
-                continue
             best = self._bounds.best(can)
             if best is None:
                 return False
@@ -124,26 +119,14 @@ class _Search:
                 self._take(best)
                 return True
             self._tell()
-            if self._bounds.fresh[best]:
+            if self._bounds.sure[best]:
                 self._keep(*self._look(self._bounds.equals(best, can)))
             elif not self._list(can):
                 self._refresh(self._bounds.batch(can))
 
-    def _best_listed(self, can: NDArray[np.bool_]) -> int | None:
-        """The best of all, if it is certain that it is listed; if not, nothing is any longer."""
-        if self._listing is None:
-            return None
-        self._tell()
-        best = self._listing.best(can, self._bounds.total)
-        if best is None:
-            self._bounds.lower(self._listing.places, self._listing.gain)
-            self._listing = None
-            self._field.list_pairs(np.empty(0, np.int64))
-        return best
-
     def _list(self, can: NDArray[np.bool_]) -> bool:
         """List the pairs of the candidates that may be the next picks, if they are few enough."""
-        known = self._bounds.best(can & self._bounds.fresh)
+        known = self._bounds.best(can & self._bounds.sure)
         if known is None or len(self.picked) < self._list_after:
             return False
         self._list_after = len(self.picked) + len(self.picked) // EVERY + 1
@@ -156,6 +139,7 @@ class _Search:
         self._reports = self._field.report()
         self._listing = Listing(places)
         self._listing.begin(self._reports)
+        self._bounds.list(self._listing.places, self._listing.gain)
         self._formed += sum(report.listed_formed for report in self._reports)
         return True
 
@@ -224,6 +208,7 @@ class _Search:
         self._bounds.note_portion(_gap_sums(self._reports))
         if self._listing is not None:
             self._listing.lessen(self._reports)
+            self._bounds.list(self._listing.places, self._listing.gain)
         self._advance(len(self._pending))
         self._pending = {}
         self._passes += 1

@@ -30,6 +30,12 @@ from coreframe.tasks.scale import SCALE
 BLOCK_ROWS = 2**14
 """Rows whose lists are put in order together; their places in it fit in int16."""
 
+FIRST = 2**15
+"""What is taken off positions of candidates, so that they fit in int16."""
+
+MOST_LISTED = 2 * FIRST
+"""Candidates at most."""
+
 SLACK = 2.0
 """Lattice units by which bounds are loosened: gaps are rounded by half of one."""
 
@@ -40,9 +46,20 @@ class Block(NamedTuple):
     start: torch.Tensor
     """(r + 1,) int64: where each row's list begins, and at last their length."""
     candidate: torch.Tensor
-    """(p,) int32 positions among the candidates."""
+    """(p,) int16 positions among the candidates, less FIRST."""
     apart: torch.Tensor
     """(p,) int16 their gaps to the row."""
+
+
+class Found(NamedTuple):
+    """Some pairs of a block."""
+
+    own: torch.Tensor
+    """(p,) int16 places of the rows in it."""
+    candidate: torch.Tensor
+    """(p,) int16, see `Block`."""
+    apart: torch.Tensor
+    """(p,) int16 their gaps."""
 
 
 class Sums(NamedTuple):
@@ -59,13 +76,13 @@ class Lists:
     """The pairs of one partition's rows and some candidates.
 
     Attributes:
-        count: candidates.
+        units: (c,) int64 ascending, the candidates.
         blocks: of all rows.
-        formed: distances formed for them.
+        formed: distances formed for them, beside those of lists that there were.
         sums: at first what candidates bring, then by how much less after the last centers.
     """
 
-    count: int
+    units: NDArray[np.int64]
     blocks: tuple[Block, ...]
     formed: int
     sums: Sums
@@ -77,7 +94,7 @@ class Lists:
 
     def lost(self, before: torch.Tensor, now: torch.Tensor) -> Sums:
         """By how much less candidates bring, given the (n,) gaps before and now."""
-        total = torch.zeros(self.count, dtype=torch.int64, device=now.device)
+        total = torch.zeros(len(self.units), dtype=torch.int64, device=now.device)
         changed = torch.nonzero(now < before).flatten()
         numbers = changed // BLOCK_ROWS
         for number in torch.unique_consecutive(numbers).tolist():
@@ -90,44 +107,76 @@ class Lists:
             upper = torch.repeat_interleave(before[places].int(), lengths)
             lower = torch.repeat_interleave(now[places].int(), lengths)
             less = (upper - torch.maximum(block.apart[at].int(), lower)).clamp_(min=0)
-            total.index_add_(0, block.candidate[at], less.long())
+            total.index_add_(0, block.candidate[at].int() + FIRST, less.long())
         return _sums(total)
 
+    def left(self, number: int, units: NDArray[np.int64], gap: torch.Tensor) -> Found:
+        """What of a block still matters.
 
-def make_lists(part: Partition, gap: torch.Tensor, source: Source, units: NDArray) -> Lists:
+        Args:
+            number: of the block.
+            units: (d,) int64 ascending, the candidates that still do.
+            gap: (n,) float32 of all rows now.
+        """
+        block, device = self.blocks[number], gap.device
+        at = np.searchsorted(units, self.units).clip(max=len(units) - 1)
+        now = on_device(np.where(units[at] == self.units, at, -1), device)
+        at = now.index_select(0, block.candidate.int() + FIRST)
+        rows = torch.arange(len(block.start) - 1, dtype=torch.int16, device=device)
+        own = torch.repeat_interleave(rows, torch.diff(block.start))
+        gap = gap[number * BLOCK_ROWS :].index_select(0, own.int())
+        kept = torch.nonzero((block.apart < gap) & (at >= 0)).flatten()
+        return Found(own[kept], (at[kept] - FIRST).short(), block.apart[kept])
+
+
+def make_lists(
+    part: Partition,
+    gap: torch.Tensor,
+    source: Source,
+    units: NDArray[np.int64],
+    before: Lists | None = None,
+) -> Lists:
     """Form the pairs that matter.
 
     Args:
         part: the partition, with centers.
         gap: (n,) float32 of its rows.
         source: reads the vectors of all units.
-        units: (c,) int64 ascending, the candidates.
+        units: (c,) int64 ascending, the candidates, at most MOST_LISTED.
+        before: lists that there are: what is in them is not formed again.
     """
     device, dim, tile_values = gap.device, part.vectors.dim, part.tuning.tile_values
     reach, formed = _Reach(part, gap), 0
     workspace = Workspace(dim, SUMMED, device, tile_values)
     total = torch.zeros(len(units), dtype=torch.int64, device=device)
-    found: list[list[tuple[torch.Tensor, ...]]] = [
-        [] for _ in range(0, max(1, len(part)), BLOCK_ROWS)
-    ]
-    for first in range(0, len(units), SUMMED):
-        read = _read(source, units[first : first + SUMMED], part)
-        targets = Targets.from_lattice(on_device(read, device), tile_values)
+    count = -(-max(1, len(part)) // BLOCK_ROWS)
+    found: list[list[Found]] = [[] for _ in range(count)]
+    new = np.arange(len(units))
+    if before is not None:
+        new = np.flatnonzero(~np.isin(units, before.units, assume_unique=True))
+        found = [[before.left(number, units, gap)] for number in range(count)]
+    for start in range(0, len(new), SUMMED):
+        some = new[start : start + SUMMED]
+        targets = Targets.from_lattice(
+            on_device(_read(source, units[some], part), device), tile_values
+        )
+        numbers = on_device((some - FIRST).astype(np.int16), device)[targets.place]
         places = reach.rows(targets)
         formed += len(places) * len(targets)
         for rows, scores in _scores(part, places, targets, workspace):
             own, at, apart = _pairs(scores, targets, part.vectors.norms[rows], gap[rows])
-            at = (targets.place[at] + first).int()
-            total.index_add_(0, at, (gap[rows][own] - apart).long())
             number = int(rows[0]) // BLOCK_ROWS
             own = (rows[own] - number * BLOCK_ROWS).short()
-            found[number].append((own, at, apart.short()))
+            found[number].append(Found(own, numbers[at], apart.short()))
     blocks = []
-    for number in range(len(found)):
-        size = min(BLOCK_ROWS, len(part) - number * BLOCK_ROWS)
-        blocks.append(_block(found[number], size, device))
+    for number in range(count):
+        own_gap = gap[number * BLOCK_ROWS : (number + 1) * BLOCK_ROWS]
+        for pairs in found[number]:
+            saved = own_gap.index_select(0, pairs.own.int()) - pairs.apart
+            total.index_add_(0, pairs.candidate.int() + FIRST, saved.long())
+        blocks.append(_block(found[number], len(own_gap), device))
         found[number] = []
-    return Lists(len(units), tuple(blocks), formed, _sums(total))
+    return Lists(units, tuple(blocks), formed, _sums(total))
 
 
 def _read(source: Source, units: NDArray[np.int64], part: Partition) -> NDArray[np.int16]:
@@ -169,16 +218,16 @@ def _pairs(
     return own[kept], at[kept], apart[kept]
 
 
-def _block(found: list[tuple[torch.Tensor, ...]], rows: int, device: torch.device) -> Block:
+def _block(found: list[Found], rows: int, device: torch.device) -> Block:
     """Put pairs in order by their rows."""
     start = torch.zeros(rows + 1, dtype=torch.int64, device=device)
     if not found:
-        return Block(start, start[:0].int(), start[:0].short())
-    own = torch.cat([some for some, _, _ in found])
+        return Block(start, start[:0].short(), start[:0].short())
+    own = torch.cat([some.own for some in found])
     order = torch.argsort(own, stable=True)
     start[1:] = torch.cumsum(torch.bincount(own.int(), minlength=rows), 0)
-    candidate = torch.cat([some for _, some, _ in found]).index_select(0, order)
-    return Block(start, candidate, torch.cat([some for _, _, some in found])[order])
+    candidate = torch.cat([some.candidate for some in found]).index_select(0, order)
+    return Block(start, candidate, torch.cat([some.apart for some in found])[order])
 
 
 def _sums(total: torch.Tensor) -> Sums:

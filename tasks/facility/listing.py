@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coreframe.tasks.facility.field import Field
+from coreframe.tasks.facility.listed import MOST_LISTED
 from coreframe.tasks.facility.standing import Report
 
 PAIRS = 128
@@ -52,19 +53,6 @@ class Listing:
             if report.listed is not None:
                 self.gain[report.listed.candidate] += sign * report.listed.amount
 
-    def best(self, can: NDArray[np.bool_], bounds: NDArray[np.int64]) -> int | None:
-        """The unit that brings most of (u,) some, the lowest of equals; None if it may be another.
-
-        Args:
-            can: which units.
-            bounds: (u,) of all units, what each brings at most.
-        """
-        gain = np.where(can[self.places], self.gain, -1)
-        best = int(np.argmax(gain))
-        others = np.where(can, bounds, -1)
-        others[self.places] = -1
-        return int(self.places[best]) if gain[best] > others.max() else None
-
 
 def worth_listing(
     field: Field, can: NDArray[np.bool_], bounds: NDArray[np.int64], known: int
@@ -82,6 +70,7 @@ def worth_listing(
     sample = places[:: max(1, -(-len(places) // SAMPLE))]
     pairs = field.count_pairs(sample) / len(sample)
     most = int(max(LEAST_PAIRS, PAIRS * len(bound)) / max(1, pairs))
+    most = min(most, MOST_LISTED)
     if most < len(places):
         cut = -np.partition(-bound[places], most)[most]
         if cut * SHALLOW > known:

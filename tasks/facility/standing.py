@@ -113,8 +113,8 @@ def take(standing: Standing, centers: CenterArrays) -> Standing:
 
 
 def listing(standing: Standing, source: Source, units: NDArray[np.int64]) -> Standing:
-    """List the pairs of its rows with (c,) candidates, ascending units; none for none."""
-    lists = make_lists(standing.part, standing.gap, source, units) if len(units) else None
+    """List the pairs of its rows with (c,) candidates, ascending units, in place of others."""
+    lists = make_lists(standing.part, standing.gap, source, units, standing.lists)
     return replace(standing, lists=lists)
 
 

@@ -149,6 +149,8 @@ class CenterCells:
             These rows, each with the new centers that may be nearer to some row of its cell.
         """
         device = distance.device
+        if len(new) <= self.tuning.few_centers:
+            return self._prune_few(sketch, owner, distance, new)
         squared = torch.zeros(len(self), dtype=torch.int32, device=device)
         squared.scatter_reduce_(0, owner.long(), distance, "amax")
         reach = 2 * squared.double().sqrt()
@@ -188,6 +190,17 @@ class CenterCells:
         limit = sketch.limit(2 * distance.double().sqrt())
         rows = torch.nonzero(nearest.index_select(0, owner) < limit).flatten()
         return Unpruned(rows, owner_cell.index_select(0, rows), targets, formed)
+
+    def _prune_few(
+        self, sketch: Sketch, owner: torch.Tensor, distance: torch.Tensor, new: Targets
+    ) -> Unpruned:
+        """The same for so few new centers that telling cells apart would cost more than it saves."""
+        scores = new.scores(self.sketches.float())
+        nearest = new.nearest(scores, self.norms)
+        limit = sketch.limit(2 * distance.double().sqrt())
+        rows = torch.nonzero(nearest.index_select(0, owner) < limit).flatten()
+        every = torch.arange(len(new), device=distance.device)
+        return Unpruned(rows, torch.zeros_like(rows), [every], scores.numel())
 
     def add(self, sketch: Sketch, vectors: torch.Tensor, owning: torch.Tensor) -> CenterCells:
         """Take in new centers, and keep those that own rows.

@@ -68,6 +68,8 @@ class Tuning:
     pass."""
     cell_rows: int = 1024
     """Rows a cell on average, in partitions too small for ``max_cells``."""
+    few_centers: int = 8
+    """New centers at most that are compared with all centers at once, without cells."""
     center_pairs_share: float = 0.25
     """Distances between centers per distance of a row that they might save: above, rows cost
     less."""
