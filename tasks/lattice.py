@@ -165,7 +165,7 @@ class Targets:
         return cls(wide, -half.float()[:, None], norms, int(odd.sum()), place)
 
     def __len__(self) -> int:
-        return len(self.wide)
+        return int(self.wide.shape[0])
 
     def at(self, chosen: torch.Tensor) -> Targets:
         """Those at ascending positions (int64) of these; ``place`` and ``norms`` stay whole."""
