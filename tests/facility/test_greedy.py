@@ -124,20 +124,24 @@ def test_equals_the_textbook_where_pairs_are_listed(
     monkeypatch.setattr(listing, "PAIRS", pairs)
     monkeypatch.setattr(listing, "LEAST_PAIRS", 0)
     monkeypatch.setattr(listed, "BLOCK_ROWS", 64)
-    made = []
+    made, formed = [], []
     original = Field.list_pairs
 
     def list_pairs(self: Field, places: NDArray[np.int64]) -> None:
-        made.append(len(places))
         original(self, places)
+        made.append(places)
+        formed.append(sum(report.listed_formed for report in self.report()))
 
     monkeypatch.setattr(Field, "list_pairs", list_pairs)
     lattice = walks(700, 32, 2)
     asked = Asked(120)
     picks = run(lattice, asked, [300, 310], blocks=64)
     check(picks, textbook(lattice, asked))
-    assert any(made)
     assert picks.passes < 1.3 * 120  # mostly a pass a pick, where bounds take two or three
+    assert len(made) > 1
+    for before, places, pairs in zip(made[:-1], made[1:], formed[1:], strict=True):
+        assert pairs <= 700 * len(np.setdiff1d(places, before))
+        assert pairs < 700 * len(places)
 
 
 def test_tiles_smaller_than_partitions(monkeypatch: pytest.MonkeyPatch) -> None:
