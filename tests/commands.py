@@ -1,4 +1,4 @@
-"""Run the ``coreframe`` command as a person does, or in this process: it starts in no time there."""
+"""Run the ``coreframe`` command as a person does, or in this process, which has imported it."""
 
 import io
 import logging
