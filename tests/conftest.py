@@ -27,6 +27,7 @@ from tests.videos import RECIPES, make
 gc.set_threshold(100_000)
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("PREFECT_LOGGING_LEVEL", "ERROR")
+os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "error")  # as the command does
 os.environ.setdefault("SVT_LOG", "0")  # the AV1 encoder talks much
 
 # No deadlines: on a busy machine the first example may take a second, and the next 2 ms.
@@ -39,14 +40,18 @@ STARTED = {"bucket", "browser", "cluster", "forked", "object_store", "processes"
 
 LONGEST = (
     "test_deployments.py",
-    "flows/test_command.py",
     "flows/test_run.py",
-    "flows/test_faults.py",
     "flows/test_nights.py",
-    "test_benchmarks.py",
     "report/test_task.py",
+    "test_benchmarks.py",
+    "report/test_page.py",
+    "flows/test_faults.py",
+    "flows/test_command.py",
     "flows/test_cluster.py",
     "flows/test_curate_again.py",
+    "test_object_store.py",
+    "video/test_decode.py",
+    "test_demo.py",
     "train/test_task.py",
 )
 """Files to begin with: a long one that comes last would leave the other cores idle."""
