@@ -1,14 +1,14 @@
-"""Run the ``coreframe`` command as a person does, and many times where it only has to refuse."""
+"""Run the ``coreframe`` command as a person does, or in this process, which has imported it."""
 
-import json
+import io
+import logging
 import os
 import subprocess
 import sys
-import tempfile
-import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
+from unittest.mock import patch
 
 
 def environment(cwd: Path, server: str | None = None) -> dict[str, str]:
@@ -21,7 +21,7 @@ def environment(cwd: Path, server: str | None = None) -> dict[str, str]:
 def coreframe(
     *arguments: object, cwd: Path, server: str | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run the command; without a server it starts one for itself, which takes 6 s of a core."""
+    """Run the command; a run takes 10 s of a core, and without a server it starts one, 6 s more."""
     return subprocess.run(
         [str(Path(sys.executable).with_name("coreframe")), *map(str, arguments)],
         cwd=cwd,
@@ -33,76 +33,47 @@ def coreframe(
     )
 
 
+def coreframe_here(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run the command in this process, where all is imported that a new one imports for seconds.
+
+    Flows need the fixture ``server``, and workers start sooner with ``forked``.
+    """
+    from coreframe.flows import cli
+
+    words = ["coreframe", *map(str, arguments)]
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", newline="") for _ in range(2))
+    status: object = 0
+    raising = logging.raiseExceptions
+    with (
+        chdir(cwd),
+        patch.dict(os.environ),
+        patch.object(sys, "argv", words),
+        redirect_stdout(out),
+        redirect_stderr(err),
+    ):
+        try:
+            cli.main()
+        except SystemExit as ended:
+            status = ended.code
+        finally:
+            logging.raiseExceptions = raising
+    said = []
+    for stream in (out, err):
+        stream.seek(0)
+        said.append(stream.read())
+    assert isinstance(status, int)
+    return subprocess.CompletedProcess(words, status, *said)
+
+
 def coreframe_each(
     every: Sequence[Sequence[object]], cwd: Path
 ) -> list[subprocess.CompletedProcess[str]]:
-    """Run it once with each list of arguments, one after the other.
-
-    All are forks of one process that has imported what the command needs to refuse something,
-    which otherwise takes two seconds each time.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        request = {"folder": folder, "every": [[str(one) for one in some] for some in every]}
-        subprocess.run(
-            [sys.executable, "-m", "tests.commands"],
-            cwd=cwd,
-            env=environment(cwd) | {"PYTHONPATH": str(Path(__file__).parents[1])},
-            input=json.dumps(request),
-            text=True,
-            timeout=300,
-            check=True,
-        )
-        return [
-            subprocess.CompletedProcess(
-                some,
-                int(Path(folder, f"{number}.status").read_text()),
-                Path(folder, f"{number}.out").read_text(),
-                Path(folder, f"{number}.err").read_text(),
-            )
-            for number, some in enumerate(request["every"])
-        ]
+    """Run it here once with each list of arguments, one after the other; none starts anything."""
+    with patch("coreframe.flows.cli._started", nothing_started):
+        return [coreframe_here(*some, cwd=cwd) for some in every]
 
 
 @contextmanager
 def nothing_started(_: object) -> Iterator[object]:
     """In place of the command's `_started`, where it has to refuse something: nothing runs."""
     yield None
-
-
-def main() -> None:
-    """Answer the request on standard input with files in the folder that it names."""
-    from coreframe.flows import cli, preflight  # noqa: F401 - all that refuses
-    from coreframe.tasks import device  # noqa: F401
-    from coreframe.tasks.embedders import descriptor, huggingface, simclr  # noqa: F401
-
-    os.environ |= {
-        name: os.environ.get(name, value) for name, value in cli.PREFECT_AND_DASK.items()
-    }
-
-    cli._started = nothing_started
-    request = json.load(sys.stdin)
-    for number, arguments in enumerate(request["every"]):
-        place = Path(request["folder"], str(number))
-        child = os.fork()
-        if child == 0:
-            for stream, name in ((1, "out"), (2, "err")):
-                opened = os.open(f"{place}.{name}", os.O_CREAT | os.O_WRONLY)
-                os.dup2(opened, stream)
-            sys.argv = ["coreframe", *arguments]
-            status: object = 1
-            try:
-                cli.main()
-                status = 0
-            except SystemExit as ended:
-                status = ended.code
-            except BaseException:
-                traceback.print_exc()
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(status if isinstance(status, int) else 1)  # no tidying up, which takes long
-        _, wait_status = os.waitpid(child, 0)
-        Path(f"{place}.status").write_text(str(os.waitstatus_to_exitcode(wait_status)))
-
-
-if __name__ == "__main__":
-    main()

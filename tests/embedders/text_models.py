@@ -32,7 +32,7 @@ def siglip_tokenizer() -> Any:
     return hf.GemmaTokenizer({word: number for number, word in enumerate(words)}, [])
 
 
-def save_clip(folder: Path) -> hf.CLIPModel:
+def save_clip(folder: Path) -> "hf.CLIPModel":
     """Save one, and give it as transformers has it."""
     torch.manual_seed(1)
     tokenizer = clip_tokenizer()
@@ -43,7 +43,7 @@ def save_clip(folder: Path) -> hf.CLIPModel:
     return _saved(hf.CLIPModel(config), folder, tokenizer, processor)
 
 
-def save_siglip(folder: Path) -> hf.SiglipModel:
+def save_siglip(folder: Path) -> "hf.SiglipModel":
     """Save one, and give it as transformers has it."""
     torch.manual_seed(1)
     tokenizer = siglip_tokenizer()

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.commands import coreframe, coreframe_each
+from tests.commands import coreframe, coreframe_each, coreframe_here
 from tests.datasets.selections import make_selection
 from tests.stores import make_store
 from tests.videos import Recipe, make, make_audio
@@ -181,7 +181,7 @@ def test_export_says_what_it_wrote_and_what_it_left_out(tmp_path: Path) -> None:
     made = make_selection(tmp_path, gone=(4,))
     for to, place in (("webdataset", "out/webdataset"), ("csv", "a/b")):
         dest = [] if place.startswith("out") else ["--dest", place]
-        result = coreframe("export", "--out", "out", "--to", to, *dest, cwd=tmp_path)
+        result = coreframe_here("export", "--out", "out", "--to", to, *dest, cwd=tmp_path)
         assert (result.returncode, result.stderr) == (0, "")
         said = f"17 frames written to {place} as {to}; left out: 1 frame without an image\n"
         assert result.stdout == said
@@ -193,13 +193,14 @@ def test_export_says_what_it_wrote_and_what_it_left_out(tmp_path: Path) -> None:
         (["--out", "nowhere", "--to", "coco"], 2, "there is no selection in nowhere"),
     ):
         out = [] if "--out" in arguments else ["--out", "out"]
-        result = coreframe("export", *arguments, *out, cwd=tmp_path)
+        result = coreframe_here("export", *arguments, *out, cwd=tmp_path)
         assert (result.returncode, result.stdout, result.stderr.count("\n")) == (status, "", 1)
         assert sentence in result.stderr
 
 
-def test_run_through_a_temporary_server(folder: Path, server: str) -> None:
-    """The first starts one; the others are told of one that is there."""
+@pytest.mark.usefixtures("server", "forked")
+def test_run_through_a_temporary_server(folder: Path, request: pytest.FixtureRequest) -> None:
+    """The first starts one; the others are run here, on one that is there, and leave no page."""
     budget = ["--n-samples", 100, "--workers", 1]
     result = coreframe(
         "curate", "in", "--store", "real-store", "--out", "real-out", *budget, cwd=folder
@@ -213,13 +214,14 @@ def test_run_through_a_temporary_server(folder: Path, server: str) -> None:
     assert len(selection) == 40
     assert all((folder / "real-out" / file).is_file() for file in selection["file"])
 
-    info = coreframe("info", "--store", "real-store", cwd=folder)
+    request.getfixturevalue("without_page")
+    info = coreframe_here("info", "--store", "real-store", cwd=folder)
     assert info.returncode == 0
     assert "40 embedded frames of 1 video\n" in info.stdout
 
     size = ["--input-size", 32, "--max-epochs", 2, "--workers", 1]
-    taught = coreframe(
-        *["train", "--store", "real-store", "--out", "model", *size], cwd=folder, server=server
+    taught = coreframe_here(
+        *["train", "--store", "real-store", "--out", "model", *size], cwd=folder
     )
     assert taught.returncode == 0, taught.stderr
     assert "40 frames shown 2 times each: loss " in taught.stdout
@@ -228,23 +230,22 @@ def test_run_through_a_temporary_server(folder: Path, server: str) -> None:
     run = json.loads((folder / "model" / "train.json").read_text())
     assert pd.read_csv(folder / "model" / "loss.csv")["loss"].tolist() == run["losses"]
     assert len(run["losses"]) == 2
-    curated = coreframe(
+    curated = coreframe_here(
         *["curate", "in", "--store", "other-store", "--out", "other-out", "--workers", 1],
         *["--embedder", "simclr:model"],
         cwd=folder,
-        server=server,
     )
     assert curated.returncode == 0, curated.stderr
     recorded = json.loads((folder / "other-out" / "run.json").read_text())["store"]
     assert (recorded["embedder"], recorded["fingerprint"]) == ("simclr:model", run["fingerprint"])
 
-    other = coreframe("ingest", "in", "--store", "real-store", "--every", "2", cwd=folder)
+    other = coreframe_here("ingest", "in", "--store", "real-store", "--every", "2", cwd=folder)
     assert other.returncode == 2
     assert "was made with sampling all, not every 2" in other.stderr
 
     (folder / "in" / "a.mp4").unlink()
     select = ["select", "--store", "real-store", "--out", "real-out"]
-    gone = coreframe(*select, cwd=folder, server=server)
+    gone = coreframe_here(*select, cwd=folder)
     assert gone.returncode == 1
     assert "holds no decodable frame" in gone.stderr
     assert gone.stderr.count("\n") == 1

@@ -348,6 +348,7 @@ def test_replaced_video_is_not_exported_as_what_it_was(
     assert set(pd.read_parquet(tmp_path / "o" / "selection.parquet")["video"]) == {"high_444.mp4"}
 
 
+@pytest.mark.usefixtures("without_page")
 def test_real_videos(real_videos: Path, tmp_path: Path) -> None:
     result = curate(
         store=str(tmp_path / "store"),

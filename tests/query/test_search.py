@@ -44,7 +44,7 @@ def expected(
 @pytest.mark.integration
 def test_the_command_shows_what_is_like_a_frame(folder: Path) -> None:
     options = ("--store", "store", "--n-samples", 6, "--min-apart", 0.3, "--out", "a.png")
-    said = commands.coreframe("search", "frame:closed_gop.mp4@0:00.5", *options, cwd=folder)
+    said = commands.coreframe_here("search", "frame:closed_gop.mp4@0:00.5", *options, cwd=folder)
     assert said.returncode == 0, said.stderr
     lines = said.stdout.splitlines()
     best = next(line.split() for line in lines if line.split()[:1] == ["1"])
@@ -65,7 +65,7 @@ def test_the_command_takes_a_picture_and_what_it_should_not_be_like(folder: Path
         frame = corpus.frames.iloc[33]
         Image.fromarray(corpus.image(int(frame["row"]))).save(folder / "some.png")
     unlike = f"frame:{frame['video']}@0"
-    said = commands.coreframe(
+    said = commands.coreframe_here(
         *("search", "some.png", "--unlike", unlike, "--store", folder / "store"),
         cwd=folder,
     )
@@ -182,20 +182,17 @@ def test_words_rank_frames(made_videos: dict[str, Path], tmp_path: Path, cluster
     assert Image.open(tmp_path / "search.jpg").size[0] > 300
 
 
-@pytest.mark.integration
-def test_curate_chooses_by_queries(
-    made_videos: dict[str, Path], tmp_path: Path, server: str
-) -> None:
+@pytest.mark.usefixtures("server", "forked")
+def test_curate_chooses_by_queries(made_videos: dict[str, Path], tmp_path: Path) -> None:
     """From the command to what `run.json` and the page say of it."""
     picture = tmp_path / "some.png"
     Image.fromarray(scenes(20, 96, 64)).save(picture)
-    said = commands.coreframe(
+    said = commands.coreframe_here(
         *("curate", made_videos["closed_gop.mp4"], made_videos["odd_size.mkv"]),
         *("--store", "store", "--out", "out", "--n-samples", 5, "--workers", 1),
         *("--like", "some.png", "--like", "frame:closed_gop.mp4@0:00.5"),
         *("--like-share", 0.25, "--like-strength", 0.2),
         cwd=tmp_path,
-        server=server,
     )
     assert said.returncode == 0, said.stderr
     assert "less like what was asked for" in said.stdout
@@ -217,11 +214,9 @@ def test_curate_chooses_by_queries(
     page = tmp_path / "out" / "report.html"
     assert "left out as less like what was asked for" in page.read_text()
     picture.unlink()
-    again = commands.coreframe(
-        *("report", "--store", "store", "--out", "out"), cwd=tmp_path, server=server
-    )
+    again = commands.coreframe_here(*("report", "--store", "store", "--out", "out"), cwd=tmp_path)
     assert again.returncode == 0, again.stderr
-    refused = commands.coreframe(
+    refused = commands.coreframe_here(
         *("select", "--store", "store", "--out", "out2", "--like", "text:rain"), cwd=tmp_path
     )
     assert refused.returncode == 2

@@ -19,6 +19,8 @@ from coreframe.tasks.output.metrics import Methods
 from coreframe.tasks.output.thumbnails import small_picture
 from coreframe.tasks.report.alike import alike_side_by_side
 from coreframe.tasks.report.curve import find_knee, radius_curve
+from coreframe.tasks.report.draw import Drawn
+from coreframe.tasks.report.evidence import Evidence
 from coreframe.tasks.report.gather import PageLimits
 from coreframe.tasks.report.markdown import report_markdown
 from coreframe.tasks.report.marks import plain_pictures
@@ -44,6 +46,25 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return make_store(folder / "store", walks(300, 16, 3), [100, 40, 160], copies={9: 8})
 
 
+@pytest.fixture(scope="module")
+def twenty(
+    store: Store, tmp_path_factory: pytest.TempPathFactory, cluster: str
+) -> tuple[OutputFolder, Evidence]:
+    """Twenty frames of it, for tests that only read."""
+    return selected(store, tmp_path_factory.mktemp("twenty"), 20, cluster)
+
+
+@pytest.fixture(autouse=True)
+def undrawn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only tests that are marked so let Vega draw, which takes a second of a core for each page."""
+    if request.node.get_closest_marker("drawn") is None:
+
+        def nothing(charts: dict[str, Any], _: object) -> Drawn:
+            return Drawn(dict.fromkeys(charts, b""), "")
+
+        monkeypatch.setattr("coreframe.tasks.report.charts.draw", nothing)
+
+
 def data_of(html: str) -> dict[str, Any]:
     found = re.search(r'<script type="application/json" id="data">(.*?)</script>', html, re.S)
     assert found is not None
@@ -51,8 +72,10 @@ def data_of(html: str) -> dict[str, Any]:
     return data
 
 
-def test_the_comparison_is_that_of_the_metrics(store: Store, tmp_path: Path, cluster: str) -> None:
-    written, evidence = selected(store, tmp_path, 20, cluster)
+def test_the_comparison_is_that_of_the_metrics(
+    store: Store, twenty: tuple[OutputFolder, Evidence]
+) -> None:
+    written, evidence = twenty
     html = page_of(written, evidence, store)
     head, *rows = rows_of(html, "comparison")
     assert head == ["method", *COLUMNS.values()]
@@ -81,9 +104,9 @@ def test_the_comparison_is_that_of_the_metrics(store: Store, tmp_path: Path, clu
 
 
 def test_the_evidence_equals_a_plain_computation(
-    store: Store, tmp_path: Path, cluster: str
+    store: Store, twenty: tuple[OutputFolder, Evidence]
 ) -> None:
-    written, evidence = selected(store, tmp_path, 20, cluster)
+    written, evidence = twenty
     vectors = store.read_rows(np.arange(300)).astype(np.int64)
     picks = written.selection["row"].to_numpy()
     squared = ((vectors[:, None] - vectors[picks][None]) ** 2).sum(axis=2)
@@ -110,9 +133,9 @@ def test_the_evidence_equals_a_plain_computation(
 
 
 def test_of_a_large_corpus_a_sample_is_mapped_with_all_that_is_chosen(
-    store: Store, tmp_path: Path, cluster: str
+    store: Store, cluster: str, twenty: tuple[OutputFolder, Evidence]
 ) -> None:
-    written, _ = selected(store, tmp_path, 20, cluster)
+    written, _ = twenty
     limits = PageLimits(mapped=50)
     evidence = look(written, store, Choice(budget=Budget(n_samples=20)), cluster, limits)
     assert 50 <= len(evidence.mapped) <= 70
@@ -127,9 +150,9 @@ def test_of_a_large_corpus_a_sample_is_mapped_with_all_that_is_chosen(
 
 
 def test_frames_of_videos_that_are_gone_are_shown_as_such(
-    store: Store, tmp_path: Path, cluster: str
+    store: Store, tmp_path: Path, cluster: str, twenty: tuple[OutputFolder, Evidence]
 ) -> None:
-    written, _ = selected(store, tmp_path, 20, cluster)
+    written, _ = twenty
     own = make_store(tmp_path / "store", walks(300, 16, 3), [100, 40, 160])
     catalogue = own.read_catalogue()
     catalogue.videos[1] = replace(catalogue.videos[1], state="retired", path="v0.mp4")
@@ -191,8 +214,11 @@ def test_pictures_take_no_more_room_than_there_is(
     assert "The first 10 of 20 are shown" in page_of(written, evidence, store)
 
 
-def test_making_it_again_gives_the_same_page(store: Store, tmp_path: Path, cluster: str) -> None:
-    written, evidence = selected(store, tmp_path, 20, cluster)
+@pytest.mark.drawn
+def test_making_it_again_gives_the_same_page(
+    store: Store, cluster: str, twenty: tuple[OutputFolder, Evidence]
+) -> None:
+    written, evidence = twenty
     again = look(written, store, Choice(budget=Budget(n_samples=20)), cluster)
     assert page_of(written, again, store) == page_of(written, evidence, store)
 
@@ -287,9 +313,9 @@ def test_what_nothing_resembles_is_skipped_and_shown(
 
 
 def test_what_others_miss_is_what_a_greedy_choice_would_add_to_them(
-    store: Store, tmp_path: Path, cluster: str
+    store: Store, tmp_path: Path, cluster: str, twenty: tuple[OutputFolder, Evidence]
 ) -> None:
-    written, evidence = selected(store, tmp_path, 20, cluster)
+    written, evidence = twenty
     picks = written.selection["row"].to_numpy()
     vectors = store.read_rows(np.arange(300)).astype(np.int64)
 
@@ -419,9 +445,9 @@ def reached(tree: dict[int, set[int]], one: int, without: int | None = None) -> 
 
 
 def test_what_labelling_costs_is_said_when_asked(
-    store: Store, tmp_path: Path, cluster: str
+    store: Store, twenty: tuple[OutputFolder, Evidence]
 ) -> None:
-    written, evidence = selected(store, tmp_path, 20, cluster)
+    written, evidence = twenty
     assert "to label the" not in page_of(written, evidence, store)
     asked = written.run.parameters.model_copy(update={"selecting": {"cost_per_frame": 0.5}})
     written = replace(written, run=written.run.model_copy(update={"parameters": asked}))
@@ -490,6 +516,7 @@ def test_the_headline_counts_frames_that_differ(store: Store, tmp_path: Path, cl
         assert f"Of 20 at a fixed rate, {counts['fixed_rate']} are; of 20 " in found[1]
 
 
+@pytest.mark.drawn
 def test_names_are_text(tmp_path: Path, cluster: str) -> None:
     store = make_store(tmp_path / "store", walks(90, 8, 1), [18] * 5)
     renamed(store, NAMES_OF_ALL_KINDS)
@@ -511,9 +538,9 @@ def _rows(spec: dict[str, Any], column: str) -> list[dict[str, Any]]:
 
 
 def test_the_timeline_says_where_nothing_was_chosen(
-    store: Store, tmp_path: Path, cluster: str
+    store: Store, twenty: tuple[OutputFolder, Evidence]
 ) -> None:
-    written, evidence = selected(store, tmp_path, 20, cluster)
+    written, evidence = twenty
     spans, ticks = timeline(written, evidence, store.read_catalogue().videos)
     assert spans["name"].tolist() == ["v0.mp4", "v1.mp4", "v2.mp4"]
     assert spans["sampled"].tolist() == [100, 40, 160]
@@ -526,6 +553,7 @@ def test_the_timeline_says_where_nothing_was_chosen(
         assert (video.empty_from_s, video.empty_to_s) == tuple(edges[widest : widest + 2].round(3))
 
 
+@pytest.mark.drawn
 def test_other_selections_stand_beside(store: Store, tmp_path: Path, cluster: str) -> None:
     written, evidence = selected(store, tmp_path / "a", 20, cluster)
     other, _ = selected(store, tmp_path / "b", 8, cluster)
@@ -546,6 +574,7 @@ def test_other_selections_stand_beside(store: Store, tmp_path: Path, cluster: st
     assert lines == {"this selection", "eight"}
 
 
+@pytest.mark.drawn
 @pytest.mark.parametrize(
     ("lengths", "n", "choice"),
     [
@@ -587,8 +616,11 @@ def test_the_page_makes_sense(
     assert len(html) < 5_000_000
 
 
-def test_an_empty_selection_has_a_page(store: Store, tmp_path: Path, cluster: str) -> None:
-    written, _ = selected(store, tmp_path, 20, cluster)
+@pytest.mark.drawn
+def test_an_empty_selection_has_a_page(
+    store: Store, tmp_path: Path, cluster: str, twenty: tuple[OutputFolder, Evidence]
+) -> None:
+    written, _ = twenty
     empty = {"n": 0, "l2_counts": [], "coverage_radius": None, "coverage_mean": None}
     empty |= dict.fromkeys(("l2_min", "l2_p10", "l2_mean", "l2_p90", "l2_max"))
     methods = {
@@ -641,6 +673,7 @@ def test_the_projection_keeps_distances_in_a_plane(dim: int) -> None:
     assert pca(np.ones((1, 1)))[0].tolist() == [[0, 0]]
 
 
+@pytest.mark.drawn
 def test_facility_location_is_told_by_its_mean_gap(
     store: Store, tmp_path: Path, cluster: str
 ) -> None:
