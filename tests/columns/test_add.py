@@ -261,3 +261,30 @@ def test_damage_is_told_and_what_is_forgotten_goes(tmp_path: Path) -> None:
     assert "columns/one/block-00000000" in found[0]
     assert lost == []
     assert column_tables(store) == {}
+
+
+def test_nothing_that_is_forgotten_stays_in_files_that_no_reader_needs(tmp_path: Path) -> None:
+    store = store_of(tmp_path, [10, 10])
+    add_columns(store, "one", csv(tmp_path, "video,frame_index,a\nv0.mp4,1,secret\n"))
+    again = "video,frame_index,a\nv0.mp4,99,other\nv1.mp4,2,other\n"
+    add_columns(store, "one", csv(tmp_path, again))
+    held = tmp_path / "store" / "columns"
+    assert any(b"secret" in file.read_bytes() for file in held.rglob("*.parquet"))  # being read
+    (held / "two").mkdir()
+    (held / "two" / "block-00000000-1.parquet").write_bytes(b"secret")  # of a run that was killed
+    (held / "one" / "block-00000001-9.parquet").write_bytes(b"secret")
+    erase_rows(store, np.arange(10))
+    assert not any(b"secret" in file.read_bytes() for file in held.rglob("*") if file.is_file())
+    assert kept(store, "one")["a"].tolist() == ["other"]
+    assert store.folder.names("columns") == ["one"]
+
+
+def test_lines_that_are_one_a_frame_again_are_said_to_be(tmp_path: Path) -> None:
+    store = store_of(tmp_path, [10, 10])
+    twice = "video,frame_index,a\nv0.mp4,1,5\nv0.mp4,1,6\nv1.mp4,9,7\nv1.mp4,9,8\n"
+    add_columns(store, "one", csv(tmp_path, twice))
+    add_columns(store, "one", csv(tmp_path, "video,frame_index,a\nv0.mp4,1,5\n"))
+    assert column_tables(store)["one"].several
+    add_columns(store, "one", csv(tmp_path, "video,frame_index,a\nv1.mp4,9,7\n"))
+    assert not column_tables(store)["one"].several
+    assert kept(store, "one")["row"].tolist() == [1, 19]
