@@ -76,10 +76,12 @@ def checked_name(name: str) -> str:
     Raises:
         UsageError: it cannot be one.
     """
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,62}", name) or name in ("frame", "row"):
+    lower = name.lower()  # SQLite, which reads conditions, keeps names that differ otherwise
+    kept = lower in ("frame", "row") or lower.startswith("sqlite_")
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,62}", name) or kept:
         raise UsageError(
             f"{name!r} cannot name a table of columns: use up to 63 letters, digits, - and _, a "
-            "letter first; not frame or row."
+            "letter first; not frame or row, nor sqlite_ at its beginning."
         )
     return name
 
@@ -211,7 +213,6 @@ class ColumnWriter:
         # whoever is reading the one before goes on
         _delete_others(self._store, new, None if forget else before)
         return new
-
 
     def _kept_several(self) -> bool:
         """Whether some frame of the blocks that stay as they were has more than one row."""

@@ -223,7 +223,7 @@ def test_files_that_are_none_are_refused(tmp_path: Path) -> None:
     large.to_parquet(tmp_path / "c.parquet")
     with pytest.raises(UsageError, match=r"id holds whole numbers above 2\^53"):
         add_columns(store, "one", str(tmp_path / "c.parquet"))
-    for name in ("", "frame", "a b", "../x", "1"):
+    for name in ("", "frame", "Frame", "sqlite_x", "a b", "../x", "1"):
         with pytest.raises(UsageError, match="cannot name a table of columns"):
             add_columns(store, name, str(tmp_path / "c.parquet"))
     assert name_of("/x/night 1.labels.csv") == "night_1_labels"
@@ -288,3 +288,12 @@ def test_lines_that_are_one_a_frame_again_are_said_to_be(tmp_path: Path) -> None
     add_columns(store, "one", csv(tmp_path, "video,frame_index,a\nv1.mp4,9,7\n"))
     assert not column_tables(store)["one"].several
     assert kept(store, "one")["row"].tolist() == [1, 19]
+
+
+def test_names_of_tables_differ_in_more_than_capitals(tmp_path: Path) -> None:
+    store = store_of(tmp_path, [10])
+    file = csv(tmp_path, "video,frame_index,a\nv0.mp4,1,5\n")
+    add_columns(store, "one", file)
+    with pytest.raises(UsageError, match="columns named one, from which One differs in capitals"):
+        add_columns(store, "One", file)
+    assert list(column_tables(store)) == ["one"]
