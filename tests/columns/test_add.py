@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -183,6 +185,8 @@ UNUSABLE = {
     "nothing more": ("video,time_s\nv0.mp4,2\n", "no columns but those that name frames"),
     "our own": ("video,time_s,Sharpness\nv0.mp4,2,1\n", "every frame has its own sharpness"),
     "reserved": ("video,time_s,typical\nv0.mp4,2,1\n", "every frame has its own typical"),
+    "other commas": ("video;frame_index;a\n", "and has 'video;frame_index;a'"),
+    "the same": ("video,frame_index,x,x\nv0.mp4,2,1,1\n", "two columns x and x"),
     "twice": ("video,time_s,a,A\nv0.mp4,2,1,1\n", "two columns a and A"),
     "no name": ("video,time_s,a:b\nv0.mp4,2,1\n", "'a:b' cannot name a column"),
     "empty": ("", "cannot read the columns in .*mpty"),
@@ -209,7 +213,11 @@ def test_what_cannot_be_used_is_refused_in_a_sentence(case: str, tmp_path: Path)
 
 def test_files_that_are_none_are_refused(tmp_path: Path) -> None:
     store = store_of(tmp_path, [10])
+    both = pa.Table.from_arrays([pa.array([0])] * 4, ["video", "frame_index", "x", "x"])
+    pq.write_table(both, tmp_path / "d.parquet")
     for look in (check_source, open_source):
+        with pytest.raises(UsageError, match="two columns x and x"):
+            look(str(tmp_path / "d.parquet"))
         with pytest.raises(UsageError, match=r"lost\.csv: No such file"):
             look(str(tmp_path / "lost.csv"))
         (tmp_path / "a.parquet").write_bytes(b"no")
@@ -238,6 +246,22 @@ def test_kinds_of_a_csv_are_seen_in_all_of_it(tmp_path: Path) -> None:
         "c": Kind.TEXT,
         "d": Kind.TEXT,
     }
+
+
+def test_whole_numbers_that_are_not_kept_exactly_are_text_in_a_csv(tmp_path: Path) -> None:
+    text = "video,frame_index,track,size\nv0.mp4,0,9007199254740993,9007199254740991\n"
+    text += "v0.mp4,1,9007199254740992,-1e300\n"
+    store = store_of(tmp_path, [10])
+    assert add_columns(store, "one", csv(tmp_path, text)).columns["size"] == "number"
+    assert kept(store, "one")["track"].tolist() == ["9007199254740993", "9007199254740992"]
+
+
+@pytest.mark.parametrize("name", ["a.PARQUET", "a.parq", "a"])
+def test_parquet_is_known_by_what_it_begins_with(name: str, tmp_path: Path) -> None:
+    table = pd.DataFrame({"video": ["v0.mp4"], "frame_index": [0], "a": ["x"]})
+    table.to_parquet(tmp_path / name)
+    check_source(str(tmp_path / name))
+    assert add_columns(store_of(tmp_path, [10]), "one", str(tmp_path / name)).matched == 1
 
 
 def test_damage_is_told_and_what_is_forgotten_goes(tmp_path: Path) -> None:
