@@ -1,9 +1,11 @@
 """What is refused of a choice, and of a search, before any work begins."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from coreframe.flows.choosing import Selecting
+from coreframe.tasks.columns.add import name_of
 from coreframe.tasks.columns.source import check_source
 from coreframe.tasks.embedders.names import DESCRIPTOR
 from coreframe.tasks.errors import UsageError
@@ -12,6 +14,7 @@ from coreframe.tasks.query.vectors import refuse_unanswerable
 from coreframe.tasks.select.columns import KnownColumns
 from coreframe.tasks.select.preselected import read_preselected
 from coreframe.tasks.select.wishes import Wishes
+from coreframe.tasks.store.columns import checked_name
 from coreframe.tasks.store.named_selections import NamedSelection
 from coreframe.tasks.store.store import Store
 
@@ -26,8 +29,7 @@ def check_selecting(store: str, selecting: Selecting) -> None:
         UsageError: a file that is named cannot be read, a column is not there, the name cannot be
             used, or what frames should be like is not there.
     """
-    for file in selecting.columns:
-        check_source(file)
+    _check_columns(selecting.columns)
     choice = selecting.choice()
     for balance in choice.balance:
         balance.file_shares()
@@ -40,6 +42,25 @@ def check_selecting(store: str, selecting: Selecting) -> None:
         read_preselected(selecting.preselected)
     if selecting.name is not None:
         NamedSelection(store, selecting.name)
+
+
+def _check_columns(files: Sequence[str]) -> None:
+    """Refuse files of columns whose names cannot name these, or that take each other's place."""
+    names: dict[str, str] = {}
+    for file in files:
+        check_source(file)
+        name = name_of(file)
+        by_hand = f"add it with `coreframe columns add NAME {file} --store STORE`, or rename it"
+        try:
+            checked_name(name)
+        except UsageError as error:
+            raise UsageError(f"columns {file}: {str(error).rstrip('.')}: {by_hand}.") from error
+        if name.lower() in names:
+            raise UsageError(
+                f"columns {names[name.lower()]} and {file} would both be named {name}, and one "
+                f"would take the other's place: {by_hand}."
+            )
+        names[name.lower()] = file
 
 
 def check_queries(selecting: Selecting, embedder: str | None) -> None:

@@ -123,7 +123,8 @@ class Corpus:
         except ValidationError as error:
             first = error.errors()[0]
             name = ".".join(map(str, first["loc"])) or "the options"
-            raise UsageError(f"{name}: {first['msg'].removeprefix('Value error, ')}.") from error
+            said = first["msg"].removeprefix("Value error, ").rstrip(".")
+            raise UsageError(f"{name}: {said}.") from error
         from coreframe.tasks.select.local import choose_here  # loads torch: needed here alone
 
         writes = choice.name is not None or selecting.columns
@@ -145,11 +146,17 @@ class Corpus:
             CoreframeError: another run writes to the store.
         """
         with TemporaryDirectory() as folder, writing(self._store, "a notebook", 0):
-            if isinstance(table, pd.DataFrame):
-                file = Path(folder, f"{name}.parquet")
+            if not isinstance(table, pd.DataFrame):
+                return add_columns(self._store, name, str(table))
+            file = str(Path(folder, "table.parquet"))
+            try:
                 table.to_parquet(file, index=False)
-                table = file
-            return add_columns(self._store, name, str(table))
+                return add_columns(self._store, name, file)
+            except UsageError as error:
+                raise UsageError(str(error).replace(file, "the table")) from None
+            except (ValueError, TypeError, NotImplementedError) as error:  # mixed, or names twice
+                why = "; ".join(map(str, error.args))
+                raise UsageError(f"the table cannot be kept as Parquet: {why}.") from error
 
     def search(
         self,

@@ -14,7 +14,13 @@ import pyarrow.compute as pc
 from coreframe.tasks.columns.join import Joiner
 from coreframe.tasks.columns.source import Source, open_source
 from coreframe.tasks.errors import UsageError
-from coreframe.tasks.store.columns import ColumnTable, ColumnWriter, checked_name, read_block
+from coreframe.tasks.store.columns import (
+    ColumnTable,
+    ColumnWriter,
+    checked_name,
+    column_tables,
+    read_block,
+)
 from coreframe.tasks.store.store import Store
 
 GROUPS = 128
@@ -56,6 +62,7 @@ def add_columns(store: Store, name: str, file: str) -> AddedColumns:
         UsageError: the file or the name cannot be used, or no line is about a frame of the store.
     """
     checked_name(name)
+    _refuse_other_case(store, name)
     source = open_source(file)
     writer = ColumnWriter(store, name, source.kinds)
     _refuse_other_kinds(source, writer.before)
@@ -162,6 +169,15 @@ class _PutAside:
 
     def _file(self, number: int) -> Path:
         return self._folder / f"{number}.arrow"
+
+
+def _refuse_other_case(store: Store, name: str) -> None:
+    for other in column_tables(store):
+        if other != name and other.lower() == name.lower():
+            raise UsageError(
+                f"the store {store.path} has columns named {other}, from which {name} differs in "
+                f"capitals alone: add to {other}, or give another name."
+            )
 
 
 def _refuse_other_kinds(source: Source, before: ColumnTable | None) -> None:

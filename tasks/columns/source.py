@@ -18,6 +18,9 @@ from coreframe.tasks.store.columns import RESERVED, TYPES, Kind
 BATCH_ROWS = 65_536
 """Rows of a Parquet file that are read together."""
 
+PARQUET = b"PAR1"
+"""What a Parquet file begins with."""
+
 MOST_EXACT = 2**53
 """Whole numbers above this are not kept exactly as float64."""
 
@@ -62,7 +65,7 @@ def open_source(file: str) -> Source:
     """Look at a file; of a CSV all of it is read once, to see what its columns are.
 
     Args:
-        file: Parquet, by its name's ending, or else CSV with a line of column names.
+        file: Parquet, or else CSV with a line of column names.
 
     Raises:
         UsageError: it cannot be read, names no frames, or has columns that cannot be kept.
@@ -72,7 +75,10 @@ def open_source(file: str) -> Source:
 
 
 def _is_parquet(file: str) -> bool:
-    return Path(file).suffix in (".parquet", ".pq")
+    if Path(file).suffix.lower() in (".parquet", ".pq"):
+        return True
+    with open(file, "rb") as opened:
+        return opened.read(len(PARQUET)) == PARQUET
 
 
 @contextmanager
@@ -168,10 +174,12 @@ def _booleans(values: pa.ChunkedArray) -> bool:
 
 def _numbers(values: pa.ChunkedArray) -> bool:
     try:
-        values.cast(pa.float64())
+        numbers = values.cast(pa.float64())
     except pa.ArrowInvalid:
         return False
-    return True
+    whole = pc.match_substring_regex(values, r"^[+-]?[0-9]+$")
+    large = pc.greater_equal(pc.abs(numbers), float(MOST_EXACT))
+    return not pc.any(pc.and_(whole, large)).as_py()  # such as numbers of tracks: text is exact
 
 
 _READ: Mapping[Kind, Callable[[pa.ChunkedArray], bool]] = {
@@ -191,13 +199,14 @@ def _check_names(file: str, names: list[str]) -> bool:
     if "video" not in names or not {"frame_index", "time_s"} & set(names):
         raise UsageError(
             f"{file} names no frames: it needs the columns video (as `coreframe info` names it) "
-            "and frame_index, or time_s."
+            f"and frame_index, or time_s, and has {_shown(names)}."
         )
     lower: dict[str, str] = {}
     for name in names:
-        same = lower.setdefault(name.lower(), name)
-        if same is not name:
+        if name.lower() in lower:
+            same = lower[name.lower()]
             raise UsageError(f"{file} has two columns {same} and {name}: give one another name.")
+        lower[name.lower()] = name
     for name in _own(names):
         if name.lower() in RESERVED:
             raise UsageError(
@@ -211,6 +220,12 @@ def _check_names(file: str, names: list[str]) -> bool:
     if not _own(names):
         raise UsageError(f"{file} has no columns but those that name frames: nothing to keep.")
     return "frame_index" not in names
+
+
+def _shown(names: list[str]) -> str:
+    """The first of the names that a file has, as they stand there: perhaps with other commas."""
+    few = ", ".join(repr(name[:60]) for name in names[:9])
+    return f"{few} and {len(names) - 9} more" if len(names) > 9 else few
 
 
 def _own(names: list[str]) -> list[str]:

@@ -4,6 +4,7 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from math import isnan
@@ -150,7 +151,7 @@ def _classes_of(
     there = np.unique(codes[eligible]).tolist()
     names = _named(balance, [plain[code] for code in there])
     own = [names[one] for one in sorted((plain[code] for code in there), key=_order)]
-    given = balance.file_shares()
+    given = _by_value(balance.file_shares(), [plain[code] for code in there])
     number = {name: place for place, name in enumerate(dict.fromkeys([*own, *(given or {})]))}
     of_code = np.full(len(plain), -1, np.int64)
     of_code[there] = [number[names[plain[code]]] for code in there]
@@ -193,9 +194,43 @@ def _named(balance: Balance, values: Sequence[object]) -> Mapping[object, str]:
     if bins and numbers:
         edges = np.linspace(float(numbers[0]), float(numbers[-1]), bins + 1)
         found = np.clip(np.searchsorted(edges, numbers, side="right") - 1, 0, bins - 1)
+        shown = _told_apart(edges)
         for one, place in zip(numbers, found.tolist(), strict=True):
-            names[one] = f"{edges[place]:.6g} to {edges[place + 1]:.6g}"
+            names[one] = f"{shown[place]} to {shown[place + 1]}"
     return names
+
+
+def _told_apart(edges: NDArray[np.float64]) -> list[str]:
+    """Edges of bins, of six digits, or of as many as it takes for bins to have names of their own.
+
+    Seconds since 1970 and degrees of latitude differ late.
+    """
+    for digits in range(6, 18):
+        rounded = [float(f"{edge:.{digits}g}") + 0.0 for edge in edges.tolist()]  # -0 is 0
+        shown = [f"{edge:.{max(15, digits)}g}" for edge in rounded]
+        if len(set(shown)) == len(set(edges.tolist())):
+            break
+    return shown
+
+
+def _by_value(
+    given: dict[str, Fraction] | None, values: Sequence[object]
+) -> dict[str, Fraction] | None:
+    """Shares by the names of classes: ``True`` is true, ``07.0`` is 7, where values are such."""
+    there = [one for one in values if one is not None]
+    if given is None or not there or any(isinstance(one, str) for one in there):
+        return given
+    booleans = all(isinstance(one, bool) for one in there)
+    found: dict[str, Fraction] = {}
+    for name, share in given.items():
+        same = name
+        if booleans and name.lower() in ("true", "false"):
+            same = name.lower()
+        elif not booleans:
+            with suppress(ValueError):
+                same = f"{float(name):.15g}"
+        found[same] = found.get(same, Fraction(0)) + share
+    return found
 
 
 def _read_shares(file: str) -> dict[str, Fraction]:
@@ -213,7 +248,7 @@ def _read_shares(file: str) -> dict[str, Fraction]:
             found[name] = Fraction(share)
             sound = found[name] >= 0 and len(found) == number + 1 - titled
         except (ValueError, ZeroDivisionError):
-            titled, sound = number == 0, number == 0  # names of columns
+            titled = sound = number == 0 and not re.search("[0-9]", line[-1])  # names of columns
         if not sound:
             raise UsageError(
                 f"{file}: line {number + 1} is not a class and its share, once each, such as "

@@ -8,6 +8,7 @@ the tables of columns that it names. Frames of which a table says nothing have n
 
 import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 
 import numpy as np
 import pyarrow as pa
@@ -57,7 +58,8 @@ class Condition:
             if action == sqlite3.SQLITE_READ and first is not None and first in tables:
                 if second and second != "row":
                     found.setdefault(first, set()).add(second)
-                return sqlite3.SQLITE_OK
+                there = not second or second == "row" or second in tables[first]
+                return sqlite3.SQLITE_OK if there else sqlite3.SQLITE_DENY  # such as its rowid
             if action == sqlite3.SQLITE_FUNCTION and second in FUNCTIONS:
                 return sqlite3.SQLITE_OK
             selects += action == sqlite3.SQLITE_SELECT
@@ -65,12 +67,17 @@ class Condition:
             return sqlite3.SQLITE_OK if own else sqlite3.SQLITE_DENY
 
         connection.set_authorizer(allow)
-        try:
-            connection.execute(f"SELECT 1 FROM {_joined(tables)} WHERE (\n{text}\n)").fetchall()
-        except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
-            raise UsageError(self._refusal(str(error))) from error
-        finally:
-            connection.close()
+        with closing(connection):
+            try:
+                asked = f"SELECT 1 FROM {_joined(tables)} WHERE (\n{text}\n)"
+                connection.execute(asked).fetchall()
+            except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
+                raise UsageError(self._refusal(str(error))) from error
+            selects = 0
+            try:  # "a) LIMIT (1" is no value, and would say something else of each block
+                connection.execute(f"SELECT (\n{text}\n) FROM {_joined(tables)}").fetchall()
+            except sqlite3.Error as error:
+                raise UsageError(self._refusal("its parentheses do not match")) from error
         self.reads = {table: sorted(columns) for table, columns in found.items()}
         if not self.reads:  # SQLite takes "a misspelt name" for a text
             raise UsageError(self._refusal("it reads no column"))

@@ -76,10 +76,12 @@ def checked_name(name: str) -> str:
     Raises:
         UsageError: it cannot be one.
     """
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,62}", name) or name in ("frame", "row"):
+    lower = name.lower()  # SQLite, which reads conditions, keeps names that differ otherwise
+    kept = lower in ("frame", "row") or lower.startswith("sqlite_")
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,62}", name) or kept:
         raise UsageError(
             f"{name!r} cannot name a table of columns: use up to 63 letters, digits, - and _, a "
-            "letter first; not frame or row."
+            "letter first; not frame or row, nor sqlite_ at its beginning."
         )
     return name
 
@@ -170,7 +172,7 @@ class ColumnWriter:
             hashes=dict(before.hashes),
             generation=before.generation + 1,
         )
-        self._lines, self._several = before.lines, before.several
+        self._lines, self._several = before.lines, False
 
     def write(self, block: int, table: pa.Table) -> None:
         """Write all rows of a block, in row order; of none there will be no file."""
@@ -186,7 +188,7 @@ class ColumnWriter:
         if len(table) == 0:
             return
         self._lines += len(table)
-        self._several |= bool((np.diff(table["row"].to_numpy()) == 0).any())
+        self._several |= _repeats(table)
         new.blocks[block] = f"block-{block:08d}-{new.generation}.parquet"
         new.hashes[block] = own
         store.guard()
@@ -199,7 +201,7 @@ class ColumnWriter:
         Args:
             forget: delete also what this takes the place of, though somebody may be reading it.
         """
-        new = replace(self._new, lines=self._lines, several=self._several)
+        new = replace(self._new, lines=self._lines, several=self._several or self._kept_several())
         before, folder = self.before, self._store.folder
         if before is not None and (new.blocks, new.kinds) == (before.blocks, before.kinds):
             return before
@@ -208,13 +210,32 @@ class ColumnWriter:
         place = f"{COLUMNS}/{new.name}/{MANIFEST}"
         self._store.guard()
         folder.write(place, sealed_json(place, document))
-        held = {*new.blocks.values(), MANIFEST}
-        if before is not None and not forget:  # whoever is reading it goes on
-            held |= {*before.blocks.values()}
-        for name in folder.names(f"{COLUMNS}/{new.name}"):
-            if name not in held:
-                folder.delete(f"{COLUMNS}/{new.name}/{name}")
+        # whoever is reading the one before goes on
+        _delete_others(self._store, new, None if forget else before)
         return new
+
+    def _kept_several(self) -> bool:
+        """Whether some frame of the blocks that stay as they were has more than one row."""
+        before, store = self.before, self._store
+        if before is None or not before.several:
+            return False
+        kept = [one for one, name in self._new.blocks.items() if before.blocks.get(one) == name]
+        return any(_repeats(read_block(store, before, block, [])) for block in kept)
+
+
+def _repeats(table: pa.Table) -> bool:
+    """Whether some row of a block has several lines."""
+    return bool((np.diff(table["row"].to_numpy()) == 0).any())
+
+
+def _delete_others(store: Store, *kept: ColumnTable | None) -> None:
+    """Delete all files in a table's folder but those of some of its generations."""
+    tables = [table for table in kept if table is not None]
+    held = {MANIFEST, *(name for table in tables for name in table.blocks.values())}
+    folder = f"{COLUMNS}/{tables[0].name}"
+    for name in store.folder.names(folder):
+        if name not in held:
+            store.folder.delete(f"{folder}/{name}")
 
 
 def _hash(table: pa.Table) -> str:
@@ -252,10 +273,17 @@ def _unknown(store: Store, name: str) -> str:
 def erase_rows(store: Store, gone: NDArray[np.int64]) -> None:
     """Erase what all tables of columns say of some rows.
 
+    What an interrupted run left, and what was kept for readers of the generation before, may say
+    something of them, too: it goes as a whole.
+
     Raises:
         CoreframeError: one of them is damaged.
     """
     asked = np.sort(gone)
+    for name in store.folder.names(COLUMNS):
+        if not _described(store, name):
+            store.guard()
+            store.folder.delete(f"{COLUMNS}/{name}")
     for table in column_tables(store).values():
         writer = ColumnWriter(store, table.name, table.kinds)
         changed = False
@@ -270,7 +298,9 @@ def erase_rows(store: Store, gone: NDArray[np.int64]) -> None:
                 writer.write(block, held.filter(stays))
                 changed = True
         if changed:
-            writer.commit(forget=True)
+            table = writer.commit(forget=True)
+        store.guard()
+        _delete_others(store, table)
 
 
 def faults(store: Store) -> Iterator[tuple[str, str]]:

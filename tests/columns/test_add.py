@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -183,6 +185,8 @@ UNUSABLE = {
     "nothing more": ("video,time_s\nv0.mp4,2\n", "no columns but those that name frames"),
     "our own": ("video,time_s,Sharpness\nv0.mp4,2,1\n", "every frame has its own sharpness"),
     "reserved": ("video,time_s,typical\nv0.mp4,2,1\n", "every frame has its own typical"),
+    "other commas": ("video;frame_index;a\n", "and has 'video;frame_index;a'"),
+    "the same": ("video,frame_index,x,x\nv0.mp4,2,1,1\n", "two columns x and x"),
     "twice": ("video,time_s,a,A\nv0.mp4,2,1,1\n", "two columns a and A"),
     "no name": ("video,time_s,a:b\nv0.mp4,2,1\n", "'a:b' cannot name a column"),
     "empty": ("", "cannot read the columns in .*mpty"),
@@ -209,7 +213,11 @@ def test_what_cannot_be_used_is_refused_in_a_sentence(case: str, tmp_path: Path)
 
 def test_files_that_are_none_are_refused(tmp_path: Path) -> None:
     store = store_of(tmp_path, [10])
+    both = pa.Table.from_arrays([pa.array([0])] * 4, ["video", "frame_index", "x", "x"])
+    pq.write_table(both, tmp_path / "d.parquet")
     for look in (check_source, open_source):
+        with pytest.raises(UsageError, match="two columns x and x"):
+            look(str(tmp_path / "d.parquet"))
         with pytest.raises(UsageError, match=r"lost\.csv: No such file"):
             look(str(tmp_path / "lost.csv"))
         (tmp_path / "a.parquet").write_bytes(b"no")
@@ -223,7 +231,7 @@ def test_files_that_are_none_are_refused(tmp_path: Path) -> None:
     large.to_parquet(tmp_path / "c.parquet")
     with pytest.raises(UsageError, match=r"id holds whole numbers above 2\^53"):
         add_columns(store, "one", str(tmp_path / "c.parquet"))
-    for name in ("", "frame", "a b", "../x", "1"):
+    for name in ("", "frame", "Frame", "sqlite_x", "a b", "../x", "1"):
         with pytest.raises(UsageError, match="cannot name a table of columns"):
             add_columns(store, name, str(tmp_path / "c.parquet"))
     assert name_of("/x/night 1.labels.csv") == "night_1_labels"
@@ -238,6 +246,22 @@ def test_kinds_of_a_csv_are_seen_in_all_of_it(tmp_path: Path) -> None:
         "c": Kind.TEXT,
         "d": Kind.TEXT,
     }
+
+
+def test_whole_numbers_that_are_not_kept_exactly_are_text_in_a_csv(tmp_path: Path) -> None:
+    text = "video,frame_index,track,size\nv0.mp4,0,9007199254740993,9007199254740991\n"
+    text += "v0.mp4,1,9007199254740992,-1e300\n"
+    store = store_of(tmp_path, [10])
+    assert add_columns(store, "one", csv(tmp_path, text)).columns["size"] == "number"
+    assert kept(store, "one")["track"].tolist() == ["9007199254740993", "9007199254740992"]
+
+
+@pytest.mark.parametrize("name", ["a.PARQUET", "a.parq", "a"])
+def test_parquet_is_known_by_what_it_begins_with(name: str, tmp_path: Path) -> None:
+    table = pd.DataFrame({"video": ["v0.mp4"], "frame_index": [0], "a": ["x"]})
+    table.to_parquet(tmp_path / name)
+    check_source(str(tmp_path / name))
+    assert add_columns(store_of(tmp_path, [10]), "one", str(tmp_path / name)).matched == 1
 
 
 def test_damage_is_told_and_what_is_forgotten_goes(tmp_path: Path) -> None:
@@ -261,3 +285,39 @@ def test_damage_is_told_and_what_is_forgotten_goes(tmp_path: Path) -> None:
     assert "columns/one/block-00000000" in found[0]
     assert lost == []
     assert column_tables(store) == {}
+
+
+def test_nothing_that_is_forgotten_stays_in_files_that_no_reader_needs(tmp_path: Path) -> None:
+    store = store_of(tmp_path, [10, 10])
+    add_columns(store, "one", csv(tmp_path, "video,frame_index,a\nv0.mp4,1,secret\n"))
+    again = "video,frame_index,a\nv0.mp4,99,other\nv1.mp4,2,other\n"
+    add_columns(store, "one", csv(tmp_path, again))
+    held = tmp_path / "store" / "columns"
+    assert any(b"secret" in file.read_bytes() for file in held.rglob("*.parquet"))  # being read
+    (held / "two").mkdir()
+    (held / "two" / "block-00000000-1.parquet").write_bytes(b"secret")  # of a run that was killed
+    (held / "one" / "block-00000001-9.parquet").write_bytes(b"secret")
+    erase_rows(store, np.arange(10))
+    assert not any(b"secret" in file.read_bytes() for file in held.rglob("*") if file.is_file())
+    assert kept(store, "one")["a"].tolist() == ["other"]
+    assert store.folder.names("columns") == ["one"]
+
+
+def test_lines_that_are_one_a_frame_again_are_said_to_be(tmp_path: Path) -> None:
+    store = store_of(tmp_path, [10, 10])
+    twice = "video,frame_index,a\nv0.mp4,1,5\nv0.mp4,1,6\nv1.mp4,9,7\nv1.mp4,9,8\n"
+    add_columns(store, "one", csv(tmp_path, twice))
+    add_columns(store, "one", csv(tmp_path, "video,frame_index,a\nv0.mp4,1,5\n"))
+    assert column_tables(store)["one"].several
+    add_columns(store, "one", csv(tmp_path, "video,frame_index,a\nv1.mp4,9,7\n"))
+    assert not column_tables(store)["one"].several
+    assert kept(store, "one")["row"].tolist() == [1, 19]
+
+
+def test_names_of_tables_differ_in_more_than_capitals(tmp_path: Path) -> None:
+    store = store_of(tmp_path, [10])
+    file = csv(tmp_path, "video,frame_index,a\nv0.mp4,1,5\n")
+    add_columns(store, "one", file)
+    with pytest.raises(UsageError, match="columns named one, from which One differs in capitals"):
+        add_columns(store, "One", file)
+    assert list(column_tables(store)) == ["one"]

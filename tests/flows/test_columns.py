@@ -9,6 +9,7 @@ import pytest
 
 from coreframe.flows.choosing import Selecting
 from coreframe.flows.parameters import Compute
+from coreframe.flows.preflight_choice import check_selecting
 from coreframe.flows.selection import select
 from coreframe.tasks.errors import UsageError
 from coreframe.tasks.store.columns import column_tables, drop
@@ -104,3 +105,22 @@ def test_the_command_adds_lists_and_drops(tmp_path: Path, cluster: str) -> None:
     assert wrong.returncode == 2
     assert wrong.stderr.count("\n") == 1
     assert "has no columns named seen: it has none" in wrong.stderr
+
+
+def test_files_that_could_not_keep_their_names_are_refused_before_any_work(tmp_path: Path) -> None:
+    def check(*names: str) -> None:
+        for name in names:
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_text("video,frame_index,a\nv.mp4,0,1\n")
+        columns = [str(tmp_path / name) for name in names]
+        check_selecting(str(tmp_path / "store"), Selecting(columns=columns))
+
+    check("boxes.csv", "night 1.csv")
+    with pytest.raises(
+        UsageError, match=r"2d\.csv: '2d' cannot name .*`coreframe columns add NAME"
+    ):
+        check("2d.csv")
+    with pytest.raises(UsageError, match=r"would both be named boxes, and one would take"):
+        check("boxes.csv", "other/boxes.csv")
+    with pytest.raises(UsageError, match=r"would both be named Boxes, and one would take"):
+        check("boxes.csv", "other/Boxes.csv")

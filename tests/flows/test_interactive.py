@@ -123,6 +123,7 @@ def test_the_contact_sheet_has_a_place_for_every_pick(corpus: coreframe.Corpus) 
         ({"proportion": 3}, "proportion: Input should be less"),
         ({"min": ["beauty=1"]}, "min beauty: there is no such column"),
         ({"n_samples": 2, "sequence_length": 3}, "the options: n-samples 2 is less than one"),
+        ({"balance": ["video", "video"]}, r"give one of them\.$"),
         ({"device": "tpu"}, "device: Input should be 'auto', 'cpu' or 'cuda'"),
         ({"memory_limit": "2 frames"}, "memory_limit: could not interpret byte unit"),
     ],
@@ -132,6 +133,26 @@ def test_wrong_options_are_one_sentence(
 ) -> None:
     with pytest.raises(coreframe.UsageError, match=sentence):
         corpus.select(**options)
+
+
+UNKEPT = {
+    "mixed": ({"a": [1, "x"]}, r"^the table cannot be kept as Parquet: .*column a"),
+    "huge": ({"a": [2**60, 1]}, "^the table: column a holds whole numbers above"),
+    "nothing": ({}, "^the table has no columns but those that name frames"),
+    "unknown": ({"video": ["x.mp4"] * 2, "a": [1, 2]}, "^none of the 2 lines of the table is"),
+}
+
+
+@pytest.mark.parametrize("case", UNKEPT)
+def test_a_table_that_cannot_be_kept_is_refused_in_a_sentence(case: str, tmp_path: Path) -> None:
+    make_store(tmp_path / "store", np.eye(4, dtype=np.int16) * 4000, [4])
+    columns, sentence = UNKEPT[case]
+    table = pd.DataFrame({"video": ["v0.mp4"] * 2, "frame_index": [0, 1]} | columns)
+    corpus = coreframe.open(tmp_path / "store")
+    with pytest.raises(coreframe.UsageError, match=sentence):
+        corpus.add_columns("mine", table)
+    with pytest.raises(coreframe.UsageError, match=r"^the table cannot be kept as Parquet"):
+        corpus.add_columns("mine", pd.concat([table, table], axis=1))
 
 
 def test_no_store_is_said(tmp_path: Path) -> None:

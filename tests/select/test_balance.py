@@ -53,6 +53,8 @@ def test_shares_of_a_file_are_exact(tmp_path: Path) -> None:
     for text, message in {
         "dry,1\ndry,2\n": "line 2 is not a class and its share",
         "dry,-1\n": "line 1 is not",
+        "dry;1\n": "line 1 is not",
+        "dry,O.5\nfog,0.5\n": "line 1 is not",
         "a,b\ndry\n": "line 2 is not",
         "dry,0\n": "gives no class a share above 0",
         "fog,1\n": "gives no share to any class that may be chosen: these are dry",
@@ -62,6 +64,31 @@ def test_shares_of_a_file_are_exact(tmp_path: Path) -> None:
             classes(f"w={file}", ["dry"])
     with pytest.raises(UsageError, match=r"lost\.csv: No such file"):
         classes(f"w={tmp_path}/lost.csv", ["dry"])
+
+
+def test_shares_of_numbers_and_booleans_are_found_however_they_are_written(tmp_path: Path) -> None:
+    file = tmp_path / "shares.csv"  # as pandas writes value_counts
+    file.write_text("crowd,proportion\nTrue,0.25\nFalse,0.75\n")
+    table = classes(f"crowd={file}", [True, False, None])
+    assert table.names == (NO_VALUE, "false", "true")
+    assert table.shares == (0, Fraction(3, 4), Fraction(1, 4))
+    file.write_text("lanes,proportion\n2.0,0.25\n03,0.75\nmany,1\n")
+    table = classes(f"lanes={file}", [2.0, 3.0])
+    assert table.names == ("2", "3", "many")
+    assert table.shares == (Fraction(1, 4), Fraction(3, 4), 1)
+    file.write_text("2.0,0.25\n")
+    with pytest.raises(UsageError, match="these are 2"):
+        classes(f"text={file}", ["2"])
+
+
+def test_bins_of_numbers_that_differ_late_are_told_apart() -> None:
+    since_1970: list[object] = [1.7e9 + n for n in range(101)]
+    table = classes("since", since_1970)
+    assert table.names[:2] == ("1700000000 to 1700000010", "1700000010 to 1700000020")
+    assert np.bincount(table.of).tolist() == [10] * 9 + [11]
+    below: list[object] = [-n / 10 for n in range(101)]
+    assert classes("below", below).names[-1] == "-1 to 0"
+    assert classes("same:bins=3", [5.0, 5.0]).names == ("5 to 5",)
 
 
 def test_many_numbers_are_put_into_bins_and_few_are_not() -> None:

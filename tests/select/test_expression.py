@@ -31,6 +31,9 @@ REFUSED = {
     "night > date('now')": "it may read columns and call abs, coalesce",
     "conf IN (SELECT 1)": "it may read columns and call abs, coalesce",
     "max(conf) > 1": "misuse of aggregate",
+    "conf > 1) LIMIT (1": "its parentheses do not match",
+    "conf > 1) GROUP BY (boxes.label": "its parentheses do not match",
+    "boxes.rowid > 1": "it may read columns and call abs, coalesce",
 }
 
 
