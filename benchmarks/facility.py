@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import torch
 
 ROOT = Path(__file__).parents[1]
@@ -45,11 +46,13 @@ def ours(folder: Path, picks: int) -> dict[str, Any]:
 
     choose_here(Store.open(folder / "tiny"), Choice("facility-location", Budget(3)), "cpu")
     choice = Choice("facility-location", Budget(picks))
+    before = psutil.Process().memory_full_info().pss
     start, processor = time.perf_counter(), time.process_time()
     chosen = choose_here(Store.open(folder / "store"), choice, "cpu")
     return {
         "seconds": time.perf_counter() - start,
         "processor_s": time.process_time() - processor,
+        "bytes_before": before,
         "chosen": chosen.chosen.tolist(),
         "pairs": chosen.distances_formed,
         "passes": chosen.passes,
@@ -149,6 +152,8 @@ def run_case(name: str, scale: float) -> dict[str, Any]:
         found["same_picks"] = picked["ours"] == picked["other"]
     if name == "product":
         found["processor_ratio"] = found["ours"]["processor_s"] / found["other"]["processor_s"]
+        above = found["ours"]["peak_bytes"] - found["ours"]["bytes_before"]
+        found["matrices_above_before"] = above / vectors.nbytes
     return found
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from coreframe.flows.choosing import Selecting
 from coreframe.tasks.columns.add import name_of
-from coreframe.tasks.columns.source import check_source
+from coreframe.tasks.columns.source import open_source
 from coreframe.tasks.embedders.names import DESCRIPTOR
 from coreframe.tasks.errors import UsageError
 from coreframe.tasks.query.asked import parse_queries
@@ -14,7 +14,7 @@ from coreframe.tasks.query.vectors import refuse_unanswerable
 from coreframe.tasks.select.columns import KnownColumns
 from coreframe.tasks.select.preselected import read_preselected
 from coreframe.tasks.select.wishes import Wishes
-from coreframe.tasks.store.columns import checked_name
+from coreframe.tasks.store.columns import ColumnTable, checked_name, column_tables
 from coreframe.tasks.store.named_selections import NamedSelection
 from coreframe.tasks.store.store import Store
 
@@ -29,13 +29,12 @@ def check_selecting(store: str, selecting: Selecting) -> None:
         UsageError: a file that is named cannot be read, a column is not there, the name cannot be
             used, or what frames should be like is not there.
     """
-    _check_columns(selecting.columns)
+    added = _check_columns(selecting.columns)
     choice = selecting.choice()
     for balance in choice.balance:
         balance.file_shares()
-    if not selecting.columns:  # which bring others
-        known = KnownColumns.of(Store.open(store)) if Store.exists(store) else KnownColumns({})
-        Wishes.of(choice, known)
+    there = column_tables(Store.open(store)) if Store.exists(store) else {}
+    Wishes.of(choice, KnownColumns(there | added))
     if (selecting.like or selecting.unlike) and Store.exists(store):
         check_queries(selecting, Store.open(store).settings.embedder)
     if selecting.preselected is not None:
@@ -44,12 +43,17 @@ def check_selecting(store: str, selecting: Selecting) -> None:
         NamedSelection(store, selecting.name)
 
 
-def _check_columns(files: Sequence[str]) -> None:
-    """Refuse files of columns whose names cannot name these, or that take each other's place."""
+def _check_columns(files: Sequence[str]) -> dict[str, ColumnTable]:
+    """Tables, without lines, such as files of columns will make.
+
+    Raises:
+        UsageError: a file cannot be read, its name cannot name a table, or two would take each
+            other's place.
+    """
     names: dict[str, str] = {}
+    tables: dict[str, ColumnTable] = {}
     for file in files:
-        check_source(file)
-        name = name_of(file)
+        source, name = open_source(file), name_of(file)
         by_hand = f"add it with `coreframe columns add NAME {file} --store STORE`, or rename it"
         try:
             checked_name(name)
@@ -61,6 +65,8 @@ def _check_columns(files: Sequence[str]) -> None:
                 f"would take the other's place: {by_hand}."
             )
         names[name.lower()] = file
+        tables[name] = ColumnTable(name, source.kinds, {})
+    return tables
 
 
 def check_queries(selecting: Selecting, embedder: str | None) -> None:

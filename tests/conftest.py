@@ -23,7 +23,9 @@ from hypothesis import settings
 
 from tests.videos import RECIPES, make
 
-# As the command does: else importing takes a fifth longer, in each process that runs tests.
+# As the command does: else importing takes a fifth longer, in each process that runs tests. Once
+# tests run, what they leave is looked for as often as ever, or videos' frames would pile up.
+USUAL = gc.get_threshold()
 gc.set_threshold(100_000)
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("PREFECT_LOGGING_LEVEL", "ERROR")
@@ -79,6 +81,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     """Leave what was imported out of what Python looks through for garbage."""
     gc.freeze()
+    gc.set_threshold(*USUAL)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

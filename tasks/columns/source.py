@@ -48,19 +48,6 @@ class Source:
         return "time_s" if self.by_time else "frame_index"
 
 
-def check_source(file: str) -> None:
-    """Look at the names of a file's columns alone.
-
-    Raises:
-        UsageError: it cannot be read, names no frames, or has columns that cannot be kept.
-    """
-    with _understandably(file):
-        if _is_parquet(file):
-            _parquet(file)
-        else:
-            _csv_names(file)
-
-
 def open_source(file: str) -> Source:
     """Look at a file; of a CSV all of it is read once, to see what its columns are.
 

@@ -14,7 +14,7 @@ from coreframe.tasks.check.files import check_kept_files
 from coreframe.tasks.columns import add as adding
 from coreframe.tasks.columns.add import add_columns, name_of
 from coreframe.tasks.columns.join import VideoFrames
-from coreframe.tasks.columns.source import check_source, open_source
+from coreframe.tasks.columns.source import open_source
 from coreframe.tasks.errors import CoreframeError, UsageError
 from coreframe.tasks.store.columns import (
     ColumnTable,
@@ -215,18 +215,17 @@ def test_files_that_are_none_are_refused(tmp_path: Path) -> None:
     store = store_of(tmp_path, [10])
     both = pa.Table.from_arrays([pa.array([0])] * 4, ["video", "frame_index", "x", "x"])
     pq.write_table(both, tmp_path / "d.parquet")
-    for look in (check_source, open_source):
-        with pytest.raises(UsageError, match="two columns x and x"):
-            look(str(tmp_path / "d.parquet"))
-        with pytest.raises(UsageError, match=r"lost\.csv: No such file"):
-            look(str(tmp_path / "lost.csv"))
-        (tmp_path / "a.parquet").write_bytes(b"no")
-        with pytest.raises(UsageError, match="cannot read the columns in"):
-            look(str(tmp_path / "a.parquet"))
+    with pytest.raises(UsageError, match="two columns x and x"):
+        open_source(str(tmp_path / "d.parquet"))
+    with pytest.raises(UsageError, match=r"lost\.csv: No such file"):
+        open_source(str(tmp_path / "lost.csv"))
+    (tmp_path / "a.parquet").write_bytes(b"no")
+    with pytest.raises(UsageError, match="cannot read the columns in"):
+        open_source(str(tmp_path / "a.parquet"))
     when = pd.DataFrame({"video": ["v0.mp4"], "frame_index": [0], "when": [pd.Timestamp(0)]})
     when.to_parquet(tmp_path / "b.parquet")
     with pytest.raises(UsageError, match="column when holds timestamp"):
-        check_source(str(tmp_path / "b.parquet"))
+        open_source(str(tmp_path / "b.parquet"))
     large = pd.DataFrame({"video": ["v0.mp4"], "frame_index": [0], "id": [2**60]})
     large.to_parquet(tmp_path / "c.parquet")
     with pytest.raises(UsageError, match=r"id holds whole numbers above 2\^53"):
@@ -260,7 +259,7 @@ def test_whole_numbers_that_are_not_kept_exactly_are_text_in_a_csv(tmp_path: Pat
 def test_parquet_is_known_by_what_it_begins_with(name: str, tmp_path: Path) -> None:
     table = pd.DataFrame({"video": ["v0.mp4"], "frame_index": [0], "a": ["x"]})
     table.to_parquet(tmp_path / name)
-    check_source(str(tmp_path / name))
+    open_source(str(tmp_path / name))
     assert add_columns(store_of(tmp_path, [10]), "one", str(tmp_path / name)).matched == 1
 
 

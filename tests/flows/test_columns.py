@@ -124,3 +124,17 @@ def test_files_that_could_not_keep_their_names_are_refused_before_any_work(tmp_p
         check("boxes.csv", "other/boxes.csv")
     with pytest.raises(UsageError, match=r"would both be named Boxes, and one would take"):
         check("boxes.csv", "other/Boxes.csv")
+
+
+def test_wishes_of_columns_that_files_bring_are_checked_before_any_work(tmp_path: Path) -> None:
+    file = tmp_path / "boxes.csv"
+    file.write_text("video,frame_index,conf,label\nv.mp4,0,0.5,cat\n")
+
+    def check(**wishes: Any) -> None:
+        check_selecting(str(tmp_path / "store"), Selecting(columns=[str(file)], **wishes))
+
+    check(where="conf > 0.1 AND label = 'cat'", balance=["label:max-by=conf"], n_samples=5)
+    with pytest.raises(UsageError, match="lable"):
+        check(where="lable = 'cat'")
+    with pytest.raises(UsageError, match="min label: it holds text, and min takes numbers"):
+        check(min=["label=1"])
