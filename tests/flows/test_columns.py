@@ -9,6 +9,7 @@ import pytest
 
 from coreframe.flows.choosing import Selecting
 from coreframe.flows.parameters import Compute
+from coreframe.flows.report import report
 from coreframe.flows.selection import select
 from coreframe.tasks.errors import UsageError
 from coreframe.tasks.store.columns import column_tables, drop
@@ -71,7 +72,12 @@ def test_every_night_adds_what_is_known_of_its_videos(tmp_path: Path, cluster: s
 
     store = Store.open(tmp_path / "store")
     drop(store, "labels")
-    with pytest.raises(UsageError, match="where good: no such column: good"):
+    lacking = "where good: no such column: good. There are: .*; add it, or add it again where"
+    with pytest.raises(UsageError, match=f"{lacking} it was dropped, with `coreframe columns add`"):
+        report(str(tmp_path / "store"), str(tmp_path / "out"), compute=Compute(cluster=cluster))
+    with pytest.raises(UsageError, match=lacking):  # the named selection, without its file
+        again(tmp_path, cluster, **options | {"n_samples": 6, "columns": []})
+    with pytest.raises(UsageError, match=lacking):
         select(
             str(tmp_path / "store"),
             str(tmp_path / "out2"),
