@@ -57,9 +57,9 @@ def test_every_night_adds_what_is_known_of_its_videos(tmp_path: Path, cluster: s
     costs = {one["wish"]: one for one in first["metrics"]["wishes"]}
     assert set(costs) == {"where good", "prefer sharpness:0.5", "balance kind, video"}
     assert all(one["radius_without"] > 0 for one in costs.values())
-    report = (tmp_path / "out" / "report.md").read_text()
-    assert "| a & clip-00.mp4 | 1 | 1 | 1 |" in report.replace("&amp;", "&")
-    assert "labels: 10 of 13 lines are about 10 frames; the first that is about none:" in report
+    markdown = (tmp_path / "out" / "report.md").read_text()
+    assert "| a & clip-00.mp4 | 1 | 1 | 1 |" in markdown.replace("&amp;", "&")
+    assert "labels: 10 of 13 lines are about 10 frames; the first that is about none:" in markdown
 
     assert again(tmp_path, cluster, **options)["run"]["nothing_new"]
     labels(tmp_path, "b")
