@@ -11,7 +11,9 @@ from coreframe.flows.values import (
     ForgottenVideos,
     Format,
     Found,
+    Least,
     MinApart,
+    Most,
     Queries,
     SelectedPath,
     SheetPath,
@@ -20,6 +22,7 @@ from coreframe.flows.values import (
     Unforget,
     Unlike,
     Wait,
+    Where,
 )
 from coreframe.tasks import status
 
@@ -101,6 +104,9 @@ def search(
     unlike: Unlike,
     n_samples: Found,
     min_apart: MinApart,
+    where: Where,
+    min: Least,
+    max: Most,
     out: SheetPath,
 ) -> None:
     """Show the frames that are most like file:PATH, frame:VIDEO@TIME or text:WORDS.
@@ -114,10 +120,18 @@ def search(
     check_sheet(out)
     with open_corpus(store) as corpus:
         status.show("searching")
-        found = corpus.search(*queries, unlike=unlike, n_samples=n_samples, min_apart=min_apart)
+        found = corpus.search(
+            *queries,
+            unlike=unlike,
+            n_samples=n_samples,
+            min_apart=min_apart,
+            where=where,
+            min=min,
+            max=max,
+        )
         status.show("decoding what was found")
         found.save(out)
-    show_found(found.frames.to_dict("records"), out)
+    show_found(found.frames.to_dict("records"), found.within, out)
 
 
 @short.command()

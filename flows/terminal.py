@@ -1,6 +1,7 @@
 """What the command says at its end."""
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ from rich.text import Text
 
 from coreframe.tasks import status
 from coreframe.tasks.columns.add import AddedColumns, said
+from coreframe.tasks.columns.summary import column_summaries
 from coreframe.tasks.datasets.formats import Dataset
 from coreframe.tasks.kcenter.goal import StoppedBy
 from coreframe.tasks.names import shown
+from coreframe.tasks.neighbours.summary import neighbour_summary
 from coreframe.tasks.objects.matching import Skip
 from coreframe.tasks.objects.summary import object_summary
 from coreframe.tasks.output.files import PAGE
@@ -245,8 +248,14 @@ def show_exported(written: Dataset, to: str) -> None:
     _say(f"{frames} written to {written.place} as {to}{left_out}")
 
 
-def show_found(frames: Sequence[Mapping[Any, Any]], out: str) -> None:
-    """Print the frames that a search found, the best first, and where they are to be seen."""
+def show_found(frames: Sequence[Mapping[Any, Any]], within: str, out: str) -> None:
+    """Print the frames that a search found, the best first, and where they are to be seen.
+
+    Args:
+        frames: the lines of what was found.
+        within: of how many frames; empty for all.
+        out: the picture of them.
+    """
     table = Table(box=box.SIMPLE_HEAVY, padding=(0, 0, 0, 1), pad_edge=False)
     table.add_column("rank", justify="right", no_wrap=True)
     table.add_column("video", overflow="fold")
@@ -262,6 +271,8 @@ def show_found(frames: Sequence[Mapping[Any, Any]], out: str) -> None:
         )
     console = _console()
     console.print(table, width=None if console.is_terminal else 160)
+    if within:
+        _say(within)
     _say(f"they are shown in {out}")
 
 
@@ -275,6 +286,8 @@ def show_store(store: Store) -> None:
         f"embedder {settings.embedder} ({settings.dim} numbers a frame), sampling "
         f"{settings.sampling}, crop {settings.crop or 'none'}, {settings.block_rows:,} rows a block"
     )
+    _show_stored_columns(store)
+    _show_kept_neighbours(store, embedded)
     _show_stored_objects(store)
     table = Table(box=box.SIMPLE_HEAVY, padding=(0, 0, 0, 1), pad_edge=False)
     table.add_column("video", overflow="fold")
@@ -299,6 +312,25 @@ def show_store(store: Store) -> None:
     if forgotten:
         rows = sum(video.rows for video in forgotten)
         _say(f"{_counted(len(forgotten), 'video')} forgotten: {_counted(rows, 'row')} stay empty")
+
+
+def _show_stored_columns(store: Store) -> None:
+    """Print which columns were added, and how many frames have a value."""
+    for table, columns in groupby(column_summaries(store), lambda column: column.table):
+        told = [f"{one.name} ({one.kind}) of {_counted(one.frames, 'frame')}" for one in columns]
+        _say(f"columns {table}: {', '.join(told)}")
+
+
+def _show_kept_neighbours(store: Store, embedded: int) -> None:
+    """Print how many nearest neighbours are kept, and of how many of the embedded frames."""
+    kept = neighbour_summary(store)
+    if kept is None:
+        return
+    what = f"the {kept.k:,} nearest of {kept.frames:,} of {_counted(embedded, 'frame')}"
+    rest = "; what is missing is found when it is needed" * (kept.frames < embedded)
+    if not kept.k:
+        what, rest = "cannot be read", "; they are found anew when they are needed"
+    _say(f"neighbours: {what}{rest}")
 
 
 def _show_stored_objects(store: Store) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 
+from coreframe.flows.texts import limits, readable
 from coreframe.tasks.query.asked import APART_S, FOUND
 
 
@@ -37,16 +38,6 @@ class Answered(Described):
     """Marks an option that is answered at once, whatever else is given."""
 
     answer: Callable[[], str]
-
-
-def readable(read: Callable[[Any], object]) -> AfterValidator:
-    """Keep the value as it is given, once it has been read."""
-
-    def check(value: Any) -> Any:
-        read(value)
-        return value
-
-    return AfterValidator(check)
 
 
 def _url(value: str | None) -> str | None:
@@ -129,6 +120,23 @@ MinApart = Annotated[
     Described(
         "Seconds that two of one video are apart at least, so that no moment fills the page."
     ),
+]
+Where = Annotated[
+    str | None,
+    Field(default=None),
+    Described("Find only frames that meet an expression of SQL, as of `coreframe select`."),
+]
+Least = Annotated[
+    list[str],
+    readable(limits),
+    Field(default=[]),
+    Described("COLUMN=V, such as sharpness=0.02: find no frame below; repeatable."),
+]
+Most = Annotated[
+    list[str],
+    readable(limits),
+    Field(default=[]),
+    Described("COLUMN=V, such as luminance=0.9: find no frame above; repeatable."),
 ]
 SheetPath = Annotated[
     str,

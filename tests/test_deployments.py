@@ -160,6 +160,9 @@ def test_parameters_are_forms_with_bounds_and_descriptions(place: Place) -> None
         assert schema["properties"][name]["description"], name
     assert definitions["Sources"]["properties"]["corrupt_threshold"]["maximum"] == 1
     assert definitions["Picture"]["properties"]["quality"]["minimum"] == 1
+    given = place.deployment("objects/adhoc-objects")
+    assert given["parameters"]["store"] == str(place.folder / "store")
+    assert given["parameter_openapi_schema"]["definitions"]["Boxes"]["properties"]["files"]
     assert place.deployment("train/train")["parameters"]["store"] == str(place.folder / "store")
 
 

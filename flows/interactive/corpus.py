@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 from PIL import Image
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from coreframe.decoder import Decoder
 from coreframe.flows.choosing import Selecting
@@ -31,6 +31,8 @@ from coreframe.tasks.store.store import Store
 __all__ = ["CoreframeError", "Corpus", "Found", "Picks", "UsageError", "open"]
 
 FRAME_COLUMNS = ("row", "video", "frame_index", "pts", "time_s", "luminance", "sharpness")
+
+Model = TypeVar("Model", bound=BaseModel)
 
 NAME_CHARACTERS = 28
 """Of a video's name below a picture that was found."""
@@ -116,15 +118,9 @@ class Corpus:
             UsageError: an option is unknown, or this corpus cannot give what is asked for.
             CoreframeError: there is a ``name``, and another run writes to the store.
         """
-        try:
-            selecting = Selecting(**options)
-            choice = selecting.choice()
-            compute = Compute.model_validate({"device": device, "memory_limit": memory_limit})
-        except ValidationError as error:
-            first = error.errors()[0]
-            name = ".".join(map(str, first["loc"])) or "the options"
-            said = first["msg"].removeprefix("Value error, ").rstrip(".")
-            raise UsageError(f"{name}: {said}.") from error
+        selecting = _validated(Selecting, options)
+        choice = selecting.choice()
+        compute = _validated(Compute, {"device": device, "memory_limit": memory_limit})
         from coreframe.tasks.select.local import choose_here  # loads torch: needed here alone
 
         writes = choice.name is not None or selecting.columns
@@ -164,6 +160,9 @@ class Corpus:
         unlike: Sequence[str] = (),
         n_samples: int = FOUND,
         min_apart: float = APART_S,
+        where: str | None = None,
+        min: Sequence[str] = (),
+        max: Sequence[str] = (),
     ) -> "Found":
         """Find the frames that are most like something, of several the nearest.
 
@@ -173,18 +172,27 @@ class Corpus:
             unlike: what they should not be like, written in the same way.
             n_samples: frames at most.
             min_apart: seconds that two of one video are apart at least.
+            where: find only frames that meet it, such as ``"conf > 0.5 AND hour < 7"``.
+            min: limits of columns, such as ``["sharpness=0.02"]``: none below.
+            max: likewise none above.
 
         Raises:
-            UsageError: there is no query, or one means nothing in this store.
+            UsageError: there is no query, or one means nothing in this store; or a limit names no
+                column, or no frame is within.
         """
         if n_samples < 1 or not min_apart >= 0:
             raise UsageError(
                 f"n_samples {n_samples} must be at least 1, and min_apart {min_apart} at least 0."
             )
+        selecting = _validated(Selecting, {"where": where, "min": list(min), "max": list(max)})
         from coreframe.tasks.query.nearest import nearest_frames
+        from coreframe.tasks.select.derive import deriving
+        from coreframe.tasks.select.within import rows_within
 
-        found = nearest_frames(self._store, queries, unlike, n_samples, min_apart)
-        return Found(self, self._named(found))
+        within = rows_within(self._store, selecting.choice(), deriving())
+        among = None if within is None else within.rows
+        found = nearest_frames(self._store, queries, unlike, n_samples, min_apart, among)
+        return Found(self, self._named(found), str(within or ""))
 
     def pictures(self, rows: np.ndarray, side_px: int = 224) -> dict[int, Image.Image]:
         """Decode some frames in the process that :meth:`image` uses, and make them small.
@@ -254,8 +262,16 @@ class Frames:
         rows = self.frames["row"].to_numpy()
         pictures = self.corpus.pictures(rows, side_px)
         return contact_sheet(
-            [pictures.get(row) for row in rows.tolist()], self._captions(), columns, side_px
+            [pictures.get(row) for row in rows.tolist()],
+            self._captions(),
+            columns,
+            side_px,
+            self._heading(),
         )
+
+    def _heading(self) -> str:
+        """A line above them."""
+        return ""
 
     def _captions(self) -> list[str]:
         """Number and time."""
@@ -274,6 +290,7 @@ class Picks(Frames):
     """
 
 
+@dataclass(frozen=True, repr=False)
 class Found(Frames):
     """Frames that were searched for.
 
@@ -282,13 +299,21 @@ class Found(Frames):
         frames: the best first: ``rank``, ``row``, ``video`` (its name), ``frame_index``, ``pts``,
             ``time_s`` and ``similarity``: the cosine to the nearest of the queries, less that to
             the nearest of those to be unlike.
+        within: how many frames met what was asked of all that may be found; empty where nothing
+            was.
     """
+
+    within: str = ""
 
     def save(self, path: str | Path, columns: int = 5, side_px: int = 320) -> None:
         """Write the contact sheet, as JPEG or PNG by the file's name."""
         sheet = self.contact_sheet(columns, side_px)
         kind = "PNG" if Path(path).suffix.lower() == ".png" else "JPEG"
         replace_file(Path(path), lambda temporary: sheet.save(temporary, kind, quality=90))
+
+    def _heading(self) -> str:
+        """How many there were to choose from."""
+        return shown(self.within)
 
     def _captions(self) -> list[str]:
         """Number, similarity, video and time."""
@@ -300,6 +325,21 @@ class Found(Frames):
                 strict=True,
             )
         ]
+
+
+def _validated(model: type[Model], given: dict[str, Any]) -> Model:
+    """A model of what was given.
+
+    Raises:
+        UsageError: a value is refused, or a name is unknown.
+    """
+    try:
+        return model(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        said = first["msg"].removeprefix("Value error, ").rstrip(".")
+        raise UsageError(f"{name}: {said}." if name else f"{said}.") from error
 
 
 def _ending(name: str) -> str:

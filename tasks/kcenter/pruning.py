@@ -194,7 +194,7 @@ class CenterCells:
     def _prune_few(
         self, sketch: Sketch, owner: torch.Tensor, distance: torch.Tensor, new: Targets
     ) -> Unpruned:
-        """The same for so few new centers that telling cells apart would cost more than it saves."""
+        """The same for so few new centers that cells would cost more than they save."""
         scores = new.scores(self.sketches.float())
         nearest = new.nearest(scores, self.norms)
         limit = sketch.limit(2 * distance.double().sqrt())

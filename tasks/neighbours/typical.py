@@ -105,4 +105,9 @@ def _keep(kept: KeptNeighbours, store: Store, found: Neighbours) -> None:
         with sole_writer(store, "a selection"):
             kept.write(found)
     except (CoreframeError, ReadOnlyError, OSError) as error:
-        logger.info("the neighbours of frames are not kept in the store: %s", error)
+        why = str(error).rstrip(".")
+        logger.info(
+            "the neighbours of frames are not kept in the store (%s): the page, and the next "
+            "selection that needs them, find them again",
+            why,
+        )

@@ -13,6 +13,7 @@ def contact_sheet(
     captions: Sequence[str],
     columns: int,
     side_px: int,
+    heading: str = "",
 ) -> Image.Image:
     """Put pictures side by side, row by row, with captions below them.
 
@@ -21,16 +22,19 @@ def contact_sheet(
         captions: one a picture.
         columns: pictures a row, at least 1.
         side_px: width of each place; all are as high as the highest picture.
+        heading: a line above all, cut where the sheet ends; empty for none.
     """
     columns = max(1, min(columns, len(pictures)))
     rows = max(1, -(-len(pictures) // columns))
     tall_px = max((picture.height for picture in pictures if picture), default=side_px)
     across, down = side_px + GAP_PX, tall_px + CAPTION_PX + GAP_PX
-    sheet = Image.new("RGB", (columns * across + GAP_PX, rows * down + GAP_PX), PAPER)
+    above = GAP_PX + CAPTION_PX * bool(heading)
+    sheet = Image.new("RGB", (columns * across + GAP_PX, above + rows * down), PAPER)
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
+    draw.text((GAP_PX, 2), heading, fill=INK, font=font)
     for place, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
         left = GAP_PX + place % columns * across
-        top = GAP_PX + place // columns * down
+        top = above + place // columns * down
         if picture is None:
             draw.rectangle([left, top, left + side_px - 1, top + tall_px - 1], fill=EMPTY)
         else:

@@ -21,6 +21,7 @@ def nearest_frames(
     unlike: Sequence[str],
     n: int = FOUND,
     min_apart_s: float = APART_S,
+    among: NDArray[np.int64] | None = None,
 ) -> pd.DataFrame:
     """Search a store's corpus in this process.
 
@@ -32,6 +33,7 @@ def nearest_frames(
         unlike: likewise.
         n: frames at most.
         min_apart_s: seconds that two frames of one video are apart at least.
+        among: (m,) rows of the frames that may be found; None for all.
 
     Returns:
         The best first, of equals the lower row: ``rank`` (from 0), ``row``, ``video`` (its
@@ -44,6 +46,8 @@ def nearest_frames(
         raise UsageError("nothing to search for: name a query, or --unlike one.")
     wish = resolve(store, like, unlike)
     corpus = read_corpus(store, ["row", "video", "frame_index", "pts", "time_s"])
+    if among is not None:
+        corpus = corpus[np.isin(corpus["row"].to_numpy(), among)]
     score = scores_here(store, corpus["row"].to_numpy(), wish)
     video, time_s = corpus["video"].to_numpy(), corpus["time_s"].to_numpy()
     places = best_apart(score, video, time_s, n, min_apart_s)

@@ -201,6 +201,16 @@ class Choice:
         """Whether frames are to be like or unlike something."""
         return bool(self.like or self.unlike)
 
+    @property
+    def limits(self) -> list[str]:
+        """What frames must be, as it is written: ``where conf > 0.5``, ``min conf=1``."""
+        bounds = [
+            f"{option} {column}={value:g}"
+            for option, own in (("min", self.minimum), ("max", self.maximum))
+            for column, value in own.items()
+        ]
+        return bounds if self.where is None else [f"where {self.where}", *bounds]
+
     def without_queries(self) -> "Choice":
         """The same, of all that could be chosen whatever it is like."""
         return replace(self, like=(), unlike=(), like_strength=None, like_share=None)

@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from coreframe.tasks.errors import UsageError
-from coreframe.tasks.select.expression import FRAME, Condition
+from coreframe.tasks.select.expression import FRAME, LACKING, Condition
 from coreframe.tasks.store.catalogue import Catalogue
 from coreframe.tasks.store.columns import ColumnTable, Kind, column_tables, read_block
 from coreframe.tasks.store.store import Store
@@ -84,7 +84,9 @@ class KnownColumns:
             found = [Column(table, column, self.kinds[table][column])]
         if not found:
             every = sorted({one for own in self.kinds.values() for one in own})
-            raise UsageError(f"{option} {name}: there is no such column; use {', '.join(every)}.")
+            raise UsageError(
+                f"{option} {name}: there is no such column; use {', '.join(every)}; or {LACKING}."
+            )
         if len(found) > 1:
             tables = " or ".join(f"{one.table}.{name}" for one in found)
             raise UsageError(f"{option} {name}: several tables have it: write {tables}.")

@@ -27,6 +27,9 @@ FUNCTIONS = (
 )
 """What may be called: nothing that depends on chance or on the time."""
 
+LACKING = "add it, or add it again where it was dropped, with `coreframe columns add`"
+"""What makes a condition or a limit right that names a column which the store does not have."""
+
 _TYPES = {Kind.NUMBER: "REAL", Kind.BOOLEAN: "INTEGER", Kind.TEXT: "TEXT"}
 
 
@@ -126,7 +129,9 @@ class Condition:
 
     def _refusal(self, why: str) -> str:
         every = {name for kinds in self._kinds.values() for name in kinds}
-        hint = f". There are: {', '.join(sorted(every))}" if "no such column" in why else ""
+        hint = ""
+        if "no such column" in why:
+            hint = f". There are: {', '.join(sorted(every))}; {LACKING}"
         if "ambiguous" in why:
             hint = ", which several tables have: write TABLE.COLUMN"
         if why.startswith("not authorized") or "prohibited" in why:

@@ -19,6 +19,7 @@ from coreframe.tasks.select.choice import Choice
 from coreframe.tasks.select.crops import Crops
 from coreframe.tasks.select.kept import KeptCenters
 from coreframe.tasks.select.units import Derive, Formed, Units, units_of
+from coreframe.tasks.select.wishes import none_within
 from coreframe.tasks.store.settings import Place
 from coreframe.tasks.store.store import Store
 
@@ -138,25 +139,12 @@ def _why_nothing(choice: Choice, formed: Formed) -> str:
             f"none of the {len(columns):,} frames shows anything (each is black, or of one "
             "colour): --keep-flat chooses from them all the same."
         )
-    limited = choice.minimum or choice.maximum or choice.where is not None
-    if choice.objects and not limited:
+    if choice.objects and not choice.limits:
         return (
             f"none of the {len(columns):,} frames may be chosen and has an object: give the store "
             "boxes in others with `coreframe objects`."
         )
-    spans = []
-    for column in sorted({one for one, _ in (*wishes.minimum, *wishes.maximum)}, key=str):
-        low, high = columns.smallest(column), columns.largest(column)
-        if np.isnan(high).all():
-            spans.append(f"no frame has {column.name}")
-        else:
-            spans.append(f"{column.name} is {np.nanmin(low):.4g} to {np.nanmax(high):.4g}")
-    if wishes.where is not None:
-        spans.append(f"{int(columns.holds(wishes.where).sum()):,} meet where {choice.where}")
-    return (
-        f"none of the {len(columns):,} frames is within the limits of min, max and where "
-        f"({', '.join(spans)}): loosen them."
-    )
+    return none_within(choice, wishes, columns)
 
 
 def goal_of(plan: Plan) -> Goal:

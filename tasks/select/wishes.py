@@ -78,6 +78,29 @@ class Wishes:
         return met if self.where is None else met & columns.holds(self.where)
 
 
+def none_within(choice: Choice, wishes: Wishes, columns: FrameColumns) -> str:
+    """What is to be said where no frame is within the limits of a choice: how far each is off.
+
+    Args:
+        choice: what was asked for.
+        wishes: what of it names columns.
+        columns: their values.
+    """
+    spans = []
+    for column in sorted({one for one, _ in (*wishes.minimum, *wishes.maximum)}, key=str):
+        low, high = columns.smallest(column), columns.largest(column)
+        if np.isnan(high).all():
+            spans.append(f"no frame has {column.name}")
+        else:
+            spans.append(f"{column.name} is {np.nanmin(low):.4g} to {np.nanmax(high):.4g}")
+    if wishes.where is not None:
+        spans.append(f"{int(columns.holds(wishes.where).sum()):,} meet where {choice.where}")
+    return (
+        f"none of the {len(columns):,} frames is within the limits of min, max and where "
+        f"({', '.join(spans)}): loosen them."
+    )
+
+
 def _balanced(balance: Balance, known: KnownColumns) -> tuple[Balance, Column, Column | None]:
     column = known.find(balance.column, "balance", *Kind)
     if balance.max_by is None:

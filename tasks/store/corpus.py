@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from coreframe.tasks.errors import CoreframeError
 from coreframe.tasks.store.catalogue import Catalogue
@@ -70,6 +71,25 @@ def _frames_and_fault(
             lacking = f"{video.decoded - held[video.video]:,} of {video.decoded:,}"
             return frames, f"lacks {lacking} frames of {video.path}"
     return frames, ""
+
+
+def in_corpus(catalogue: Catalogue, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """(n,) whether each of some rows is of a video that is in the corpus now.
+
+    Args:
+        catalogue: of the store.
+        rows: (n,) in any order.
+    """
+    videos = sorted(
+        (video.first_row, video.first_row + video.rows)
+        for video in catalogue.videos
+        if video.active
+    )
+    spans = np.array(videos, np.int64).reshape(-1, 2)
+    place = np.searchsorted(spans[:, 0], rows, side="right") - 1
+    inside = place >= 0
+    inside[inside] = rows[inside] < spans[place[inside], 1]
+    return inside
 
 
 def refuse_lost_blocks(store: Store, catalogue: Catalogue) -> None:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from coreframe.tasks.errors import CoreframeError
 from coreframe.tasks.storage.folders import explain_full_disk
 from coreframe.tasks.store.array import array_document, read_array_document, write_rows
+from coreframe.tasks.store.corpus import in_corpus
 from coreframe.tasks.store.reading import understandably
 from coreframe.tasks.store.row_reader import ROWS, VECTORS, RowReader, row_ranges, vectors_hash
 from coreframe.tasks.store.seals import SEAL_KEY, open_table, sealed_table
@@ -231,16 +232,7 @@ class StoredObjects:
             CoreframeError: some are gone.
         """
         table = self.table([*dict.fromkeys([*columns, "row", "state"])])
-        videos = sorted(
-            (video.first_row, video.first_row + video.rows)
-            for video in self._store.read_catalogue().videos
-            if video.active
-        )
-        spans = np.array(videos, np.int64).reshape(-1, 2)
-        rows = table["row"].to_numpy()
-        place = np.searchsorted(spans[:, 0], rows, side="right") - 1
-        inside = place >= 0
-        inside[inside] = rows[inside] < spans[place[inside], 1]
+        inside = in_corpus(self._store.read_catalogue(), table["row"].to_numpy())
         embedded = pc.equal(table["state"], ObjectState.OK)
         return table.filter(pc.and_(embedded, pa.array(inside))).select(list(columns))
 

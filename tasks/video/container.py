@@ -116,7 +116,9 @@ def open_picture(path: str | Path) -> Iterator[tuple[InputContainer, VideoStream
             raise NotAVideoError("no picture in it")
         if _brand(container) in STILL_BRANDS and len(container.streams.video) > 1:
             # FFmpeg gives the tiles of which phones put pictures together one by one
-            raise NotAVideoError("several pictures, or tiles of one: turn it into PNG first")
+            raise NotAVideoError(
+                "several pictures, or tiles of one, as phones write HEIC: convert it to PNG or JPEG"
+            )
         stream = container.streams.video[0]
         if stream.codec_context is None:
             raise BrokenVideoError("no decoder for its codec")

@@ -10,6 +10,7 @@ import pytest
 from coreframe.flows.choosing import Selecting
 from coreframe.flows.parameters import Compute
 from coreframe.flows.preflight_choice import check_selecting
+from coreframe.flows.report import report
 from coreframe.flows.selection import select
 from coreframe.tasks.errors import UsageError
 from coreframe.tasks.store.columns import column_tables, drop
@@ -57,9 +58,9 @@ def test_every_night_adds_what_is_known_of_its_videos(tmp_path: Path, cluster: s
     costs = {one["wish"]: one for one in first["metrics"]["wishes"]}
     assert set(costs) == {"where good", "prefer sharpness:0.5", "balance kind, video"}
     assert all(one["radius_without"] > 0 for one in costs.values())
-    report = (tmp_path / "out" / "report.md").read_text()
-    assert "| a & clip-00.mp4 | 1 | 1 | 1 |" in report.replace("&amp;", "&")
-    assert "labels: 10 of 13 lines are about 10 frames; the first that is about none:" in report
+    markdown = (tmp_path / "out" / "report.md").read_text()
+    assert "| a & clip-00.mp4 | 1 | 1 | 1 |" in markdown.replace("&amp;", "&")
+    assert "labels: 10 of 13 lines are about 10 frames; the first that is about none:" in markdown
 
     assert again(tmp_path, cluster, **options)["run"]["nothing_new"]
     labels(tmp_path, "b")
@@ -72,7 +73,12 @@ def test_every_night_adds_what_is_known_of_its_videos(tmp_path: Path, cluster: s
 
     store = Store.open(tmp_path / "store")
     drop(store, "labels")
-    with pytest.raises(UsageError, match="where good: no such column: good"):
+    lacking = "where good: no such column: good. There are: .*; add it, or add it again where"
+    with pytest.raises(UsageError, match=f"{lacking} it was dropped, with `coreframe columns add`"):
+        report(str(tmp_path / "store"), str(tmp_path / "out"), compute=Compute(cluster=cluster))
+    with pytest.raises(UsageError, match=lacking):  # the named selection, without its file
+        again(tmp_path, cluster, **options | {"n_samples": 6, "columns": []})
+    with pytest.raises(UsageError, match=lacking):
         select(
             str(tmp_path / "store"),
             str(tmp_path / "out2"),

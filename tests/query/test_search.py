@@ -44,19 +44,31 @@ def expected(
 @pytest.mark.integration
 def test_the_command_shows_what_is_like_a_frame(folder: Path) -> None:
     options = ("--store", "store", "--n-samples", 6, "--min-apart", 0.3, "--out", "a.png")
+    options += ("--where", "frame_index >= 3", "--max", "luminance=1")
     said = commands.coreframe_here("search", "frame:closed_gop.mp4@0:00.5", *options, cwd=folder)
     assert said.returncode == 0, said.stderr
     lines = said.stdout.splitlines()
     best = next(line.split() for line in lines if line.split()[:1] == ["1"])
     assert best == ["1", "closed_gop.mp4", "0:00.5", "12", "1.000"]
-    assert [line.split()[0] for line in lines if line.strip()[:1].isdigit()] == list("123456")
-    assert lines[-1] == "they are shown in a.png"
+    ranks = [line.split()[0] for line in lines[:-2] if line.strip()[:1].isdigit()]
+    assert ranks == list("123456")
+    asked = {"where": "frame_index >= 3", "max": ["luminance=1"]}
+    corpus = coreframe.open(folder / "store")
+    met = int((corpus.frames["frame_index"] >= 3).sum())
+    limits = "where frame_index >= 3, max luminance=1"
+    assert lines[-2:] == [
+        f"{met} of {len(corpus.frames)} frames meet {limits}",
+        "they are shown in a.png",
+    ]
+    found = corpus.search("frame:closed_gop.mp4@0:00.5", n_samples=6, min_apart=0.3, **asked)
+    assert found.frames["frame_index"].min() >= 3
     sheet = Image.open(folder / "a.png")
     assert sheet.format == "PNG"
     assert sheet.size[0] == 5 * 326 + 6  # five a row
     pixels = np.asarray(sheet.convert("L")).astype(int)
     places = [pixels[6:200, 6 + 326 * place :][:, :320] for place in range(5)]
     assert all(place.std() > 5 for place in places), "one is empty"
+    assert np.asarray(sheet.convert("L"))[3:18, 6:200].min() < 100, "no line above them"
 
 
 @pytest.mark.integration
@@ -128,6 +140,10 @@ def test_wrong_use_is_one_sentence(folder: Path) -> None:
         (["--n-samples", "0"], "--n-samples 0: input should be greater than or equal to 1"),
         (["--min-apart=-1"], "--min-apart -1.0: input should be greater than or equal to 0"),
         (["--unlike", "cat"], "the query 'cat' is no file here"),
+        (["--where", "beauty > 1"], "where beauty > 1: no such column: beauty. There are: flat"),
+        (["--min", "sharpness"], "--min sharpness: must be a column, =, and a number"),
+        (["--min", "sharpness=2"], "none of the"),
+        (["--min", "hour=2", "--max", "hour=1"], "min hour=2 is above max hour=1"),
     ):
         every.append([*fine, *more])
         sentences.append(sentence)

@@ -22,6 +22,7 @@ REFUSED = {
     "conf >": "syntax error",
     "": "syntax error",
     "speed > 1": "no such column: speed. There are: conf, flat, label, night, sharpness",
+    "age > 1": "video; add it, or add it again where it was dropped, with `coreframe columns",
     "label = 'dog'": "ambiguous column name: label, which several tables have: write TABLE.COLUMN",
     "1": "it reads no column",
     "\"conv\" = 'x'": "it reads no column",
