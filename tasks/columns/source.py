@@ -21,6 +21,9 @@ BATCH_ROWS = 65_536
 PARQUET = b"PAR1"
 """What a Parquet file begins with."""
 
+INDEX = r"__index_level_\d+__"
+"""Names under which pandas writes an index to Parquet."""
+
 MOST_EXACT = 2**53
 """Whole numbers above this are not kept exactly as float64."""
 
@@ -199,6 +202,11 @@ def _check_names(file: str, names: list[str]) -> bool:
             raise UsageError(
                 f"{file}: every frame has its own {name.lower()}: give the column another name."
             )
+        if name == "":
+            raise UsageError(
+                f"{file}: a column has no name, as pandas writes its index: write it with "
+                "index=False, or give the column a name."
+            )
         if not re.fullmatch(r"[^\W\d][\w ./-]*", name) or name != name.strip():
             raise UsageError(
                 f"{file}: {name!r} cannot name a column: use letters, digits, spaces and _ . / -, "
@@ -216,7 +224,9 @@ def _shown(names: list[str]) -> str:
 
 
 def _own(names: list[str]) -> list[str]:
-    return [name for name in names if name not in ("video", "frame_index", "time_s")]
+    """The columns to be kept: not those that name frames, nor pandas' index."""
+    named = ("video", "frame_index", "time_s")
+    return [one for one in names if one not in named and not re.fullmatch(INDEX, one)]
 
 
 def _as_kept(file: str, table: pa.Table, kinds: Mapping[str, Kind], by_time: bool) -> pa.Table:

@@ -154,12 +154,13 @@ def chart_sections(
 ) -> dict[str, Any]:
     """The charts, and what is said of each."""
     metrics = folder.metrics
+    mapped = "object" if metrics.methods.original.objects else metrics.noun
     return {
         "charts": dict.fromkeys(MAY_BE_MISSING) | dict(drawn),
         "planes": planes,
         "radius_text": radius_text(metrics),
         "no_radius": SHORT_CURVE if metrics.selected in WITH_CURVE else NO_CURVE,
-        "map_text": map_text(evidence, metrics.noun),
+        "map_text": map_text(evidence, mapped),
         "timeline_text": timeline_text(folder),
     }
 

@@ -209,6 +209,7 @@ def form_units(
     """
     columns = columns or FrameColumns(frames)
     wishes = wishes or Wishes.of(choice, columns.known)
+    wishes.refuse_unknown(columns)
     length = choice.sequence_length
     rows, video = frames["row"].to_numpy(), frames["video"].to_numpy().astype(np.int32)
     starts = np.arange(len(rows))

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from coreframe.tasks.errors import UsageError
 from coreframe.tasks.select.balance import Balance
 from coreframe.tasks.select.choice import Choice
-from coreframe.tasks.select.columns import Column, FrameColumns, KnownColumns
+from coreframe.tasks.select.columns import OWN, Column, FrameColumns, KnownColumns
 from coreframe.tasks.select.expression import FRAME, Condition
 from coreframe.tasks.store.columns import Kind
 
@@ -63,6 +63,22 @@ class Wishes:
             names |= {one for name in own for one in Column(FRAME, name, Kind.NUMBER).read}
         return names
 
+    def refuse_unknown(self, columns: FrameColumns) -> None:
+        """Refuse to prefer or to balance what no frame has, as the hour of files without a date.
+
+        Raises:
+            UsageError: naming it.
+        """
+        wanted = [("prefer", column) for column, _ in self.prefer]
+        wanted += [("balance", column) for _, column, _ in self.balance]
+        for option, column in wanted:
+            own = column.table == FRAME and column.kind is Kind.NUMBER
+            if own and len(columns) and np.isnan(columns.largest(column)).all():
+                raise UsageError(
+                    f"{option} {column.name}: no frame has {column.name}"
+                    + (": no video's file says when it was made." if column.name == "hour" else ".")
+                )
+
     def met(self, columns: FrameColumns) -> NDArray[np.bool_]:
         """(n,) whether each frame is within all limits and meets the condition.
 
@@ -87,11 +103,12 @@ def none_within(choice: Choice, wishes: Wishes, columns: FrameColumns) -> str:
         columns: their values.
     """
     spans = []
-    for column in sorted({one for one, _ in (*wishes.minimum, *wishes.maximum)}, key=str):
+    limited = {one for one, _ in (*wishes.minimum, *wishes.maximum)}
+    for column in sorted(limited | set(_own_numbers(wishes.where)), key=str):
         low, high = columns.smallest(column), columns.largest(column)
         if np.isnan(high).all():
             spans.append(f"no frame has {column.name}")
-        else:
+        elif column in limited:
             spans.append(f"{column.name} is {np.nanmin(low):.4g} to {np.nanmax(high):.4g}")
     if wishes.where is not None:
         spans.append(f"{int(columns.holds(wishes.where).sum()):,} meet where {choice.where}")
@@ -99,6 +116,12 @@ def none_within(choice: Choice, wishes: Wishes, columns: FrameColumns) -> str:
         f"none of the {len(columns):,} frames is within the limits of min, max and where "
         f"({', '.join(spans)}): loosen them."
     )
+
+
+def _own_numbers(where: Condition | None) -> list[Column]:
+    """Numbers that every frame has, or might, and a condition reads."""
+    read = [] if where is None else where.reads.get(FRAME, [])
+    return [Column(FRAME, name, Kind.NUMBER) for name in read if OWN[name] is Kind.NUMBER]
 
 
 def _balanced(balance: Balance, known: KnownColumns) -> tuple[Balance, Column, Column | None]:

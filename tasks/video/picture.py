@@ -79,7 +79,7 @@ def _read(asked: tuple[str, Framing]) -> Iterator[Any]:
             else:
                 yield InputScaler(framing, _viewing(path, int(frame.rotation)))(frame)
     except Exception as error:  # whatever it is, it is told where the file was named
-        yield str(error) or type(error).__name__
+        yield getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def _viewing(path: str, degrees: int) -> Viewing:

@@ -188,6 +188,7 @@ UNUSABLE = {
     "other commas": ("video;frame_index;a\n", "and has 'video;frame_index;a'"),
     "the same": ("video,frame_index,x,x\nv0.mp4,2,1,1\n", "two columns x and x"),
     "twice": ("video,time_s,a,A\nv0.mp4,2,1,1\n", "two columns a and A"),
+    "pandas' index": (",video,frame_index,a\n0,v0.mp4,2,1\n", "write it with index=False, or give"),
     "no name": ("video,time_s,a:b\nv0.mp4,2,1\n", "'a:b' cannot name a column"),
     "empty": ("", "cannot read the columns in .*mpty"),
     "no line": ("video,frame_index,a\n", "has no lines"),
@@ -234,6 +235,13 @@ def test_files_that_are_none_are_refused(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="cannot name a table of columns"):
             add_columns(store, name, str(tmp_path / "c.parquet"))
     assert name_of("/x/night 1.labels.csv") == "night_1_labels"
+
+
+def test_an_index_of_pandas_is_passed_over(tmp_path: Path) -> None:
+    table = pd.DataFrame({"video": ["v0.mp4"] * 4, "frame_index": range(4), "a": range(4)})
+    table[table["a"] != 1].to_parquet(tmp_path / "a.parquet")
+    assert "__index_level_0__" in pq.read_schema(tmp_path / "a.parquet").names
+    assert open_source(str(tmp_path / "a.parquet")).kinds == {"a": Kind.NUMBER}
 
 
 def test_kinds_of_a_csv_are_seen_in_all_of_it(tmp_path: Path) -> None:

@@ -305,6 +305,15 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         r"speed is 0 to 39, \d+ meet where night\): loosen them",
     ),
     "no hour": ({"minimum": {"hour": 3}}, "no frame has hour"),
+    "no hour in a condition": (
+        {"where": "speed > 0 AND hour < 7"},
+        r"max and where \(no frame has hour, 0 meet where",
+    ),
+    "no hour to prefer": (
+        {"prefer": {"hour": 0.5}},
+        "prefer hour: no frame has hour: no video's file says when it was made",
+    ),
+    "no hour to balance": ({"balance": (Balance("hour"),)}, "balance hour: no frame has hour"),
 }
 
 
