@@ -9,6 +9,9 @@ Which rows a group of candidates may be nearer to is asked of one row a center f
 triangle inequality: a row x with center c, and an anchor a with the same center, are apart by
 d(x, c) + d(a, c) at most, so a candidate j can only be nearer to x than c is where
 d(j, a) < 2 d(x, c) + d(a, c).
+
+Lists lie in the machine's own memory, and NumPy works on them: beside the products little is left
+to do, and what torch frees on a CPU older C libraries do not find again (see `lattice.Workspace`).
 """
 
 from __future__ import annotations
@@ -20,21 +23,18 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from coreframe.tasks.facility.gaps import SUMMED, whole_gaps
+from coreframe.tasks.facility.gaps import SUMMED
 from coreframe.tasks.kcenter.partition import Partition
 from coreframe.tasks.kcenter.vectors import Source
 from coreframe.tasks.lattice import Targets, Workspace, on_device, squared_distances, squared_norms
 from coreframe.tasks.lazy import torch
 from coreframe.tasks.scale import SCALE
 
-BLOCK_ROWS = 2**14
+BLOCK_ROWS = 2**13
 """Rows whose lists are put in order together; their places in it fit in int16."""
 
-FIRST = 2**15
-"""What is taken off positions of candidates, so that they fit in int16."""
-
-MOST_LISTED = 2 * FIRST
-"""Candidates at most."""
+MOST_LISTED = 2**16
+"""Candidates at most: their positions fit in uint16."""
 
 SLACK = 2.0
 """Lattice units by which bounds are loosened: gaps are rounded by half of one."""
@@ -43,23 +43,23 @@ SLACK = 2.0
 class Block(NamedTuple):
     """The lists of rows side by side."""
 
-    start: torch.Tensor
-    """(r + 1,) int64: where each row's list begins, and at last their length."""
-    candidate: torch.Tensor
-    """(p,) int16 positions among the candidates, less FIRST."""
-    apart: torch.Tensor
-    """(p,) int16 their gaps to the row."""
+    start: NDArray[np.int64]
+    """(r + 1,): where each row's list begins, and at last their length."""
+    candidate: NDArray[np.uint16]
+    """(p,) positions among the candidates."""
+    apart: NDArray[np.int16]
+    """(p,) their gaps to the row."""
 
 
 class Found(NamedTuple):
     """Some pairs of a block."""
 
-    own: torch.Tensor
-    """(p,) int16 places of the rows in it."""
-    candidate: torch.Tensor
-    """(p,) int16, see `Block`."""
-    apart: torch.Tensor
-    """(p,) int16 their gaps."""
+    own: NDArray[np.int16]
+    """(p,) places of the rows in it."""
+    candidate: NDArray[np.uint16]
+    """(p,) see `Block`."""
+    apart: NDArray[np.int16]
+    """(p,) their gaps."""
 
 
 class Sums(NamedTuple):
@@ -90,43 +90,43 @@ class Lists:
     @property
     def nbytes(self) -> int:
         """Bytes of the lists."""
-        return sum(tensor.nbytes for block in self.blocks for tensor in block)
+        return sum(array.nbytes for block in self.blocks for array in block)
 
     def lost(self, before: torch.Tensor, now: torch.Tensor) -> Sums:
         """By how much less candidates bring, given the (n,) gaps before and now."""
-        total = torch.zeros(len(self.units), dtype=torch.int64, device=now.device)
         changed = torch.nonzero(now < before).flatten()
-        numbers = changed // BLOCK_ROWS
-        for number in torch.unique_consecutive(numbers).tolist():
-            block, places = self.blocks[number], changed[numbers == number]
-            own = places - number * BLOCK_ROWS
+        upper, lower = (gap[changed].cpu().numpy().astype(np.int16) for gap in (before, now))
+        places = changed.cpu().numpy()
+        numbers = places // BLOCK_ROWS
+        edges = np.searchsorted(numbers, np.arange(len(self.blocks) + 1))
+        candidates, amounts = [np.zeros(0, np.uint16)], [np.zeros(0, np.int16)]
+        for number in np.unique(numbers).tolist():
+            block, some = self.blocks[number], slice(*edges[number : number + 2])
+            own = places[some] - number * BLOCK_ROWS
             start = block.start[own]
             lengths = block.start[own + 1] - start
-            shift = torch.repeat_interleave(start - torch.cumsum(lengths, 0) + lengths, lengths)
-            at = torch.arange(len(shift), device=now.device) + shift
-            upper = torch.repeat_interleave(before[places].int(), lengths)
-            lower = torch.repeat_interleave(now[places].int(), lengths)
-            less = (upper - torch.maximum(block.apart[at].int(), lower)).clamp_(min=0)
-            total.index_add_(0, block.candidate[at].int() + FIRST, less.long())
-        return _sums(total)
+            at = np.arange(lengths.sum()) + np.repeat(start - np.cumsum(lengths) + lengths, lengths)
+            least = np.maximum(block.apart[at], np.repeat(lower[some], lengths))
+            candidates.append(block.candidate[at])
+            amounts.append(np.maximum(np.repeat(upper[some], lengths) - least, 0))
+        every = np.concatenate(candidates), np.concatenate(amounts)
+        return _sums(np.bincount(*every, minlength=len(self.units)))
 
-    def left(self, number: int, units: NDArray[np.int64], gap: torch.Tensor) -> Found:
+    def left(self, number: int, units: NDArray[np.int64], gap: NDArray[np.int16]) -> Found:
         """What of a block still matters.
 
         Args:
             number: of the block.
             units: (d,) int64 ascending, the candidates that still do.
-            gap: (n,) float32 of all rows now.
+            gap: (r,) of the block's rows now.
         """
-        block, device = self.blocks[number], gap.device
+        block = self.blocks[number]
         at = np.searchsorted(units, self.units).clip(max=len(units) - 1)
-        now = on_device(np.where(units[at] == self.units, at, -1), device)
-        at = now.index_select(0, block.candidate.int() + FIRST)
-        rows = torch.arange(len(block.start) - 1, dtype=torch.int16, device=device)
-        own = torch.repeat_interleave(rows, torch.diff(block.start))
-        gap = gap[number * BLOCK_ROWS :].index_select(0, own.int())
-        kept = torch.nonzero((block.apart < gap) & (at >= 0)).flatten()
-        return Found(own[kept], (at[kept] - FIRST).short(), block.apart[kept])
+        stays = units[at] == self.units
+        own = np.repeat(np.arange(len(gap), dtype=np.int16), np.diff(block.start))
+        kept = np.flatnonzero((block.apart < gap[own]) & stays[block.candidate])
+        now = at[block.candidate[kept]].astype(np.uint16)
+        return Found(own[kept], now, block.apart[kept])
 
 
 def make_lists(
@@ -148,33 +148,32 @@ def make_lists(
     device, dim, tile_values = gap.device, part.vectors.dim, part.tuning.tile_values
     reach, formed = _Reach(part, gap), 0
     workspace = Workspace(dim, SUMMED, device, tile_values)
-    total = torch.zeros(len(units), dtype=torch.int64, device=device)
-    count = -(-max(1, len(part)) // BLOCK_ROWS)
-    found: list[list[Found]] = [[] for _ in range(count)]
+    own_gap, total = gap.cpu().numpy().astype(np.int16), np.zeros(len(units))
+    gaps = [own_gap[start : start + BLOCK_ROWS] for start in range(0, len(own_gap), BLOCK_ROWS)]
+    found: list[list[Found]] = [[] for _ in gaps]
     new = np.arange(len(units))
     if before is not None:
         new = np.flatnonzero(~np.isin(units, before.units, assume_unique=True))
-        found = [[before.left(number, units, gap)] for number in range(count)]
+        found = [[before.left(number, units, some)] for number, some in enumerate(gaps)]
     for start in range(0, len(new), SUMMED):
         some = new[start : start + SUMMED]
-        targets = Targets.from_lattice(
-            on_device(_read(source, units[some], part), device), tile_values
-        )
-        numbers = on_device((some - FIRST).astype(np.int16), device)[targets.place]
+        read = on_device(_read(source, units[some], part), device)
+        targets = Targets.from_lattice(read, tile_values)
+        numbers = some[targets.place.cpu().numpy()].astype(np.uint16)
         places = reach.rows(targets)
         formed += len(places) * len(targets)
         for rows, scores in _scores(part, places, targets, workspace):
-            own, at, apart = _pairs(scores, targets, part.vectors.norms[rows], gap[rows])
             number = int(rows[0]) // BLOCK_ROWS
-            own = (rows[own] - number * BLOCK_ROWS).short()
-            found[number].append(Found(own, numbers[at], apart.short()))
+            pairs = _pairs(scores, targets, part.vectors.norms[rows], gap[rows])
+            own = (rows.cpu().numpy() - number * BLOCK_ROWS).astype(np.int16)
+            pairs = Found(own[pairs.own], numbers[pairs.candidate], pairs.apart)
+            found[number].append(pairs)
     blocks = []
-    for number in range(count):
-        own_gap = gap[number * BLOCK_ROWS : (number + 1) * BLOCK_ROWS]
+    for number, some in enumerate(gaps):
         for pairs in found[number]:
-            saved = own_gap.index_select(0, pairs.own.int()) - pairs.apart
-            total.index_add_(0, pairs.candidate.int() + FIRST, saved.long())
-        blocks.append(_block(found[number], len(own_gap), device))
+            saved = some[pairs.own] - pairs.apart
+            total += np.bincount(pairs.candidate, saved, len(total))
+        blocks.append(_block(found[number], len(some)))
         found[number] = []
     return Lists(units, tuple(blocks), formed, _sums(total))
 
@@ -204,42 +203,49 @@ def _scores(
                 yield rows[tile], targets.scores(workspace.widen(chunk, at[tile]), workspace)
 
 
-def _pairs(
-    scores: torch.Tensor, targets: Targets, norms: torch.Tensor, gap: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """(p,) rows, targets and float32 gaps of the pairs that are nearer than the (r,) gaps."""
-    flat = _above(scores, Targets.least_score(norms, gap.double().square()))
-    at = torch.div(flat, len(norms), rounding_mode="floor")
-    own = flat - at * len(norms)
-    squared = norms[own] + SCALE**2 - 2 * scores.flatten()[flat].int() - (at < targets.odd).int()
-    apart = whole_gaps(squared)
-    kept = torch.nonzero(apart < gap[own]).flatten()
-    return own[kept], at[kept], apart[kept]
+def _pairs(scores: torch.Tensor, targets: Targets, norms: torch.Tensor, gap: torch.Tensor) -> Found:
+    """The pairs of (m, r) scores that are nearer than the (r,) gaps; positions as they are here."""
+    flat, score = _above(scores, Targets.least_score(norms, gap.double().square()))
+    at, own = np.divmod(flat.astype(np.int32), np.int32(len(norms)))
+    squared = (norms.cpu().numpy() + np.int32(SCALE**2))[own]
+    squared -= 2 * score.astype(np.int32) + (at < targets.odd)
+    apart = np.rint(np.sqrt(squared.astype(np.float32)))  # see `gaps.whole_gaps`
+    kept = np.flatnonzero(apart < gap.cpu().numpy()[own])
+    own, at = own[kept].astype(np.int16), at[kept].astype(np.uint16)
+    return Found(own, at, apart[kept].astype(np.int16))
 
 
-def _above(scores: torch.Tensor, least: torch.Tensor) -> torch.Tensor:
-    """(p,) int64 places, row by row, of the (m, r) scores above those of (r,) in their column."""
-    if scores.device.type != "cpu":
-        return torch.nonzero((scores > least).flatten()).flatten()
-    # torch takes three times as long to compare, and to look for the few that are True
-    return torch.from_numpy(np.flatnonzero(scores.numpy() > least.numpy()))
+def _above(
+    scores: torch.Tensor, least: torch.Tensor
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """(p,) places, row by row, of the (m, r) scores above those of (r,) in their column; and they.
+
+    NumPy finds the few in a third of the time that torch takes on a CPU.
+    """
+    if scores.device.type == "cpu":
+        array = scores.numpy()
+        flat = np.flatnonzero(array > least.numpy())
+        return flat, array.ravel()[flat]
+    places = torch.nonzero((scores > least).flatten()).flatten()
+    return places.cpu().numpy(), scores.flatten()[places].cpu().numpy()
 
 
-def _block(found: list[Found], rows: int, device: torch.device) -> Block:
+def _block(found: list[Found], rows: int) -> Block:
     """Put pairs in order by their rows."""
-    start = torch.zeros(rows + 1, dtype=torch.int64, device=device)
+    start = np.zeros(rows + 1, np.int64)
     if not found:
-        return Block(start, start[:0].short(), start[:0].short())
-    own = torch.cat([some.own for some in found])
-    order = torch.argsort(own, stable=True)
-    start[1:] = torch.cumsum(torch.bincount(own.int(), minlength=rows), 0)
-    candidate = torch.cat([some.candidate for some in found]).index_select(0, order)
-    return Block(start, candidate, torch.cat([some.apart for some in found])[order])
+        return Block(start, np.zeros(0, np.uint16), np.zeros(0, np.int16))
+    own = np.concatenate([some.own for some in found])
+    order = np.argsort(own, kind="stable")
+    np.cumsum(np.bincount(own, minlength=rows), out=start[1:])
+    candidate = np.concatenate([some.candidate for some in found])[order]
+    return Block(start, candidate, np.concatenate([some.apart for some in found])[order])
 
 
-def _sums(total: torch.Tensor) -> Sums:
-    places = torch.nonzero(total).flatten()
-    return Sums(places.int().cpu().numpy(), total[places].cpu().numpy())
+def _sums(total: NDArray[np.float64]) -> Sums:
+    """Of whole numbers below 2^53, which are added up exactly."""
+    places = np.flatnonzero(total)
+    return Sums(places.astype(np.int32), total[places].astype(np.int64))
 
 
 class _Reach:
