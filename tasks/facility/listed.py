@@ -56,7 +56,7 @@ class Found(NamedTuple):
 
     own: NDArray[np.int16]
     """(p,) places of the rows in it."""
-    candidate: NDArray[np.uint16]
+    candidate: NDArray[np.integer]
     """(p,) see `Block`."""
     apart: NDArray[np.int16]
     """(p,) their gaps."""
@@ -145,37 +145,54 @@ def make_lists(
         units: (c,) int64 ascending, the candidates, at most MOST_LISTED.
         before: lists that there are: what is in them is not formed again.
     """
-    device, dim, tile_values = gap.device, part.vectors.dim, part.tuning.tile_values
-    reach, formed = _Reach(part, gap), 0
-    workspace = Workspace(dim, SUMMED, device, tile_values)
-    own_gap, total = gap.cpu().numpy().astype(np.int16), np.zeros(len(units))
-    gaps = [own_gap[start : start + BLOCK_ROWS] for start in range(0, len(own_gap), BLOCK_ROWS)]
-    found: list[list[Found]] = [[] for _ in gaps]
     new = np.arange(len(units))
     if before is not None:
         new = np.flatnonzero(~np.isin(units, before.units, assume_unique=True))
-        found = [[before.left(number, units, some)] for number, some in enumerate(gaps)]
-    for start in range(0, len(new), SUMMED):
-        some = new[start : start + SUMMED]
-        read = on_device(_read(source, units[some], part), device)
-        targets = Targets.from_lattice(read, tile_values)
-        numbers = some[targets.place.cpu().numpy()].astype(np.uint16)
-        places = reach.rows(targets)
-        formed += len(places) * len(targets)
-        for rows, scores in _scores(part, places, targets, workspace):
-            number = int(rows[0]) // BLOCK_ROWS
-            pairs = _pairs(scores, targets, part.vectors.norms[rows], gap[rows])
-            own = (rows.cpu().numpy() - number * BLOCK_ROWS).astype(np.int16)
-            pairs = Found(own[pairs.own], numbers[pairs.candidate], pairs.apart)
-            found[number].append(pairs)
-    blocks = []
-    for number, some in enumerate(gaps):
-        for pairs in found[number]:
-            saved = some[pairs.own] - pairs.apart
+    asked = _Asked(part, gap, _read(source, units[new], part))
+    own_gap, total, blocks = gap.cpu().numpy().astype(np.int16), np.zeros(len(units)), []
+    for number, start in enumerate(range(0, len(own_gap), BLOCK_ROWS)):
+        here = own_gap[start : start + BLOCK_ROWS]
+        found = [] if before is None else [before.left(number, units, here)]
+        for own, place, apart in asked.pairs(start, start + len(here)):
+            found.append(Found(own, new[place].astype(np.uint16), apart))
+        for pairs in found:
+            saved = here[pairs.own] - pairs.apart
             total += np.bincount(pairs.candidate, saved, len(total))
-        blocks.append(_block(found[number], len(some)))
-        found[number] = []
-    return Lists(units, tuple(blocks), formed, _sums(total))
+        blocks.append(_block(found, len(here)))
+    return Lists(units, tuple(blocks), asked.formed, _sums(total))
+
+
+class _Asked:
+    """New candidates, and which rows each some of them may be nearer to.
+
+    Attributes:
+        formed: distances formed with them.
+    """
+
+    def __init__(self, part: Partition, gap: torch.Tensor, vectors: NDArray[np.int16]) -> None:
+        """Take (c, dim) lattice of them."""
+        self._part, self._gap, self._vectors, self.formed = part, gap, vectors, 0
+        self._workspace = Workspace(part.vectors.dim, SUMMED, gap.device, part.tuning.tile_values)
+        reach, starts = _Reach(part, gap), range(0, len(vectors), SUMMED)
+        self._near = {start: reach.near(self._targets(start)) for start in starts}
+
+    def _targets(self, start: int) -> Targets:
+        some = on_device(self._vectors[start : start + SUMMED], self._gap.device)
+        return Targets.from_lattice(some, self._part.tuning.tile_values)
+
+    def pairs(self, start: int, stop: int) -> Iterator[Found]:
+        """The pairs of a block of rows; a candidate's position is that among these."""
+        norms, gap = self._part.vectors.norms, self._gap
+        for first, near in self._near.items():
+            places = start + torch.nonzero(near[start:stop]).flatten()
+            if len(places) == 0:
+                continue
+            targets = self._targets(first)
+            numbers = first + targets.place.cpu().numpy()
+            self.formed += len(places) * len(targets)
+            for rows, scores in _scores(self._part, places, targets, self._workspace):
+                own, at, apart = _pairs(scores, targets, norms[rows], gap[rows])
+                yield Found((rows.cpu().numpy() - start).astype(np.int16)[own], numbers[at], apart)
 
 
 def _read(source: Source, units: NDArray[np.int64], part: Partition) -> NDArray[np.int16]:
@@ -194,13 +211,11 @@ def _read(source: Source, units: NDArray[np.int64], part: Partition) -> NDArray[
 def _scores(
     part: Partition, places: torch.Tensor, targets: Targets, workspace: Workspace
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Rows tile by tile, each of one block, and their (m, r) scores; valid until the next."""
-    for asked, chunk, index in part.vectors.chunks(places):
-        here = places[asked]
-        edges = torch.unique_consecutive(here // BLOCK_ROWS, return_counts=True)[1].tolist()
-        for rows, at in zip(here.split(edges), index.split(edges), strict=True):
-            for tile in workspace.tiles(len(rows), part.vectors.dim, len(targets)):
-                yield rows[tile], targets.scores(workspace.widen(chunk, at[tile]), workspace)
+    """Rows tile by tile, and their (m, r) scores; valid until the next."""
+    for asked, chunk, at in part.vectors.chunks(places):
+        rows = places[asked]
+        for tile in workspace.tiles(len(rows), part.vectors.dim, len(targets)):
+            yield rows[tile], targets.scores(workspace.widen(chunk, at[tile]), workspace)
 
 
 def _pairs(scores: torch.Tensor, targets: Targets, norms: torch.Tensor, gap: torch.Tensor) -> Found:
@@ -274,9 +289,9 @@ class _Reach:
         to_center[order] = far[anchors]
         self._limit = 2 * far + to_center[self._cell] + SLACK
 
-    def rows(self, targets: Targets) -> torch.Tensor:
-        """(r,) int64 ascending places of those that any of some candidates may be nearer to."""
+    def near(self, targets: Targets) -> torch.Tensor:
+        """(n,) bool, whether any of some candidates may be nearer to each."""
         squared = squared_distances(self._anchors, self._norms, targets.wide, targets.norms)
         nearest = squared.amin(dim=1).double().sqrt()
         near = nearest.index_select(0, self._cell) < self._limit
-        return torch.nonzero(near & (self._gap > 0)).flatten()
+        return near & (self._gap > 0)

@@ -9,8 +9,8 @@ from coreframe.tasks.facility.field import Field
 from coreframe.tasks.facility.listed import MOST_LISTED
 from coreframe.tasks.facility.standing import Report
 
-PAIRS = 128
-"""Pairs of a unit that are listed on average, about: eight bytes each while lists are made."""
+PAIRS = 80
+"""Pairs of a unit that are listed on average: four bytes each, and as many while lists grow."""
 
 LEAST_PAIRS = 2**21
 """Pairs of all units that may always be listed."""

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from coreframe.tasks.facility.gaps import Gaps, whole_gaps
 from coreframe.tasks.facility.listed import Lists, Sums, make_lists
 from coreframe.tasks.kcenter import partition
-from coreframe.tasks.kcenter.assign import assign
+from coreframe.tasks.kcenter.assign import assign, still_open
 from coreframe.tasks.kcenter.job import CenterArrays
 from coreframe.tasks.kcenter.partition import Partition
 from coreframe.tasks.kcenter.vectors import Source
-from coreframe.tasks.lattice import Targets, on_device
+from coreframe.tasks.lattice import Targets, Workspace, on_device
 from coreframe.tasks.lazy import torch
 
 GROUPS = 16
@@ -25,6 +25,9 @@ which rows changed: those of most candidates. Each takes two bytes a row."""
 
 ASIDE = -1
 """Says that a gain is not wanted."""
+
+SMALL_VALUES = 2**22
+"""Values in the vectors of a partition at most that is compared with all new centers."""
 
 CALLED = 32_768
 """Distances that could be formed while one more product is called for."""
@@ -102,7 +105,9 @@ class Answer(NamedTuple):
 
 def take(standing: Standing, centers: CenterArrays) -> Standing:
     """Take new centers into account; the given standing is left as it is."""
-    part = assign(standing.part, *centers, curve=True)
+    part = standing.part
+    small = 0 < len(part) * part.vectors.dim <= SMALL_VALUES
+    part = _take_one_by_one(part, *centers) if small else assign(part, *centers, curve=True)
     gap = whole_gaps(part.distance)
     places = torch.nonzero(gap < standing.gap).flatten()
     before = standing.gap.index_select(0, places).short()
@@ -110,6 +115,37 @@ def take(standing: Standing, centers: CenterArrays) -> Standing:
     if lists is not None:
         lists = replace(lists, sums=lists.lost(standing.gap, gap))
     return Standing(part, gap, (*standing.changes, Change(places.int(), before)), lists)
+
+
+def _take_one_by_one(
+    part: Partition, rows: NDArray[np.int64], vectors: NDArray[np.int16]
+) -> Partition:
+    """Form all distances to new centers: of few rows that takes less time than ruling any out.
+
+    Owners are numbered on; that they are centers' places among all is of no use here.
+    """
+    distance, owner, curve = part.distance.clone(), part.owner.clone(), []
+    number = int(owner.max()) + 1
+    workspace = Workspace(part.vectors.dim, 1, distance.device, part.tuning.tile_values)
+    for vector in vectors:
+        target = _targets(part, vector[None])
+        for asked, chunk, at in part.vectors.chunks():
+            for tile in workspace.tiles(len(at), part.vectors.dim):
+                places = slice(asked.start + tile.start, asked.start + tile.stop)
+                scores = target.scores(workspace.widen(chunk, at[tile]), workspace)
+                squared = target.squared(scores, part.vectors.norms[places])[0]
+                owner[places][squared < distance[places]] = number
+                torch.minimum(distance[places], squared, out=distance[places])
+        curve.append(int(distance.max()))
+        number += 1
+    return replace(
+        part,
+        distance=distance,
+        owner=owner,
+        open=still_open(part, rows),
+        curve=np.array(curve, np.int32),
+        distances_formed=part.distances_formed + len(vectors) * len(part),
+    )
 
 
 def listing(standing: Standing, source: Source, units: NDArray[np.int64]) -> Standing:

@@ -58,10 +58,10 @@ def assign(
             try_at = 4 * stop
         start, portion = stop, min(tuning.centers_at_once, 4 * portion)
     curve_of_all = np.concatenate(curves) if curves else None
-    return replace(part, open=_still_open(part, rows), curve=curve_of_all)
+    return replace(part, open=still_open(part, rows), curve=curve_of_all)
 
 
-def _still_open(part: Partition, picked: NDArray[np.int64]) -> torch.Tensor:
+def still_open(part: Partition, picked: NDArray[np.int64]) -> torch.Tensor:
     """(n,) bool: rows that may be picked once some are, in this partition or not."""
     if len(part) == 0:
         return part.open
@@ -291,7 +291,7 @@ def restored(
     centers = CenterCells.none(len(part), sketch, part.vectors.dim, device, part.tuning)
     return replace(
         part,
-        open=_still_open(part, rows),
+        open=still_open(part, rows),
         distance=on_device(distance, device),
         owner=on_device(owner.astype(np.int32), device),
         sketch=sketch,

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from coreframe.tasks.facility import gaps, listed, listing
+from coreframe.tasks.facility import gaps, listed, listing, standing
 from coreframe.tasks.facility.field import Field
 from coreframe.tasks.facility.greedy import facility_location
 from coreframe.tasks.facility.standing import Standing, take
@@ -94,6 +94,7 @@ def test_equals_the_textbook_for_any_split_and_option(data: st.DataObject) -> No
     with (
         mock.patch.multiple(listing, PAIRS=0, LEAST_PAIRS=pairs),
         mock.patch.object(listed, "BLOCK_ROWS", block_rows),
+        mock.patch.object(standing, "SMALL_VALUES", data.draw(st.sampled_from([0, 2**22]))),
     ):
         found = run(lattice, asked, cuts, kept_rows, blocks, tuning)
     check(found, textbook(lattice, asked))
