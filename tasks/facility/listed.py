@@ -109,8 +109,8 @@ class Lists:
             least = np.maximum(block.apart[at], np.repeat(lower[some], lengths))
             candidates.append(block.candidate[at])
             amounts.append(np.maximum(np.repeat(upper[some], lengths) - least, 0))
-        every = np.concatenate(candidates), np.concatenate(amounts)
-        return _sums(np.bincount(*every, minlength=len(self.units)))
+        less = np.concatenate(amounts).astype(np.float64)
+        return _sums(np.bincount(np.concatenate(candidates), less, len(self.units)))
 
     def left(self, number: int, units: NDArray[np.int64], gap: NDArray[np.int16]) -> Found:
         """What of a block still matters.

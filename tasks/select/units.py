@@ -181,6 +181,7 @@ def units_of(
     derived = derive(store, choice, frames)
     frames = frames.assign(**derived)
     columns = FrameColumns(frames, known, store, catalogue)
+    wishes.refuse_unknown(columns)
     first_row = {video.video: video.first_row for video in catalogue.videos}
     crops = Crops.read(store) if choice.objects else None
     holding = None if crops is None else crops.row
@@ -209,7 +210,6 @@ def form_units(
     """
     columns = columns or FrameColumns(frames)
     wishes = wishes or Wishes.of(choice, columns.known)
-    wishes.refuse_unknown(columns)
     length = choice.sequence_length
     rows, video = frames["row"].to_numpy(), frames["video"].to_numpy().astype(np.int32)
     starts = np.arange(len(rows))
