@@ -257,8 +257,8 @@ def _block(found: list[Found], rows: int) -> Block:
     return Block(start, candidate, np.concatenate([some.apart for some in found])[order])
 
 
-def _sums(total: NDArray[np.float64]) -> Sums:
-    """Of whole numbers below 2^53, which are added up exactly."""
+def _sums(total: NDArray[np.number]) -> Sums:
+    """Of whole numbers, below 2^53 where they are float64: these are added up exactly."""
     places = np.flatnonzero(total)
     return Sums(places.astype(np.int32), total[places].astype(np.int64))
 
