@@ -158,7 +158,7 @@ def chart_sections(
     return {
         "charts": dict.fromkeys(MAY_BE_MISSING) | dict(drawn),
         "planes": planes,
-        "radius_text": radius_text(metrics),
+        "radius_text": radius_text(metrics, folder.run.counts),
         "no_radius": SHORT_CURVE if metrics.selected in WITH_CURVE else NO_CURVE,
         "map_text": map_text(evidence, mapped),
         "timeline_text": timeline_text(folder),

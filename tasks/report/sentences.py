@@ -153,7 +153,6 @@ def input_facts(counts: Counts) -> list[str]:
         (counts.outlier_frames, "that nothing resembles skipped"),
         (counts.exact_duplicates, "exact duplicate{s} left out"),
         (counts.rejected_frames, "left out by limits and conditions"),
-        (counts.rejected_frames, "left out by the quality limits"),
         (counts.less_like_frames, "left out as less like what was asked for"),
         (counts.frames_in_no_sequence, "in no whole sequence"),
         (counts.frames_without_objects or 0, "without an object left out"),
@@ -199,7 +198,7 @@ def picking_order(folder: OutputFolder) -> str:
     return text
 
 
-def radius_text(metrics: Metrics) -> str:
+def radius_text(metrics: Metrics, counts: Counts) -> str:
     """What the curve of the radius shows."""
     noun, knee = metrics.noun, metrics.knee
     bound = ""
@@ -208,6 +207,11 @@ def radius_text(metrics: Metrics) -> str:
     text = (
         f"The largest gap left after each pick{bound}. The marks are the methods at the same count."
     )
+    if counts.rejected_frames or counts.less_like_frames:
+        text += (
+            " The curve is of the frames that might be chosen; the marks are of the whole corpus, "
+            "with what was left out as well."
+        )
     if knee is None:
         return text
     return text + (
