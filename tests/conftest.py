@@ -58,6 +58,9 @@ LONGEST = (
 )
 """Files to begin with: a long one that comes last would leave the other cores idle."""
 
+CLOSING_S = 30
+"""For how long a cluster of tests may take to end."""
+
 FORKED = {"distributed.worker.multiprocessing-method": "forkserver"}
 
 
@@ -250,8 +253,10 @@ def _processes(_fork_server: None) -> Iterator[str]:
                 dashboard_address="127.0.0.1:0",
                 silence_logs="ERROR",
             )
-        with local:
-            yield local.scheduler_address
+        yield local.scheduler_address
+        # once in many runs Dask waits for ever for a worker that was killed and came back
+        with suppress(TimeoutError):
+            local.close(timeout=CLOSING_S)
 
 
 @pytest.fixture
