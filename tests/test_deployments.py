@@ -56,7 +56,7 @@ class Place:
 
     def request(self, method: str, path: str, body: Any) -> httpx.Response:
         for _ in range(30):
-            answer = httpx.request(method, f"{self.api}/{path}", json=body, timeout=60)
+            answer = httpx.request(method, f"{self.api}/{path}", json=body, timeout=120)
             if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
                 break
             time.sleep(1)  # its database is busy
