@@ -210,7 +210,7 @@ print("error", file=sys.stderr)
 sys.exit(3)
 """
     started = start(tmp_path, work)
-    out, error = started.communicate(timeout=10)
+    out, error = started.communicate(timeout=30)
     assert (started.returncode, out, error) == (3, "out\n", "error\n")
     assert not alive(int((tmp_path / "other").read_text()))
 
