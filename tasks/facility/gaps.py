@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from coreframe.tasks.lattice import Targets, Workspace
 from coreframe.tasks.lazy import torch
@@ -29,6 +30,12 @@ def whole_gaps(squared: torch.Tensor) -> torch.Tensor:
     return _rounded_root(squared.float())
 
 
+def rounded_root(squared: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Replace squared distances by their gaps, as `whole_gaps` forms them, in NumPy's memory."""
+    np.sqrt(squared, out=squared)
+    return np.rint(squared, out=squared)
+
+
 def _rounded_root(squared: torch.Tensor) -> torch.Tensor:
     """Replace float32 squared distances by their roots, rounded.
 
@@ -37,9 +44,8 @@ def _rounded_root(squared: torch.Tensor) -> torch.Tensor:
     processor's own instruction, which rounds as it should, and so do GPUs.
     """
     if squared.device.type == "cpu":
-        array = squared.numpy()
-        np.sqrt(array, out=array)
-        return squared.round_()
+        rounded_root(squared.numpy())
+        return squared
     return squared.sqrt_().round_()
 
 

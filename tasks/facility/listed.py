@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from coreframe.tasks.facility.gaps import SUMMED
+from coreframe.tasks.facility.gaps import SUMMED, rounded_root
 from coreframe.tasks.kcenter.partition import Partition
 from coreframe.tasks.kcenter.vectors import Source
 from coreframe.tasks.lattice import Targets, Workspace, on_device, squared_distances, squared_norms
@@ -224,7 +224,7 @@ def _pairs(scores: torch.Tensor, targets: Targets, norms: torch.Tensor, gap: tor
     at, own = np.divmod(flat.astype(np.int32), np.int32(len(norms)))
     squared = (norms.cpu().numpy() + np.int32(SCALE**2))[own]
     squared -= 2 * score.astype(np.int32) + (at < targets.odd)
-    apart = np.rint(np.sqrt(squared.astype(np.float32)))  # see `gaps.whole_gaps`
+    apart = rounded_root(squared.astype(np.float32))
     kept = np.flatnonzero(apart < gap.cpu().numpy()[own])
     own, at = own[kept].astype(np.int16), at[kept].astype(np.uint16)
     return Found(own, at, apart[kept].astype(np.int16))

@@ -88,7 +88,6 @@ class Counts(Part):
     """Frames left out because an earlier one has the same pixels."""
     rejected_frames: int
     """Left out by limits and conditions."""
-    """Left out by limits and conditions."""
     less_like_frames: int = 0
     """Left out because others are more like what was asked for."""
     frames_in_no_sequence: int
